@@ -1,0 +1,49 @@
+//! Errors as `application/problem+json` (RFC 9457), with a stable code and a hint.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::diagnostic::did_you_mean;
+
+/// One error of the API.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    /// Stable: clients match on it.
+    code: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { code, title, status: status.as_u16(), detail: detail.into(), hint: None }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn unknown_projection<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        let known: Vec<_> = known.collect();
+        let problem = Self::new(StatusCode::NOT_FOUND, "unknown-projection", format!("no projection `{name}`"));
+        Self { hint: did_you_mean(name, known.iter().copied()), ..problem }
+    }
+
+    pub fn not_ready(waiting: &[String]) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", waiting.join("; "))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_string(&self).expect("a problem is plain data");
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}

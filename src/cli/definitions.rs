@@ -1,0 +1,109 @@
+//! From the folders on disk to checked settings and compiled plans, with everything that is wrong told at once.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::failure::{Failure, Kind};
+use super::output::Output;
+use crate::config::{Config, Loaded};
+use crate::definition;
+use crate::diagnostic::{self, Diagnostic, Severity, Source};
+use crate::projection::expression::{Expression, Scope};
+use crate::projection::plan::{Plan, refused};
+use crate::supervisor::Declared;
+
+/// Reads the settings of all layers.
+pub(super) fn settings(path: Option<&Path>, sets: &[String], output: &Output) -> Result<Loaded, Failure> {
+    // A variable that is not text is none of ours.
+    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Config::load(path, environment, sets).map_err(|diagnostics| {
+        report(&diagnostics, output);
+        Failure::printed(Kind::Configuration)
+    })
+}
+
+/// Reads and compiles every definition of the folder; the findings of all files, and what could be compiled.
+pub(super) fn read(config: &Config) -> Result<(Vec<Declared>, Vec<Diagnostic>), Failure> {
+    let mut diagnostics = Vec::new();
+    let order_keys = order_keys(config, &mut diagnostics);
+    let sources: Vec<_> = config.sources.keys().map(String::as_str).collect();
+    let mut declared = Vec::new();
+    for source in files(&config.projections)? {
+        let name = Path::new(&source.path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let (definition, mut found) = definition::parse(&source, &name, &sources);
+        diagnostics.append(&mut found);
+        let Some(definition) = definition else { continue };
+        let order_key = order_keys.iter().find(|(name, _)| *name == definition.stream_source);
+        let order_key = order_key.map(|(_, expression)| Arc::clone(expression));
+        match Plan::compile(Arc::new(definition)) {
+            Ok(plan) => declared.push(Declared { plan: Arc::new(plan), order_key }),
+            Err(mut found) => diagnostics.append(&mut found),
+        }
+    }
+    if declared.is_empty() && diagnostics.is_empty() {
+        let error = anyhow::anyhow!("there are no definitions (*.toml) in `{}`", config.projections.display());
+        return Err(Failure::new(Kind::Configuration, error)
+            .hint("declare a projection there, or name another folder in `projections`"));
+    }
+    Ok((declared, diagnostics))
+}
+
+/// What a run needs: every definition right, or none of them runs.
+pub(super) fn all(config: &Config, output: &Output) -> Result<Vec<Declared>, Failure> {
+    let (declared, diagnostics) = read(config)?;
+    report(&diagnostics, output);
+    if has_errors(&diagnostics) { Err(Failure::printed(Kind::Configuration)) } else { Ok(declared) }
+}
+
+pub(super) fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+/// Prints findings as a compiler would.
+pub(super) fn report(diagnostics: &[Diagnostic], output: &Output) {
+    if !diagnostics.is_empty() {
+        output.warn(diagnostic::render(diagnostics, output.color).trim_end());
+    }
+}
+
+fn files(folder: &Path) -> Result<Vec<Arc<Source>>, Failure> {
+    let unreadable = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => Kind::Configuration,
+            std::io::ErrorKind::PermissionDenied => Kind::Permission,
+            _ => Kind::Io,
+        };
+        let error = anyhow::Error::from(error).context(format!("read the definitions in `{}`", folder.display()));
+        Failure::new(kind, error).hint("`projections` in the settings names the folder of definitions")
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        // Editors leave hidden copies of what they have open.
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.extension().is_some_and(|extension| extension == "toml") && !hidden {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let read = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
+        let text = text.map_err(|error| Failure::new(Kind::Configuration, error).hint("definitions are UTF-8 text"))?;
+        Ok(Arc::new(Source { path: path.display().to_string(), text }))
+    };
+    paths.iter().map(read).collect()
+}
+
+fn order_keys(config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Vec<(String, Arc<Expression>)> {
+    let mut compiled = Vec::new();
+    for (name, settings) in &config.sources {
+        let Some(order_key) = &settings.order_key else { continue };
+        match Expression::compile(&order_key.text.value, Scope::Handler) {
+            Ok(expression) => compiled.push((name.clone(), Arc::new(expression))),
+            Err(error) => diagnostics.push(refused(&error, &order_key.source, &order_key.text)),
+        }
+    }
+    compiled
+}

@@ -1,0 +1,112 @@
+//! The command line: one dispatch over commands, one printer of errors, the exit code from the failure's kind.
+
+mod args;
+mod check;
+mod definitions;
+mod failure;
+mod output;
+mod progress;
+mod query;
+mod run;
+mod status;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use self::args::{Arguments, Command, ConfigCommand};
+use self::failure::{Failure, Kind};
+use self::output::{Align, Output, Table};
+use crate::config::Loaded;
+use crate::diagnostic::did_you_mean;
+use crate::store;
+
+/// Parses and runs one command line.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too, with exit code 0.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8));
+        }
+    };
+    let global = &arguments.global;
+    let output = Output::new(global.json, global.quiet, global.no_color);
+    match dispatch(&arguments, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(output.color),
+    }
+}
+
+fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
+    let global = &arguments.global;
+    let settings = || -> Result<Loaded, Failure> {
+        let loaded = definitions::settings(global.config.as_deref(), &global.set, output)?;
+        definitions::report(&loaded.warnings, output);
+        Ok(loaded)
+    };
+    match &arguments.command {
+        Command::Run { exit_when_caught_up } => run::run(settings()?.config, *exit_when_caught_up, output),
+        Command::Check { offline } => check::run(&settings()?.config, *offline, output),
+        Command::Status { projection, watch } => status::run(&settings()?.config, projection.as_deref(), *watch, output),
+        Command::Query { projection, sql, limit } => query::run(&settings()?.config, projection, sql, *limit, output),
+        Command::Config { command: ConfigCommand::Show { origin } } => {
+            show(&settings()?, *origin, output);
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "viewd", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Version => {
+            version(output);
+            Ok(())
+        }
+    }
+}
+
+fn show(loaded: &Loaded, origin: bool, output: &Output) {
+    if output.json {
+        let data = serde_json::json!({ "data": loaded.settings });
+        return output.line(&data.to_string());
+    }
+    if !origin {
+        return loaded.settings.iter().for_each(|setting| output.line(&format!("{} = {}", setting.key, setting.value)));
+    }
+    let mut table = Table::new(&[("SETTING", Align::Left), ("VALUE", Align::Left), ("ORIGIN", Align::Left)]);
+    for setting in &loaded.settings {
+        table.row(vec![setting.key.clone(), setting.value.clone(), setting.origin.clone()]);
+    }
+    output.table(&table);
+}
+
+fn version(output: &Output) {
+    let version = env!("CARGO_PKG_VERSION");
+    if output.json {
+        output.line(&serde_json::json!({ "version": version }).to_string());
+    } else {
+        output.line(&format!("viewd {version}"));
+    }
+}
+
+/// A name that no projection has.
+fn unknown_projection(name: &str, known: &[String]) -> Failure {
+    let failure = Failure::new(Kind::Usage, anyhow::anyhow!("there is no projection `{name}`"));
+    failure.hints(did_you_mean(name, known.iter().map(String::as_str)))
+}
+
+/// What a store's error means for a command.
+fn store_failure(error: store::Error) -> Failure {
+    let kind = match &error {
+        store::Error::Locked { .. } | store::Error::Busy { .. } | store::Error::Stale { .. } => Kind::Busy,
+        store::Error::Access { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Kind::Permission
+        }
+        store::Error::Internal { .. } => Kind::Internal,
+        _ => Kind::Io,
+    };
+    let hint = error.hint();
+    Failure::new(kind, error).hints(hint)
+}

@@ -1,0 +1,121 @@
+//! What commands print: data to stdout, talk to stderr.
+
+use std::io::{IsTerminal, Write};
+
+/// How a command prints.
+pub(super) struct Output {
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+    /// Whether stderr may be coloured.
+    pub(super) color: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// Rows of text in aligned columns.
+pub(super) struct Table {
+    columns: Vec<(String, Align)>,
+    rows: Vec<Vec<String>>,
+}
+
+// A column wider than this pushes the others off the screen; JSON has the whole text.
+const CELL_CHARS_MAX: usize = 60;
+
+impl Output {
+    pub(super) fn new(json: bool, quiet: bool, no_color: bool) -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { json, quiet, color: wanted && !no_color && std::io::stderr().is_terminal() }
+    }
+
+    /// A line of data. That its reader has gone (`viewd ... | head`) is no error.
+    pub(super) fn line(&self, line: &str) {
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+
+    /// A line of talk.
+    pub(super) fn note(&self, line: &str) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        }
+    }
+
+    /// What must be read even with `--quiet`.
+    pub(super) fn warn(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    pub(super) fn table(&self, table: &Table) {
+        let _ = write!(std::io::stdout().lock(), "{}", table.text());
+    }
+
+    pub(super) fn clear_screen(&self) {
+        if std::io::stdout().is_terminal() {
+            let _ = write!(std::io::stdout().lock(), "\u{1b}[2J\u{1b}[H");
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn new(columns: &[(&str, Align)]) -> Self {
+        let columns = columns.iter().map(|(name, align)| ((*name).to_owned(), *align)).collect();
+        Self { columns, rows: Vec::new() }
+    }
+
+    pub(super) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells.iter().map(|cell| shown(cell)).collect());
+    }
+
+    fn text(&self) -> String {
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            cells.chain([self.columns[column].0.chars().count()]).max().unwrap_or(0)
+        };
+        let widths: Vec<_> = (0..self.columns.len()).map(width).collect();
+        let header: Vec<_> = self.columns.iter().map(|(name, _)| name.clone()).collect();
+        let mut text = String::new();
+        for row in std::iter::once(&header).chain(&self.rows) {
+            let cells = row.iter().zip(&widths).zip(&self.columns).map(|((cell, width), (_, align))| match align {
+                Align::Left => format!("{cell:width$}"),
+                Align::Right => format!("{cell:>width$}"),
+            });
+            let line = cells.collect::<Vec<_>>().join("  ");
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A cell on one line, control characters shown, cut where it is too long.
+fn shown(cell: &str) -> String {
+    let mut text: String = cell.chars().take(CELL_CHARS_MAX).flat_map(|char| {
+        let escaped = char.is_control().then(|| char.escape_default().to_string());
+        escaped.unwrap_or_else(|| char.to_string()).chars().collect::<Vec<_>>()
+    }).collect();
+    if cell.chars().nth(CELL_CHARS_MAX).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_align() {
+        let mut table = Table::new(&[("NAME", Align::Left), ("ROWS", Align::Right)]);
+        table.row(vec!["a".to_owned(), "1".to_owned()]);
+        table.row(vec!["longer\n".to_owned(), "12345".to_owned()]);
+        assert_eq!(table.text(), "NAME       ROWS\na             1\nlonger\\n  12345\n");
+    }
+
+    #[test]
+    fn long_cells_are_cut() {
+        assert_eq!(shown(&"é".repeat(61)), format!("{}…", "é".repeat(60)));
+    }
+}

@@ -1,0 +1,69 @@
+//! `viewd query`: one SELECT over a projection's view, read-only, on its files: a daemon need not run.
+
+use std::path::Path;
+
+use super::failure::{Failure, Kind};
+use super::output::{Align, Output, Table};
+use crate::config::Config;
+use crate::store::layout;
+use crate::store::query::{self, Limits, Rows, Shown};
+
+pub(super) fn run(config: &Config, projection: &str, sql: &str, limit: usize, output: &Output) -> Result<(), Failure> {
+    let known = layout::projections(&config.data_dir).map_err(|error| super::store_failure(error.into()))?;
+    if !known.iter().any(|name| name == projection) {
+        return Err(unknown(&config.data_dir, projection, &known));
+    }
+    let limits = Limits { rows: limit, timeout: config.limits.query_timeout };
+    let rows = query::run(&config.data_dir.join(projection), sql, &limits).map_err(failure)?;
+    if output.json {
+        output.line(&json(&rows));
+    } else {
+        print(&rows, output);
+    }
+    if rows.truncated {
+        output.note(&format!("there are more than {limit} rows: --limit shows more"));
+    }
+    Ok(())
+}
+
+fn failure(error: query::Error) -> Failure {
+    let hint = error.hint();
+    let kind = match error {
+        query::Error::Store(error) => return super::store_failure(error),
+        query::Error::Sql { .. } | query::Error::Denied { .. } => Kind::Usage,
+        query::Error::TimedOut { .. } | query::Error::TooLarge { .. } => Kind::FoundProblems,
+    };
+    Failure::new(kind, error).hints(hint)
+}
+
+fn unknown(data_dir: &Path, projection: &str, known: &[String]) -> Failure {
+    if known.is_empty() {
+        let error = anyhow::anyhow!("no projection has a view in {} yet", data_dir.display());
+        return Failure::new(Kind::Usage, error).hint("`viewd run` builds them");
+    }
+    super::unknown_projection(projection, known)
+}
+
+/// `{"data":[{column: value}], "sequence": N}`; of columns with one name the last counts.
+fn json(rows: &Rows) -> String {
+    let object = |row: &Vec<Shown>| {
+        let member = |(column, value): (&query::ColumnInfo, &Shown)| {
+            format!("{}:{}", serde_json::Value::from(column.name.as_str()), value.json())
+        };
+        format!("{{{}}}", rows.columns.iter().zip(row).map(member).collect::<Vec<_>>().join(","))
+    };
+    let data: Vec<_> = rows.rows.iter().map(object).collect();
+    format!("{{\"data\":[{}],\"sequence\":{}}}", data.join(","), rows.sequence)
+}
+
+fn print(rows: &Rows, output: &Output) {
+    let numeric = |index: usize| rows.rows.iter().all(|row| row[index].is_number());
+    let align = |index: usize| if numeric(index) { Align::Right } else { Align::Left };
+    let columns: Vec<_> =
+        rows.columns.iter().enumerate().map(|(index, column)| (column.name.as_str(), align(index))).collect();
+    let mut table = Table::new(&columns);
+    for row in &rows.rows {
+        table.row(row.iter().map(Shown::text).collect());
+    }
+    output.table(&table);
+}

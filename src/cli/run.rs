@@ -1,0 +1,98 @@
+//! `viewd run`: the daemon in the foreground.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use super::definitions;
+use super::failure::{Failure, Kind};
+use super::output::Output;
+use super::progress::Progress;
+use crate::api::{self, serve};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::status::{Report, State};
+use crate::supervisor::{self, Declared, Ended, start};
+use crate::telemetry;
+
+pub(super) fn run(config: Config, exit_when_caught_up: bool, output: &Output) -> Result<(), Failure> {
+    let declared = definitions::all(&config, output)?;
+    let metrics = Arc::new(Metrics::new());
+    let terminal = std::io::stderr().is_terminal();
+    telemetry::start(Arc::clone(&metrics), output.json, output.color, exit_when_caught_up && terminal);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Kind::Io, anyhow::Error::from(error).context("start")))?;
+    let mut progress = exit_when_caught_up.then(|| Progress::new(terminal, output.quiet));
+    let ended = runtime.block_on(until_ended(&config, declared, metrics, |report| match &mut progress {
+        Some(progress) => {
+            progress.show(report, |line| output.note(line));
+            true
+        }
+        None => false,
+    }));
+    if let Some(progress) = &mut progress {
+        progress.finish();
+    }
+    // Whatever still runs after the deadline of the shutdown ends with the process.
+    runtime.shutdown_background();
+    match ended {
+        Ok(Ended::Drained) => Ok(()),
+        Ok(Ended::CaughtUp(report)) => caught_up(&report, output),
+        Ok(Ended::Late) => {
+            let error = anyhow::anyhow!("the shutdown took longer than limits.shutdown_timeout_ms and was cut short");
+            Err(Failure::new(Kind::Internal, error).hint("nothing is lost: the next start resumes at the checkpoint"))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn until_ended(
+    config: &Config,
+    declared: Vec<Declared>,
+    metrics: Arc<Metrics>,
+    progress: impl FnMut(&Report) -> bool,
+) -> Result<Ended, Failure> {
+    let tcp = match config.http.listen {
+        Some(address) => Some(serve::tcp(address).await.map_err(listen_failure)?),
+        None => None,
+    };
+    let mut running = start::start(config, declared, metrics).await.map_err(failure)?;
+    let router = api::router(Arc::clone(running.daemon()));
+    let socket = serve::socket(&config.data_dir).map_err(listen_failure)?;
+    for listener in [Some(socket), tcp].into_iter().flatten() {
+        let router = router.clone();
+        running.edge(|shutdown| serve::run(listener, router, shutdown));
+    }
+    running.until_ended(progress).await.map_err(failure)
+}
+
+fn caught_up(report: &Report, output: &Output) -> Result<(), Failure> {
+    let failed: Vec<_> =
+        report.projections.iter().filter(|projection| projection.state == State::Failed).collect();
+    for projection in &failed {
+        let detail = projection.detail.as_deref().unwrap_or("");
+        output.warn(&format!("projection `{}` failed: {detail}", projection.name));
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::printed(Kind::FoundProblems)) }
+}
+
+fn failure(error: supervisor::Error) -> Failure {
+    match error {
+        supervisor::Error::Store(error) => super::store_failure(error),
+        supervisor::Error::Connection(error) => Failure::new(Kind::Configuration, error).hint("see [nats] in the settings"),
+        supervisor::Error::Changed { .. } => Failure::new(Kind::Configuration, error)
+            .hint("undo the change, or remove the projection's folder in data_dir to build it again from the stream"),
+        supervisor::Error::Panicked { .. } => Failure::new(Kind::Internal, error)
+            .hint("this is a bug of viewd: please report it with the log; the next start resumes at the checkpoint"),
+    }
+}
+
+fn listen_failure(error: serve::Error) -> Failure {
+    match &error {
+        serve::Error::Tcp { .. } => {
+            let hint = "set http.listen to a free address, or to \"off\"";
+            Failure::new(Kind::Unreachable, error).hint(hint)
+        }
+        serve::Error::Socket { .. } => Failure::new(Kind::Io, error),
+    }
+}

@@ -1,0 +1,172 @@
+//! `viewd status`: of the running daemon through its admin socket, else as the files say.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::failure::{Failure, Kind};
+use super::output::{Align, Output, Table};
+use crate::api::serve::SOCKET;
+use crate::config::Config;
+use crate::status::{Projection, Report};
+use crate::supervisor::at_rest;
+
+// The daemon answers from memory; one that takes longer hangs.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) fn run(config: &Config, projection: Option<&str>, watch: bool, output: &Output) -> Result<(), Failure> {
+    loop {
+        let (mut report, running) = read(config)?;
+        if let Some(name) = projection {
+            let known: Vec<_> = report.projections.iter().map(|projection| projection.name.clone()).collect();
+            report.projections.retain(|projection| projection.name == name);
+            if report.projections.is_empty() {
+                return Err(super::unknown_projection(name, &known));
+            }
+        }
+        if output.json {
+            output.line(&serde_json::to_string(&report).expect("a report is plain data"));
+        } else {
+            if watch {
+                output.clear_screen();
+            }
+            print(&report, running, output);
+        }
+        if !watch {
+            return Ok(());
+        }
+        std::thread::sleep(WATCH_INTERVAL);
+    }
+}
+
+/// The report, and whether a daemon gave it.
+fn read(config: &Config) -> Result<(Report, bool), Failure> {
+    let socket = config.data_dir.join(SOCKET);
+    match UnixStream::connect(&socket) {
+        Ok(stream) => {
+            let report = ask(stream).with_context(|| format!("ask the daemon on {}", socket.display()));
+            Ok((report.map_err(|error| Failure::new(Kind::Unreachable, error))?, true))
+        }
+        // No daemon listens: what it left behind is as true as it was.
+        Err(_) => Ok((at_rest::report(config).map_err(|error| super::store_failure(error.into()))?, false)),
+    }
+}
+
+/// One GET over the socket; the daemon answers with a length and keeps nothing back.
+fn ask(mut stream: UnixStream) -> Result<Report> {
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    stream.write_all(b"GET /v1/projections HTTP/1.1\r\nHost: viewd\r\nConnection: close\r\n\r\n")?;
+    let mut answer = BufReader::new(stream);
+    let mut line = String::new();
+    answer.read_line(&mut line)?;
+    if !line.contains(" 200 ") {
+        bail!("it answered `{}`", line.trim());
+    }
+    while line.trim() != "" {
+        line.clear();
+        answer.read_line(&mut line)?;
+    }
+    let mut body = String::new();
+    answer.read_to_string(&mut body)?;
+    serde_json::from_str(&body).context("read its answer")
+}
+
+fn print(report: &Report, running: bool, output: &Output) {
+    if !running {
+        output.note("no daemon is running on this data directory; this is what the files say");
+    } else if !report.nats.connected {
+        output.note("the daemon has no connection to NATS");
+    }
+    if report.projections.is_empty() {
+        output.note("there are no projections");
+        return;
+    }
+    let mut table = Table::new(&[
+        ("PROJECTION", Align::Left),
+        ("STATE", Align::Left),
+        ("SEQUENCE", Align::Right),
+        ("PENDING", Align::Right),
+        ("LAG", Align::Right),
+        ("EVENTS/S", Align::Right),
+        ("APPLIED", Align::Right),
+        ("IGNORED", Align::Right),
+        ("DEAD", Align::Right),
+        ("PARKED", Align::Right),
+    ]);
+    for projection in &report.projections {
+        table.row(cells(projection));
+    }
+    output.table(&table);
+    for projection in &report.projections {
+        if let Some(detail) = &projection.detail {
+            output.line(&format!("\n{}: {detail}", projection.name));
+            if let Some(next) = &projection.next {
+                output.line(&format!("  next: {next}"));
+            }
+        }
+    }
+}
+
+fn cells(projection: &Projection) -> Vec<String> {
+    let state = match projection.reason {
+        Some(reason) => format!("{} ({})", projection.state.word(), reason.word()),
+        None => projection.state.word().to_owned(),
+    };
+    let unknown = || "unknown".to_owned();
+    vec![
+        projection.name.clone(),
+        state,
+        grouped(projection.checkpoint_sequence),
+        projection.pending_messages.map_or_else(unknown, grouped),
+        projection.lag_seconds.map_or_else(unknown, seconds),
+        grouped(projection.events_per_second.round() as u64),
+        grouped(projection.counts.applied),
+        grouped(projection.counts.ignored),
+        grouped(projection.dead_letters),
+        grouped(projection.parked_events),
+    ]
+}
+
+/// 1234567 as 1,234,567.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn seconds(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 10.0 => format!("{seconds:.1} s"),
+        seconds if seconds < 120.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 7200.0 => format!("{:.0} min", seconds / 60.0),
+        seconds if seconds < 172_800.0 => format!("{:.0} h", seconds / 3600.0),
+        seconds => format!("{:.0} d", seconds / 86_400.0),
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        let groups = [(0, "0"), (999, "999"), (1000, "1,000"), (1_006_869, "1,006,869")];
+        for (number, text) in groups {
+            assert_eq!(grouped(number), text);
+        }
+        let spans = [(0.04, "0.0 s"), (9.96, "10.0 s"), (61.0, "61 s"), (600.0, "10 min"), (90_000.0, "25 h"), (864_000.0, "10 d")];
+        for (span, text) in spans {
+            assert_eq!(seconds(span), text);
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! A projection's definition: from the text of its file to a checked value.
+//!
+//! Pure: the text comes in, a `Definition` and everything that is wrong go out. Nothing here
+//! reads a file, asks a clock, or compiles an expression (`projection` does, above): jq stays
+//! text, with the way back to its place in the file. Whoever holds a `Definition` may rely on
+//! every rule that the design's definition language states for load time, but for those of jq.
+
+mod assignment;
+mod column;
+mod default;
+pub mod fingerprint;
+mod handler;
+mod name;
+mod pattern;
+mod policy;
+pub mod subject;
+mod table;
+mod whole;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::diagnostic::{self, Diagnostic, Source};
+use crate::row::{Cell, ColumnType};
+use crate::syntax::{self, Kind, Report, Text};
+
+const KEYS: [&str; 6] = ["description", "source", "subjects", "tables", "on", "policy"];
+const LATER: [&str; 4] = ["views", "search", "test", "warnings"];
+
+/// Where to point when something is missing from the file as a whole.
+const TOP: Range<usize> = 0..0;
+
+/// What one file declares.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// The stem of the file's name.
+    pub name: String,
+    /// The file, for messages that come up later: expressions are compiled elsewhere.
+    pub source: Arc<Source>,
+    pub description: Option<String>,
+    /// Which `[sources.*]` of the configuration the events come from.
+    pub stream_source: String,
+    /// NATS subject filters, none a subset of another; empty: every subject of the stream.
+    pub subjects: Vec<String>,
+    /// In file order.
+    pub tables: Vec<Table>,
+    /// In file order, which is the order in which they run.
+    pub handlers: Vec<Handler>,
+    pub policy: Policy,
+}
+
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub name: String,
+    /// In file order, which is their order in SQLite.
+    pub columns: Vec<Column>,
+    /// Indices into `columns`, in the order in which `key` names them; never empty.
+    pub key: Vec<usize>,
+    /// Indices into `columns`.
+    pub indexes: Vec<Vec<usize>>,
+    pub span: Range<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Column {
+    pub name: String,
+    pub column_type: ColumnType,
+    /// NULL is an error of the event. Key columns are always required.
+    pub required: bool,
+    /// What a new row holds where no handler sets the column, as SQLite stores it.
+    /// A column that some handler adds to has one always: 0 unless it states another.
+    pub default: Option<Cell>,
+    pub span: Range<usize>,
+}
+
+/// One `[[on]]`.
+#[derive(Debug, Clone)]
+pub struct Handler {
+    /// Counts from 1, in file order.
+    pub number: usize,
+    /// The line of its `[[on]]`.
+    pub line: usize,
+    /// The types of event that it takes; never empty.
+    pub events: Vec<Pattern>,
+    pub when: Option<Text>,
+    /// Index into `Definition::tables`.
+    pub table: usize,
+    pub verb: Verb,
+    /// One formula for each key column, in key order.
+    pub key: Vec<Formula>,
+    /// In the table's column order, no column twice, no key column.
+    pub assignments: Vec<Assignment>,
+    pub span: Range<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Creates the row if it is absent.
+    Insert,
+    /// Creates the row or changes it.
+    Upsert,
+    /// Changes the row if it is present.
+    Update,
+    /// Removes the row.
+    Delete,
+}
+
+/// One column of one handler: what to do with what.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// Index into the table's columns.
+    pub column: usize,
+    pub action: Action,
+    pub value: Formula,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    Set,
+    /// Only when this handler creates the row.
+    SetOnce,
+    Add,
+    Sub,
+    Min,
+    Max,
+}
+
+/// What yields a value: jq, or a constant written as a TOML number or boolean.
+#[derive(Debug, Clone)]
+pub struct Formula {
+    pub kind: FormulaKind,
+    /// The value in the file, with its quotes if it has any.
+    pub span: Range<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub enum FormulaKind {
+    Jq(Text),
+    Integer(i64),
+    /// A number that is no 64-bit integer, as decimal text in the grammar of JSON.
+    Number(String),
+    Boolean(bool),
+}
+
+/// What to do when something goes wrong, and how soon rows are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    pub on_error: OnError,
+    pub dead_letters_max: u64,
+    pub on_gap: OnGap,
+    pub on_source_change: OnSourceChange,
+    pub freshness: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnError {
+    Park,
+    Halt,
+    Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnGap {
+    Halt,
+    Continue,
+    Rebuild,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnSourceChange {
+    Halt,
+    Rebuild,
+}
+
+/// The types of event that a handler takes: `*` stands for any text, anywhere in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pattern {
+    /// As written.
+    pub text: String,
+}
+
+/// Reads and checks one definition.
+///
+/// `sources` are the names under `[sources]` in the configuration. Everything that is wrong is
+/// told at once, in file order; the definition is there exactly if none of it is an error.
+pub fn parse(
+    source: &Arc<Source>,
+    name: &str,
+    sources: &[&str],
+) -> (Option<Definition>, Vec<Diagnostic>) {
+    let root = match syntax::parse(source) {
+        Ok(root) => root,
+        Err(errors) => return (None, errors),
+    };
+    let mut report = Report::new(source);
+    let definition = read(&mut report, source, &root, name, sources);
+    (definition.filter(|_| !report.has_errors()), report.into_diagnostics())
+}
+
+/// The definition as far as it could be read; none if it has no source.
+fn read(
+    report: &mut Report,
+    source: &Arc<Source>,
+    root: &syntax::Table,
+    name: &str,
+    sources: &[&str],
+) -> Option<Definition> {
+    if !syntax::is_plain_name(name) {
+        report
+            .error(&TOP, format!("`{name}` cannot be the name of a projection"))
+            .label("named by the file")
+            .hint(
+                "call the file by lower-case letters, digits and `_`, a letter first, 63 at most"
+                    .to_owned(),
+            );
+    }
+    report.unknown_keys(root, "a definition", &KEYS, &LATER);
+    let description = root.get("description");
+    let description = description.and_then(|value| report.text(value, "`description`"));
+    let stream_source = read_source(report, root, sources);
+    let subjects = subject::read(report, root.get("subjects"));
+    let (tables, handlers) = read_body(report, root);
+    let policy = policy::read(report, root.get("policy"));
+    Some(Definition {
+        name: name.to_owned(),
+        source: Arc::clone(source),
+        description: description.map(|text| text.value.clone()),
+        stream_source: stream_source?,
+        subjects: subjects?,
+        tables,
+        handlers,
+        policy,
+    })
+}
+
+fn read_source(report: &mut Report, root: &syntax::Table, sources: &[&str]) -> Option<String> {
+    let known = sources.iter().copied();
+    let Some(value) = root.get("source") else {
+        report
+            .error(&TOP, "the definition does not say where its events come from")
+            .label("no `source`")
+            .hint(match sources.first() {
+                Some(first) => {
+                    format!("write source = {first:?}, a [sources.*] of the configuration")
+                }
+                None => "declare a [sources.*] in the configuration and name it here".to_owned(),
+            });
+        return None;
+    };
+    let text = report.text(value, "`source`")?;
+    if !known.clone().any(|name| name == text.value) {
+        report
+            .error(&text.span, format!("there is no source `{}` in the configuration", text.value))
+            .label("unknown source")
+            .hint(diagnostic::did_you_mean(&text.value, known).unwrap_or_else(|| {
+                format!("add [sources.{}] with its stream to the configuration", text.value)
+            }));
+        return None;
+    }
+    Some(text.value.clone())
+}
+
+fn read_body(report: &mut Report, root: &syntax::Table) -> (Vec<Table>, Vec<Handler>) {
+    let drafts = root.get("tables").map(|value| table::read(report, value));
+    let declared = root.get("tables").map(|value| &value.kind);
+    if declared.is_none_or(|kind| matches!(kind, Kind::Table(all) if all.entries.is_empty())) {
+        report.error(&TOP, "the definition declares no table").label("no `[tables.*]`").hint(
+            "[tables.orders], and in it key = [\"order_id\"] and columns.order_id = \"text\""
+                .to_owned(),
+        );
+    }
+    let drafts = drafts.unwrap_or_default();
+    let handlers = root.get("on").map(|value| handler::read(report, value, &drafts));
+    if root.get("on").is_none_or(|value| matches!(&value.kind, Kind::Array(all) if all.is_empty()))
+    {
+        report
+            .error(&TOP, "the definition has no handler, so its tables would stay empty")
+            .label("no `[[on]]`")
+            .hint("[[on]] says which event does what to which table".to_owned());
+    }
+    let handlers = handlers.unwrap_or_default();
+    let mut tables: Vec<Table> = drafts.into_iter().map(|draft| draft.table).collect();
+    whole::check_folds(report, &tables, &handlers);
+    if !report.has_errors() {
+        // These would only echo what is wrong already.
+        whole::default_sums(&mut tables, &handlers);
+        whole::check_required(report, &tables, &handlers);
+        whole::warn_unused(report, &tables, &handlers);
+    }
+    (tables, handlers.into_iter().map(|draft| draft.handler).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDERS: &str = r#"
+        source = "shop"
+        [tables.daily]
+        key = ["region", "day"]
+        indexes = [["orders", "day"]]
+        columns.day = "date"
+        columns.orders = "integer"
+        columns.weight = "real"
+        columns.price = { type = "decimal(2)", default = 1.5 }
+        columns.region = "text"
+        columns.status = { type = "text", required = true, default = "new" }
+        [[on]]
+        event = ["A", "b.*"]
+        upsert = "daily"
+        key.day = ".time"
+        key.region = '"north"'
+        sub.weight = 1.50
+        set.price = true
+        add.orders = 0x10
+        set_once.status = ".data.s"
+    "#;
+
+    fn read() -> Definition {
+        let (definition, diagnostics) =
+            parse(&Source::new("daily.toml", ORDERS), "daily", &["shop"]);
+        definition.unwrap_or_else(|| panic!("{}", diagnostic::render(&diagnostics, false)))
+    }
+
+    #[test]
+    fn tables_are_as_the_file_has_them() {
+        let table = &read().tables[0];
+        let columns: Vec<_> = table
+            .columns
+            .iter()
+            .map(|column| (column.name.as_str(), column.required, column.default.clone()))
+            .collect();
+        let text = |text: &str| Some(Cell::Text(text.into()));
+        assert_eq!(
+            columns,
+            [
+                ("day", true, None),
+                // Both are added to, so they start at 0.
+                ("orders", false, Some(Cell::Integer(0))),
+                ("weight", false, Some(Cell::Real(0.0))),
+                ("price", false, Some(Cell::Integer(150))),
+                ("region", true, None),
+                ("status", true, text("new")),
+            ]
+        );
+        assert_eq!(table.key, [4, 0]);
+        assert_eq!(table.indexes, [[1, 0]]);
+    }
+
+    #[test]
+    fn handlers_follow_the_order_of_their_table() {
+        let definition = read();
+        let handler = &definition.handlers[0];
+        assert_eq!((handler.number, handler.line, handler.verb), (1, 12, Verb::Upsert));
+        let shown = |formula: &Formula| match &formula.kind {
+            FormulaKind::Jq(text) => text.value.clone(),
+            FormulaKind::Integer(value) => value.to_string(),
+            FormulaKind::Number(text) => text.clone(),
+            FormulaKind::Boolean(value) => value.to_string(),
+        };
+        let key: Vec<_> = handler.key.iter().map(shown).collect();
+        assert_eq!(key, ["\"north\"", ".time"]);
+        let assignments: Vec<_> = handler
+            .assignments
+            .iter()
+            .map(|Assignment { column, action, value }| (*column, *action, shown(value)))
+            .collect();
+        assert_eq!(
+            assignments,
+            [
+                (1, Action::Add, "16".to_owned()),
+                (2, Action::Sub, "1.50".to_owned()),
+                (3, Action::Set, "true".to_owned()),
+                (5, Action::SetOnce, ".data.s".to_owned()),
+            ]
+        );
+        assert!(handler.events[1].matches("b.x"));
+        assert_eq!(definition.policy, Policy::default());
+    }
+}

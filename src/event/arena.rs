@@ -1,0 +1,142 @@
+//! The memory of a chunk: texts end to end, JSON as a tape over them, and the places that point into it.
+//!
+//! Places are 32-bit, so a chunk stays below 4 GiB, and an entry stays small.
+
+use super::json::{Json, Node};
+
+/// The memory that a chunk's entries point into.
+#[derive(Debug, Default)]
+pub(super) struct Arena {
+    pub(super) text: String,
+    /// Payloads that are not, or need not be, UTF-8.
+    pub(super) raw: Vec<u8>,
+    pub(super) tape: Vec<Node>,
+    /// Name and value, sorted by name within a message: the client hands them over in random order.
+    pub(super) headers: Vec<(Span, Span)>,
+}
+
+/// A range of an arena's text or raw bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+/// Where a message's payload lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Payload {
+    Text(Span),
+    Raw(Span),
+}
+
+/// Where a name lies: of its own, or inside a string without escapes on the tape.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Name {
+    Text(Span),
+    Node(u32),
+}
+
+/// Where an event's data lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Slot {
+    Null,
+    Json(u32),
+    Text(Span),
+    Raw(Span),
+}
+
+impl Span {
+    fn new(start: usize, end: usize) -> Self {
+        let place = |at: usize| u32::try_from(at).expect("a chunk is shorter than 4 GiB");
+        Self { start: place(start), end: place(end) }
+    }
+
+    #[inline]
+    fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+impl Arena {
+    /// The memory that it holds.
+    pub(super) fn bytes_len(&self) -> usize {
+        self.text.capacity()
+            + self.raw.capacity()
+            + self.tape.capacity() * size_of::<Node>()
+            + self.headers.capacity() * size_of::<(Span, Span)>()
+    }
+
+    pub(super) fn push_text(&mut self, text: &str) -> Span {
+        let start = self.text.len();
+        self.text.push_str(text);
+        Span::new(start, self.text.len())
+    }
+
+    pub(super) fn push_raw(&mut self, raw: &[u8]) -> Span {
+        let start = self.raw.len();
+        self.raw.extend_from_slice(raw);
+        Span::new(start, self.raw.len())
+    }
+
+    #[inline]
+    pub(super) fn text_at(&self, span: Span) -> &str {
+        &self.text[span.range()]
+    }
+
+    pub(super) fn raw_at(&self, span: Span) -> &[u8] {
+        &self.raw[span.range()]
+    }
+
+    pub(super) fn payload(&self, payload: Payload) -> &[u8] {
+        match payload {
+            Payload::Text(span) => self.text_at(span).as_bytes(),
+            Payload::Raw(span) => self.raw_at(span),
+        }
+    }
+
+    pub(super) fn headers_at(&self, span: Span) -> &[(Span, Span)] {
+        &self.headers[span.range()]
+    }
+
+    pub(super) fn json(&self, at: u32) -> Json<'_> {
+        Json::new(&self.text, &self.tape, at)
+    }
+
+    #[inline]
+    pub(super) fn name(&self, name: Name) -> &str {
+        match name {
+            Name::Text(span) => self.text_at(span),
+            Name::Node(at) => {
+                let quoted = self.json(at).raw();
+                &quoted[1..quoted.len() - 1]
+            }
+        }
+    }
+
+    /// Copies headers, sorted, of repeated names the first.
+    pub(super) fn push_headers<'a>(
+        &mut self,
+        headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Span {
+        let start = self.headers.len();
+        for (name, value) in headers {
+            let header = (self.push_text(name), self.push_text(value));
+            self.headers.push(header);
+        }
+        let text = &self.text;
+        // Stable, so that of a repeated name the first value stays the first.
+        self.headers[start..]
+            .sort_by(|left, right| text[left.0.range()].cmp(&text[right.0.range()]));
+        let mut kept = start;
+        for at in start..self.headers.len() {
+            let repeated = kept > start
+                && text[self.headers[at].0.range()] == text[self.headers[kept - 1].0.range()];
+            if !repeated {
+                self.headers[kept] = self.headers[at];
+                kept += 1;
+            }
+        }
+        self.headers.truncate(kept);
+        Span::new(start, kept)
+    }
+}

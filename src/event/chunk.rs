@@ -1,0 +1,367 @@
+//! The messages that were read together, decoded once, in one piece of memory.
+//!
+//! A chunk is built by one thread and then only read, by any number of projections: `Arc<Chunk>` is what travels. Its
+//! texts lie end to end in one string, its JSON is a tape over that string, and an event is an index into its entries.
+//! A chunk may hold no event at all and still move the position: that is how a projection whose filter matches nothing
+//! follows its stream (I8).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::anchor::{Anchor, Origin};
+use super::arena::{Arena, Name, Payload, Slot, Span};
+use super::json::Json;
+use super::time::Timestamp;
+use super::{Format, Reject, RejectKind, Sequence, decode};
+
+/// A message as the stream holds it.
+#[derive(Clone, Debug)]
+pub struct Message<'a, H> {
+    pub sequence: Sequence,
+    pub stored_at: Timestamp,
+    pub subject: &'a str,
+    /// Names and values, in any order; of a repeated name the first counts.
+    pub headers: H,
+    pub payload: &'a [u8],
+}
+
+/// Messages in stream order, each an event or the reason why not.
+#[derive(Debug)]
+pub struct Chunk {
+    arena: Arena,
+    entries: Vec<Entry>,
+    scanned_to: Sequence,
+    origin: Option<Origin>,
+    anchor: Option<Anchor>,
+}
+
+/// One event: what handlers see. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Event {
+    chunk: Arc<Chunk>,
+    index: u32,
+}
+
+/// An event's data.
+#[derive(Clone, Copy)]
+pub enum Data<'a> {
+    Null,
+    /// Any JSON value but null.
+    Json(Json<'a>),
+    Text(&'a str),
+    /// Shown to expressions as base64.
+    Bytes(&'a [u8]),
+}
+
+/// The value of a CloudEvents attribute.
+#[derive(Clone)]
+pub enum Attribute<'a> {
+    /// Of a structured event: as it stands in the document.
+    Json(Json<'a>),
+    /// Of a binary event: the header's value, percent-decoded.
+    Text(Cow<'a, str>),
+}
+
+/// Gathers messages into chunks.
+#[derive(Debug)]
+pub struct ChunkBuilder {
+    format: Format,
+    event_bytes_max: usize,
+    arena: Arena,
+    entries: Vec<Entry>,
+    origin: Option<Origin>,
+    anchor: Option<Anchor>,
+    /// What the last chunk took: the next is likely to take as much.
+    last: Sizes,
+}
+
+/// Where an event's CloudEvents attributes lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Envelope {
+    None,
+    /// Members of the document at this index of the tape.
+    Structured(u32),
+    /// The headers `ce-*`.
+    Binary,
+}
+
+/// What decoding found in a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decoded {
+    pub(super) type_name: Name,
+    pub(super) id: Option<Name>,
+    /// The event's own time, if it has one.
+    pub(super) time: Option<Timestamp>,
+    pub(super) data: Slot,
+    pub(super) envelope: Envelope,
+}
+
+#[derive(Debug)]
+struct Entry {
+    sequence: Sequence,
+    stored_at: Timestamp,
+    subject: Span,
+    /// Of the arena's headers.
+    headers: Span,
+    payload: Payload,
+    // A reject is rare, and boxed so that entries stay small.
+    decoded: Result<Decoded, Box<Reject>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sizes {
+    text: usize,
+    tape: usize,
+    headers: usize,
+    entries: usize,
+}
+
+impl Chunk {
+    /// A chunk that only moves the position.
+    pub fn advance(scanned_to: Sequence, origin: Option<Origin>, anchor: Option<Anchor>) -> Self {
+        Self { arena: Arena::default(), entries: Vec::new(), scanned_to, origin, anchor }
+    }
+
+    /// Its events in stream order, those that could not be decoded included.
+    pub fn events(self: &Arc<Self>) -> impl Iterator<Item = Event> + use<> {
+        let chunk = Arc::clone(self);
+        (0..self.entries.len() as u32).map(move |index| Event { chunk: Arc::clone(&chunk), index })
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many messages it was made of.
+    pub fn messages(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// The position after this chunk: everything up to here has been scanned.
+    pub fn scanned_to(&self) -> Sequence {
+        self.scanned_to
+    }
+
+    /// The stream that it was read from; None for one that was made in memory.
+    pub fn origin(&self) -> Option<Origin> {
+        self.origin
+    }
+
+    /// The proof of its last message, to be kept with the checkpoint.
+    pub fn anchor(&self) -> Option<Anchor> {
+        self.anchor
+    }
+
+    /// The memory that it holds.
+    pub fn bytes_len(&self) -> usize {
+        self.arena.bytes_len() + self.entries.capacity() * size_of::<Entry>() + size_of::<Self>()
+    }
+}
+
+impl Event {
+    #[inline]
+    pub fn sequence(&self) -> Sequence {
+        self.entry().sequence
+    }
+
+    /// Which of its message's events it is, from 0.
+    pub fn part(&self) -> u32 {
+        // More than one come of a `transform`, which makes chunks of its own.
+        0
+    }
+
+    #[inline]
+    pub fn stored_at(&self) -> Timestamp {
+        self.entry().stored_at
+    }
+
+    #[inline]
+    pub fn subject(&self) -> &str {
+        self.arena().text_at(self.entry().subject)
+    }
+
+    /// The subject's tokens: it, split at dots.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.subject().split('.')
+    }
+
+    /// Names as sent, each with its first value, in the order of names.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let arena = self.arena();
+        let headers = arena.headers_at(self.entry().headers);
+        headers.iter().map(|&(name, value)| (arena.text_at(name), arena.text_at(value)))
+    }
+
+    /// The message's payload as stored.
+    pub fn payload(&self) -> &[u8] {
+        self.arena().payload(self.entry().payload)
+    }
+
+    /// Why the message could not be decoded; the accessors below then give empty values.
+    #[inline]
+    pub fn reject(&self) -> Option<&Reject> {
+        self.entry().decoded.as_ref().err().map(|reject| &**reject)
+    }
+
+    #[inline]
+    pub fn type_name(&self) -> &str {
+        self.decoded().map_or("", |decoded| self.arena().name(decoded.type_name))
+    }
+
+    pub fn id(&self) -> Option<&str> {
+        self.decoded().and_then(|decoded| decoded.id).map(|id| self.arena().name(id))
+    }
+
+    /// The event's own time, or when it was stored.
+    #[inline]
+    pub fn time(&self) -> Timestamp {
+        self.decoded().and_then(|decoded| decoded.time).unwrap_or(self.entry().stored_at)
+    }
+
+    #[inline]
+    pub fn data(&self) -> Data<'_> {
+        match self.decoded().map_or(Slot::Null, |decoded| decoded.data) {
+            Slot::Null => Data::Null,
+            Slot::Json(at) => Data::Json(self.arena().json(at)),
+            Slot::Text(span) => Data::Text(self.arena().text_at(span)),
+            Slot::Raw(span) => Data::Bytes(self.arena().raw_at(span)),
+        }
+    }
+
+    /// The CloudEvents attributes; none of any other event. Computed when asked.
+    pub fn attributes(&self) -> Vec<(Cow<'_, str>, Attribute<'_>)> {
+        match self.decoded().map_or(Envelope::None, |decoded| decoded.envelope) {
+            Envelope::None => Vec::new(),
+            Envelope::Structured(root) => decode::structured_attributes(self.arena().json(root)),
+            Envelope::Binary => decode::binary_attributes(self.headers()),
+        }
+    }
+
+    #[inline]
+    fn entry(&self) -> &Entry {
+        &self.chunk.entries[self.index as usize]
+    }
+
+    #[inline]
+    fn decoded(&self) -> Option<&Decoded> {
+        self.entry().decoded.as_ref().ok()
+    }
+
+    #[inline]
+    fn arena(&self) -> &Arena {
+        &self.chunk.arena
+    }
+}
+
+impl ChunkBuilder {
+    pub fn new(format: Format, event_bytes_max: usize) -> Self {
+        Self {
+            format,
+            event_bytes_max,
+            arena: Arena::default(),
+            entries: Vec::new(),
+            origin: None,
+            anchor: None,
+            last: Sizes::default(),
+        }
+    }
+
+    /// Decodes a message; one that cannot be is kept with the reason.
+    ///
+    /// A chunk is to stay below 4 GiB: whoever fills it looks at [`ChunkBuilder::bytes_len`].
+    pub fn push<'a, H>(&mut self, message: Message<'a, H>)
+    where
+        H: IntoIterator<Item = (&'a str, &'a str)>,
+    {
+        if self.entries.is_empty() {
+            self.reserve();
+        }
+        let subject = self.arena.push_text(message.subject);
+        let headers = self.arena.push_headers(message.headers);
+        let (payload, decoded) = if message.payload.len() > self.event_bytes_max {
+            (
+                Payload::Raw(self.arena.push_raw(message.payload)),
+                Err(self.too_large(message.payload.len())),
+            )
+        } else {
+            decode::decode(&mut self.arena, self.format, subject, headers, message.payload)
+        };
+        self.entries.push(Entry {
+            sequence: message.sequence,
+            stored_at: message.stored_at,
+            subject,
+            headers,
+            payload,
+            decoded: decoded.map_err(Box::new),
+        });
+    }
+
+    /// What the store is to keep with the checkpoint of the chunk that is being built.
+    pub fn set_proof(&mut self, origin: Origin, anchor: Option<Anchor>) {
+        self.origin = Some(origin);
+        self.anchor = anchor;
+    }
+
+    /// How many messages it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The bytes of the messages that it holds.
+    pub fn bytes_len(&self) -> usize {
+        self.arena.text.len() + self.arena.raw.len()
+    }
+
+    /// The payload of the message that was pushed last.
+    pub fn last_payload(&self) -> Option<&[u8]> {
+        self.entries.last().map(|entry| self.arena.payload(entry.payload))
+    }
+
+    /// Forgets all messages but the first `messages`.
+    pub fn truncate(&mut self, messages: usize) {
+        self.entries.truncate(messages);
+    }
+
+    /// The chunk of what was pushed, after which everything up to `scanned_to` has been read; the builder is empty again.
+    pub fn finish(&mut self, scanned_to: Sequence) -> Chunk {
+        self.last = Sizes {
+            text: self.arena.text.len(),
+            tape: self.arena.tape.len(),
+            headers: self.arena.headers.len(),
+            entries: self.entries.len(),
+        };
+        Chunk {
+            arena: std::mem::take(&mut self.arena),
+            entries: std::mem::take(&mut self.entries),
+            scanned_to,
+            origin: self.origin.take(),
+            anchor: self.anchor.take(),
+        }
+    }
+
+    fn reserve(&mut self) {
+        // Below this a chunk is small whatever it takes; above it, copying a growing chunk would show.
+        const ENTRIES_MIN: usize = 64;
+        if self.last.entries >= ENTRIES_MIN {
+            let Sizes { text, tape, headers, entries } = self.last;
+            self.arena.text.reserve(text + text / 8);
+            self.arena.tape.reserve(tape + tape / 8);
+            self.arena.headers.reserve(headers + headers / 8);
+            self.entries.reserve(entries + entries / 8);
+        }
+    }
+
+    fn too_large(&self, bytes: usize) -> Reject {
+        let detail = format!("{bytes} bytes, more than event_bytes_max = {}", self.event_bytes_max);
+        Reject { kind: RejectKind::TooLarge, detail }
+    }
+}

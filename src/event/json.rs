@@ -1,0 +1,605 @@
+//! A JSON document, checked whole, as a tape of nodes over its own bytes.
+//!
+//! One pass over the text proves RFC 8259, bounds the depth and leaves 16 bytes a value: where it begins and ends and
+//! where the next one is. Nothing is copied and no tree is built; what a handler reads is found by walking members.
+//! Of repeated keys the last counts, so a lookup reads all members of its object.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// How deep values may nest; deeper documents are refused, so no later walk can exhaust a stack.
+pub const DEPTH_MAX: usize = 128;
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Null,
+    False,
+    True,
+    Number,
+    /// A string without escapes: its text is its bytes between the quotes.
+    String,
+    /// A string with at least one escape.
+    Escaped,
+    Array,
+    /// Its nodes alternate: key (`String` or `Escaped`), value.
+    Object,
+}
+
+/// One value on the tape. Ranges count from the start of the bytes that the tape lies over.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    start: u32,
+    end: u32,
+    /// The tape's index just after this value and all that it holds.
+    next: u32,
+    kind: Kind,
+}
+
+/// Why bytes are not a document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} at byte {offset}")]
+pub struct Error {
+    /// Counted from the start of the document.
+    pub offset: usize,
+    pub reason: &'static str,
+}
+
+/// Checks that `text[range]` is one JSON document and appends its nodes to `tape`; returns the root's index.
+///
+/// On error the tape is as it was. `text` must be shorter than 4 GiB. That the bytes are UTF-8 is the caller's to
+/// prove, once, when it makes a `str` of them.
+pub fn check(text: &str, range: Range<usize>, tape: &mut Vec<Node>) -> Result<u32, Error> {
+    assert!(u32::try_from(range.end).is_ok(), "a chunk is shorter than 4 GiB");
+    let root = tape.len();
+    let mut checker = Checker { bytes: text[..range.end].as_bytes(), at: range.start, tape };
+    match checker.document() {
+        Ok(()) => Ok(u32::try_from(root).expect("a tape is shorter than its bytes")),
+        Err(reason) => {
+            let offset = checker.at - range.start;
+            tape.truncate(root);
+            Err(Error { offset, reason })
+        }
+    }
+}
+
+struct Checker<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    tape: &'a mut Vec<Node>,
+}
+
+type Checked = Result<(), &'static str>;
+
+impl Checker<'_> {
+    fn document(&mut self) -> Checked {
+        // The open arrays and objects: an explicit stack, so depth costs no recursion.
+        let mut open = [0_u32; DEPTH_MAX];
+        let mut depth = 0;
+        self.space();
+        'value: loop {
+            let container = self.value()?;
+            if let Some(kind) = container {
+                if depth == DEPTH_MAX {
+                    self.at -= 1;
+                    return Err("nested deeper than 128");
+                }
+                open[depth] = self.last();
+                depth += 1;
+                self.space();
+                let close = if kind == Kind::Array { b']' } else { b'}' };
+                if self.peek() != Some(close) {
+                    if kind == Kind::Object {
+                        self.key()?;
+                    }
+                    continue 'value;
+                }
+            }
+            // After a value, or at the end of an empty container: close what ends here.
+            loop {
+                self.space();
+                if depth == 0 {
+                    return if self.at == self.bytes.len() {
+                        Ok(())
+                    } else {
+                        Err("expected the end of the document")
+                    };
+                }
+                let container = open[depth - 1] as usize;
+                let object = self.tape[container].kind == Kind::Object;
+                match self.peek() {
+                    Some(b',') => {
+                        self.at += 1;
+                        self.space();
+                        if object {
+                            self.key()?;
+                        }
+                        continue 'value;
+                    }
+                    Some(b'}') if object => self.close(container),
+                    Some(b']') if !object => self.close(container),
+                    _ if object => return Err("expected `,` or `}`"),
+                    _ => return Err("expected `,` or `]`"),
+                }
+                depth -= 1;
+            }
+        }
+    }
+
+    /// One scalar, or the opening of a container (whose kind is returned).
+    #[inline]
+    fn value(&mut self) -> Result<Option<Kind>, &'static str> {
+        let start = self.at;
+        let Some(&byte) = self.bytes.get(self.at) else {
+            return Err("expected a value, found the end");
+        };
+        match byte {
+            b'"' => self.string()?,
+            b'{' | b'[' => {
+                let kind = if byte == b'{' { Kind::Object } else { Kind::Array };
+                self.at += 1;
+                self.push(start, kind);
+                return Ok(Some(kind));
+            }
+            b'-' | b'0'..=b'9' => self.number()?,
+            b't' => self.word(b"true", Kind::True)?,
+            b'f' => self.word(b"false", Kind::False)?,
+            b'n' => self.word(b"null", Kind::Null)?,
+            _ => return Err("expected a value"),
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn key(&mut self) -> Checked {
+        if self.peek() != Some(b'"') {
+            return Err("expected a key in double quotes");
+        }
+        self.string()?;
+        self.space();
+        if self.peek() != Some(b':') {
+            return Err("expected `:`");
+        }
+        self.at += 1;
+        self.space();
+        Ok(())
+    }
+
+    #[inline]
+    fn string(&mut self) -> Checked {
+        let start = self.at;
+        let mut kind = Kind::String;
+        self.at += 1;
+        loop {
+            self.at += plain_run(&self.bytes[self.at..]);
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    kind = Kind::Escaped;
+                    self.escape()?;
+                }
+                Some(_) => return Err("control character in a string"),
+                None => return Err("string without an end"),
+            }
+        }
+        self.at += 1;
+        self.push(start, kind);
+        Ok(())
+    }
+
+    fn escape(&mut self) -> Checked {
+        match self.bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') => {
+                let unit = self.hex(self.at + 2)?;
+                match unit {
+                    0xD800..=0xDBFF => {
+                        let low = self.bytes.get(self.at + 6..self.at + 8) == Some(b"\\u");
+                        if !low || !(0xDC00..=0xDFFF).contains(&self.hex(self.at + 8)?) {
+                            // RFC 8259 leaves a lone surrogate open; as UTF-8 it has no form.
+                            return Err("lone surrogate");
+                        }
+                        self.at += 12;
+                    }
+                    0xDC00..=0xDFFF => return Err("lone surrogate"),
+                    _ => self.at += 6,
+                }
+            }
+            _ => return Err("unknown escape"),
+        }
+        Ok(())
+    }
+
+    fn hex(&self, at: usize) -> Result<u32, &'static str> {
+        let digits = self.bytes.get(at..at + 4).ok_or("unfinished escape")?;
+        digits.iter().try_fold(0, |unit, &byte| {
+            let digit = char::from(byte).to_digit(16).ok_or("expected four hexadecimal digits")?;
+            Ok(unit * 16 + digit)
+        })
+    }
+
+    #[inline]
+    fn number(&mut self) -> Checked {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            Some(b'1'..=b'9') => self.digits(),
+            _ => return Err("expected a digit"),
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.some_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.some_digits()?;
+        }
+        if let Some(b'0'..=b'9') = self.peek() {
+            return Err("number with a leading zero");
+        }
+        self.push(start, Kind::Number);
+        Ok(())
+    }
+
+    fn some_digits(&mut self) -> Checked {
+        let before = self.at;
+        self.digits();
+        if self.at == before { Err("expected a digit") } else { Ok(()) }
+    }
+
+    #[inline]
+    fn digits(&mut self) {
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn word(&mut self, word: &[u8], kind: Kind) -> Checked {
+        let start = self.at;
+        if !self.bytes[start..].starts_with(word) {
+            return Err("expected a value");
+        }
+        self.at += word.len();
+        self.push(start, kind);
+        Ok(())
+    }
+
+    #[inline]
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    #[inline]
+    fn push(&mut self, start: usize, kind: Kind) {
+        let next = self.tape.len() as u32 + 1;
+        // Both fit: `check` has refused bytes of 4 GiB and more.
+        self.tape.push(Node { start: start as u32, end: self.at as u32, next, kind });
+    }
+
+    fn last(&self) -> u32 {
+        self.tape.len() as u32 - 1
+    }
+
+    fn close(&mut self, container: usize) {
+        self.at += 1;
+        self.tape[container].end = self.at as u32;
+        self.tape[container].next = self.tape.len() as u32;
+    }
+}
+
+/// How many bytes from the start are neither a quote, a backslash nor a control character: eight at a time.
+#[inline]
+fn plain_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let mut run = 0;
+    while let Some(eight) = bytes.get(run..run + 8) {
+        let word = u64::from_le_bytes(eight.try_into().expect("eight bytes"));
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+        let special = zero(word ^ (ONES * u64::from(b'"')))
+            | zero(word ^ (ONES * u64::from(b'\\')))
+            | (word.wrapping_sub(ONES * 0x20) & !word & HIGHS);
+        if special != 0 {
+            // The lowest mark is exact: a borrow can only give false marks above a true one.
+            return run + (special.trailing_zeros() / 8) as usize;
+        }
+        run += 8;
+    }
+    let rest = bytes[run..].iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20);
+    run + rest.unwrap_or(bytes.len() - run)
+}
+
+/// One value of a checked document.
+#[derive(Clone, Copy)]
+pub struct Json<'a> {
+    text: &'a str,
+    tape: &'a [Node],
+    at: u32,
+}
+
+impl<'a> Json<'a> {
+    /// The value at `at` of a tape that [`check`] wrote over `text`.
+    pub fn new(text: &'a str, tape: &'a [Node], at: u32) -> Self {
+        Self { text, tape, at }
+    }
+
+    /// Its index on the tape, for [`Json::new`].
+    pub fn at(self) -> u32 {
+        self.at
+    }
+
+    pub fn kind(self) -> Kind {
+        self.node().kind
+    }
+
+    /// The value as it was written.
+    pub fn raw(self) -> &'a str {
+        let node = self.node();
+        &self.text[node.start as usize..node.end as usize]
+    }
+
+    /// The text of a string; None for any other kind.
+    #[inline]
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        let node = self.node();
+        let inner = || &self.text[node.start as usize + 1..node.end as usize - 1];
+        match node.kind {
+            Kind::String => Some(Cow::Borrowed(inner())),
+            Kind::Escaped => Some(Cow::Owned(unescape(inner()))),
+            _ => None,
+        }
+    }
+
+    /// The member of an object with this key, the last of repeated ones; None if there is none or it is no object.
+    #[inline]
+    pub fn get(self, key: &str) -> Option<Self> {
+        if self.kind() != Kind::Object {
+            return None;
+        }
+        let mut found = None;
+        let mut at = self.at + 1;
+        let end = self.node().next;
+        while at < end {
+            let name = self.tape[at as usize];
+            let value = at + 1;
+            let same = match name.kind {
+                Kind::String => {
+                    self.text.as_bytes()[name.start as usize + 1..name.end as usize - 1]
+                        == *key.as_bytes()
+                }
+                _ => self.with(at).text().is_some_and(|text| text == key),
+            };
+            if same {
+                found = Some(self.with(value));
+            }
+            at = self.tape[value as usize].next;
+        }
+        found
+    }
+
+    /// The element of an array at an index from 0.
+    pub fn element(self, index: usize) -> Option<Self> {
+        self.elements().nth(index)
+    }
+
+    /// The elements of an array; none for any other kind.
+    pub fn elements(self) -> impl Iterator<Item = Json<'a>> {
+        let end = if self.kind() == Kind::Array { self.node().next } else { 0 };
+        let mut at = self.at + 1;
+        std::iter::from_fn(move || {
+            let here = (at < end).then(|| self.with(at))?;
+            at = here.node().next;
+            Some(here)
+        })
+    }
+
+    /// The members of an object as written, repeated keys included; none for any other kind.
+    pub fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Json<'a>)> {
+        let end = if self.kind() == Kind::Object { self.node().next } else { 0 };
+        let mut at = self.at + 1;
+        std::iter::from_fn(move || {
+            let key = (at < end).then(|| self.with(at))?;
+            let value = self.with(at + 1);
+            at = value.node().next;
+            Some((key.text().expect("a key is a string"), value))
+        })
+    }
+
+    #[inline]
+    fn node(self) -> Node {
+        self.tape[self.at as usize]
+    }
+
+    /// Another value on the same tape, by its index.
+    #[inline]
+    pub fn with(self, at: u32) -> Self {
+        Self { at, ..self }
+    }
+}
+
+/// The text of a checked string's inside.
+fn unescape(inner: &str) -> String {
+    let mut text = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let escape = rest.as_bytes()[at + 1];
+        let (char, length) = match escape {
+            b'b' => ('\u{8}', 2),
+            b'f' => ('\u{c}', 2),
+            b'n' => ('\n', 2),
+            b'r' => ('\r', 2),
+            b't' => ('\t', 2),
+            b'u' => unicode(&rest[at..]),
+            plain => (char::from(plain), 2),
+        };
+        text.push(char);
+        rest = &rest[at + length..];
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The character of `\uXXXX` or of a surrogate pair at the start of `escape`, and the escape's length.
+fn unicode(escape: &str) -> (char, usize) {
+    let unit = |at: usize| u32::from_str_radix(&escape[at..at + 4], 16).expect("checked");
+    let high = unit(2);
+    if (0xD800..=0xDBFF).contains(&high) {
+        let code = 0x10000 + ((high - 0xD800) << 10) + (unit(8) - 0xDC00);
+        return (char::from_u32(code).expect("checked pair"), 12);
+    }
+    (char::from_u32(high).expect("checked: no lone surrogate"), 6)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn refused(document: &str, error: &str) {
+        let mut tape = Vec::new();
+        let found =
+            check(document, 0..document.len(), &mut tape).map_err(|error| error.to_string());
+        assert_eq!(found, Err(error.to_owned()), "{document}");
+        assert!(tape.is_empty());
+    }
+
+    /// The document, written again from its tape.
+    fn written(json: Json<'_>) -> String {
+        match json.kind() {
+            Kind::Array => {
+                let items: Vec<_> = json.elements().map(written).collect();
+                format!("[{}]", items.join(","))
+            }
+            Kind::Object => {
+                let member =
+                    |(key, value): (Cow<'_, str>, Json<'_>)| format!("{key:?}:{}", written(value));
+                let items: Vec<_> = json.members().map(member).collect();
+                format!("{{{}}}", items.join(","))
+            }
+            Kind::String | Kind::Escaped => format!("{:?}", json.text().unwrap()),
+            _ => json.raw().to_owned(),
+        }
+    }
+
+    #[track_caller]
+    fn accepted(document: &str, expected: &str) {
+        // Not at the start of the bytes, and behind another document's nodes.
+        let text = format!("[1] {document}");
+        let mut tape = Vec::new();
+        check(&text, 0..3, &mut tape).unwrap();
+        let root = check(&text, 4..text.len(), &mut tape).unwrap();
+        assert_eq!(written(Json::new(&text, &tape, root)), expected);
+    }
+
+    #[test]
+    fn documents() {
+        accepted("null", "null");
+        accepted(" [ ] ", "[]");
+        accepted("{}", "{}");
+        accepted(
+            r#"{"a":{"b":[1,-2.50e+3,{"c":true}]},"d":false}"#,
+            r#"{"a":{"b":[1,-2.50e+3,{"c":true}]},"d":false}"#,
+        );
+        accepted("[[],[[]],{}]", "[[],[[]],{}]");
+        accepted(r#""a\n\"\\\/\u00e9\ud83d\ude00b""#, "\"a\\n\\\"\\\\/é😀b\"");
+        accepted("\"0123456789é0123456\"", "\"0123456789é0123456\"");
+        accepted("0", "0");
+        accepted("-0", "-0");
+    }
+
+    #[test]
+    fn refusals() {
+        refused("", "expected a value, found the end at byte 0");
+        refused(" ", "expected a value, found the end at byte 1");
+        refused("hello", "expected a value at byte 0");
+        refused("nul", "expected a value at byte 0");
+        refused("01", "number with a leading zero at byte 1");
+        refused("-", "expected a digit at byte 1");
+        refused("1.", "expected a digit at byte 2");
+        refused("1e", "expected a digit at byte 2");
+        refused(".5", "expected a value at byte 0");
+        refused("+1", "expected a value at byte 0");
+        refused("NaN", "expected a value at byte 0");
+        refused("1 2", "expected the end of the document at byte 2");
+        refused("[1,]", "expected a value at byte 3");
+        refused("[,1]", "expected a value at byte 1");
+        refused("[1 2]", "expected `,` or `]` at byte 3");
+        refused("[1}", "expected `,` or `]` at byte 2");
+        refused("{\"a\":1,}", "expected a key in double quotes at byte 7");
+        refused("{a:1}", "expected a key in double quotes at byte 1");
+        refused("{\"a\" 1}", "expected `:` at byte 5");
+        refused("{\"a\":1]", "expected `,` or `}` at byte 6");
+        refused("{\"a\":}", "expected a value at byte 5");
+        refused("\"a", "string without an end at byte 2");
+        refused("\"a\nb\"", "control character in a string at byte 2");
+        refused("\"\\x\"", "unknown escape at byte 1");
+        refused("\"\\u12\"", "unfinished escape at byte 1");
+        refused("\"\\u12g4\"", "expected four hexadecimal digits at byte 1");
+        refused("\"\\ud800\"", "lone surrogate at byte 1");
+        refused("\"\\ud800\\u0041\"", "lone surrogate at byte 1");
+        refused("\"\\udc00\"", "lone surrogate at byte 1");
+        refused(&"[".repeat(129), "nested deeper than 128 at byte 128");
+        refused(&"[".repeat(100_000), "nested deeper than 128 at byte 128");
+        refused(&"{\"a\":".repeat(129), "nested deeper than 128 at byte 640");
+    }
+
+    #[test]
+    fn depth_128_is_accepted() {
+        let document = format!("{}{}", "[".repeat(128), "]".repeat(128));
+        accepted(&document, &document);
+    }
+
+    #[test]
+    fn of_repeated_keys_the_last_counts() {
+        let document = r#"{"a":1,"b":{"a":2},"\u0061":3}"#;
+        let mut tape = Vec::new();
+        let root = check(document, 0..document.len(), &mut tape).unwrap();
+        let json = Json::new(document, &tape, root);
+        assert_eq!(json.get("a").unwrap().raw(), "3");
+        assert_eq!(json.get("b").unwrap().get("a").unwrap().raw(), "2");
+        assert!(json.get("c").is_none());
+        assert!(json.get("a").unwrap().get("a").is_none());
+    }
+
+    proptest! {
+        /// serde_json is the oracle of what is a document (a raw value: its numbers have no range).
+        #[test]
+        fn agrees_with_serde_json(document in r#"[\[\]{}",:0-9a-f.eE+\-ntrls \n]{0,24}"#) {
+            let mut tape = Vec::new();
+            let ours = check(&document, 0..document.len(), &mut tape).is_ok();
+            let theirs = serde_json::from_str::<&serde_json::value::RawValue>(&document).is_ok();
+            prop_assert_eq!(ours, theirs, "{}", document);
+        }
+
+        #[test]
+        fn strings_keep_their_text(text in any::<String>()) {
+            let document = serde_json::to_string(&text).unwrap();
+            let mut tape = Vec::new();
+            let root = check(&document, 0..document.len(), &mut tape).unwrap();
+            prop_assert_eq!(Json::new(&document, &tape, root).text().unwrap(), text);
+        }
+
+        #[test]
+        fn any_text_is_answered(text in any::<String>()) {
+            let mut tape = Vec::new();
+            let ours = check(&text, 0..text.len(), &mut tape).is_ok();
+            prop_assert_eq!(ours, serde_json::from_str::<serde_json::Value>(&text).is_ok());
+        }
+    }
+}

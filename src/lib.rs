@@ -1,0 +1,58 @@
+//! viewd: a read-model projection daemon. The query side of CQRS as one program.
+//!
+//! It reads domain events from NATS JetStream, keeps the SQLite tables that definitions declare current with
+//! exactly-once effect, and says how far each one has come.
+//!
+//! # Code map
+//!
+//! Each module imports only from those above it; a test (`tests/it/tidy.rs`) holds that and where crates are named.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`event`] | events: decoded messages in chunks, JSON as a tape, times, anchors |
+//! | [`row`] | column types, cells as stored, keys |
+//! | [`diagnostic`] | what is wrong in an operator's file, printed as a compiler would |
+//! | [`syntax`] | TOML as a tree in which every key and value knows its place |
+//! | [`clock`] | the wall clock, for people and alerts only |
+//! | [`metrics`] | every family that Prometheus reads |
+//! | [`telemetry`] | logs, counted by level |
+//! | [`status`] | states, reasons, the report |
+//! | [`config`] | raw settings, then checked settings, with where each value came from |
+//! | [`definition`] | the text of a file to a checked definition; its fingerprint |
+//! | [`projection`] | the engine: expressions, plan, handlers, transitions, fold |
+//! | [`source`] | the JetStream reader, its queue, the poll of the head; memory for tests |
+//! | [`store`] | SQLite: generations, schema, writer, readers, the checkpoint |
+//! | [`lag`] | distance from the head |
+//! | [`worker`] | one projection's loop: batch, fold, commit |
+//! | [`supervisor`] | the tasks, their start and end |
+//! | [`api`] | HTTP: health, metrics, status; the admin socket |
+//! | [`cli`] | arguments, commands, exit codes, what people see |
+//!
+//! # What is absent where
+//!
+//! - `definition` and `projection` know no tokio, SQL, NATS, HTTP, clock, file or environment (I9).
+//! - `projection` reads rows only through the trait `Rows` that the worker lends it.
+//! - Nothing acknowledges a message (I10): the only progress is the checkpoint row, which one transaction writes with
+//!   the rows, dead letters and counts of its batch (I1, I4), and which only `store` writes.
+//! - No two threads write one view: each has one worker thread, and no state is shared between projections.
+//! - No lag is derived from a reader (I7): only from the head that `source::head` polls.
+//! - No statement is built from input: names come from the checked definition, values are bound.
+
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod definition;
+pub mod diagnostic;
+pub mod event;
+pub mod lag;
+pub mod metrics;
+pub mod projection;
+pub mod row;
+pub mod source;
+pub mod status;
+pub mod store;
+pub mod supervisor;
+pub mod syntax;
+pub mod telemetry;
+pub mod worker;

@@ -1,0 +1,199 @@
+//! Everything that viewd counts, for Prometheus.
+//!
+//! One struct, built once and passed down; no globals. Labels come from configuration or from enums, never from data,
+//! and every series of a known projection or stream exists from the start, so that rates have no gaps. Gauges that are
+//! derived from a projection's status are set when a scrape comes, all from one reading of it. An unknown lag is NaN,
+//! never 0 (I7).
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// The results that an event can have, as the label `result`.
+pub const RESULTS: [&str; 5] = ["applied", "ignored", "dead_lettered", "parked", "skipped"];
+
+/// The states of a projection, as the label `state`.
+pub const STATES: [&str; 7] = ["starting", "catching_up", "live", "paused", "degraded", "failed", "stopped"];
+
+/// The stages of a batch, as the label `stage`.
+pub const STAGES: [&str; 4] = ["decode", "apply", "write", "commit"];
+
+// From a tenth of a millisecond (an idle commit) to ten seconds (a stalled disk).
+const SECONDS: [f64; 11] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+// From one event (live and quiet) to the largest batch that the settings allow by default.
+const EVENTS: [f64; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0];
+
+/// The registry and its families; names as the reference of metrics has them.
+pub struct Metrics {
+    registry: Registry,
+    pub nats_connected: IntGauge,
+    pub nats_reconnects_total: IntCounter,
+    pub stream_first_sequence: GaugeVec,
+    pub stream_last_sequence: GaugeVec,
+    pub stream_poll_last_success_timestamp_seconds: GaugeVec,
+    pub stream_identity_changes_total: IntCounterVec,
+    pub projection_state: IntGaugeVec,
+    pub projection_checkpoint_sequence: GaugeVec,
+    pub projection_pending_messages: GaugeVec,
+    pub projection_lag_seconds: GaugeVec,
+    pub projection_lag_target_seconds: GaugeVec,
+    pub projection_last_applied_event_timestamp_seconds: GaugeVec,
+    pub projection_last_progress_timestamp_seconds: GaugeVec,
+    pub projection_events_total: IntCounterVec,
+    pub projection_missed_sequences_total: IntCounterVec,
+    pub projection_batch_events: HistogramVec,
+    pub projection_stage_duration_seconds: HistogramVec,
+    pub projection_end_to_end_latency_seconds: HistogramVec,
+    pub projection_dead_letters: IntGaugeVec,
+    pub projection_oldest_dead_letter_timestamp_seconds: GaugeVec,
+    pub projection_parked_events: IntGaugeVec,
+    pub projection_restarts_total: IntCounterVec,
+    pub projection_generation: IntGaugeVec,
+    pub sqlite_database_bytes: IntGaugeVec,
+    pub sqlite_wal_bytes: IntGaugeVec,
+    pub sqlite_checkpoints_total: IntCounterVec,
+    pub storage_free_bytes: Gauge,
+    pub storage_errors_total: IntCounterVec,
+    pub source_recreates_total: IntCounterVec,
+    pub source_gaps_total: IntCounterVec,
+    pub source_dropped_duplicates_total: IntCounterVec,
+    pub source_queue_bytes: IntGaugeVec,
+    pub http_requests_total: IntCounterVec,
+    pub http_request_duration_seconds: HistogramVec,
+    pub http_requests_in_flight: IntGauge,
+    pub log_messages_total: IntCounterVec,
+}
+
+/// Registers families as they are made.
+struct Families(Registry);
+
+impl Families {
+    fn add<C: Collector + Clone + 'static>(&self, collector: prometheus::Result<C>) -> C {
+        let collector = collector.expect("names and labels are constants");
+        self.0.register(Box::new(collector.clone())).expect("each family is registered once");
+        collector
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.add(GaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn integers(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    #[rustfmt::skip] // One family a line reads as the table that it is.
+    pub fn new() -> Self {
+        let f = Families(Registry::new());
+        let build = f.integers("viewd_build_info", "The version that runs; always 1.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            nats_connected: f.add(IntGauge::new("viewd_nats_connected", "1 while the connection that watches the streams is up.")),
+            nats_reconnects_total: f.add(IntCounter::new("viewd_nats_reconnects_total", "Connections to NATS made again after a loss.")),
+            stream_first_sequence: f.gauges("viewd_stream_first_sequence", "First sequence that the stream still holds.", &["stream"]),
+            stream_last_sequence: f.gauges("viewd_stream_last_sequence", "Last sequence of the stream, by an independent poll.", &["stream"]),
+            stream_poll_last_success_timestamp_seconds: f.gauges("viewd_stream_poll_last_success_timestamp_seconds", "When the head of the stream was last read.", &["stream"]),
+            stream_identity_changes_total: f.counters("viewd_stream_identity_changes_total", "Times that a stream was found to be another than before.", &["stream"]),
+            projection_state: f.integers("viewd_projection_state", "1 for the state that the projection is in, 0 for the others.", &["projection", "state"]),
+            projection_checkpoint_sequence: f.gauges("viewd_projection_checkpoint_sequence", "Sequence up to which the view is committed.", &["projection", "stream"]),
+            projection_pending_messages: f.gauges("viewd_projection_pending_messages", "Messages of the stream after the checkpoint; NaN when the head is unknown.", &["projection"]),
+            projection_lag_seconds: f.gauges("viewd_projection_lag_seconds", "Age of the oldest message that is not applied; NaN when the head is unknown.", &["projection"]),
+            projection_lag_target_seconds: f.gauges("viewd_projection_lag_target_seconds", "The lag that the definition promises (policy.freshness).", &["projection"]),
+            projection_last_applied_event_timestamp_seconds: f.gauges("viewd_projection_last_applied_event_timestamp_seconds", "When the stream stored the newest applied message; 0 before the first.", &["projection"]),
+            projection_last_progress_timestamp_seconds: f.gauges("viewd_projection_last_progress_timestamp_seconds", "When the checkpoint last moved, or was found at the head.", &["projection"]),
+            projection_events_total: f.counters("viewd_projection_events_total", "Events by what became of them.", &["projection", "result"]),
+            projection_missed_sequences_total: f.counters("viewd_projection_missed_sequences_total", "Sequences that the stream lost before they were read (an upper bound of messages).", &["projection"]),
+            projection_batch_events: f.histograms("viewd_projection_batch_events", "Events of a committed batch.", &["projection"], &EVENTS),
+            projection_stage_duration_seconds: f.histograms("viewd_projection_stage_duration_seconds", "Time of a batch in each stage.", &["projection", "stage"], &SECONDS),
+            projection_end_to_end_latency_seconds: f.histograms("viewd_projection_end_to_end_latency_seconds", "From stored in the stream to visible in the view, newest message of each batch, live only.", &["projection"], &SECONDS),
+            projection_dead_letters: f.integers("viewd_projection_dead_letters", "Dead letters that wait for a person.", &["projection"]),
+            projection_oldest_dead_letter_timestamp_seconds: f.gauges("viewd_projection_oldest_dead_letter_timestamp_seconds", "When the stream stored the oldest dead letter; 0 if there is none.", &["projection"]),
+            projection_parked_events: f.integers("viewd_projection_parked_events", "Events parked behind a dead letter of their order key.", &["projection"]),
+            projection_restarts_total: f.counters("viewd_projection_restarts_total", "Restarts of the projection's tasks within this process.", &["projection"]),
+            projection_generation: f.integers("viewd_projection_generation", "The generation that is served.", &["projection"]),
+            sqlite_database_bytes: f.integers("viewd_sqlite_database_bytes", "Size of the view's main file.", &["projection"]),
+            sqlite_wal_bytes: f.integers("viewd_sqlite_wal_bytes", "Size of the view's write-ahead log.", &["projection"]),
+            sqlite_checkpoints_total: f.counters("viewd_sqlite_checkpoints_total", "Checkpoints of the write-ahead log: full, partial (a reader pins it) or failed.", &["projection", "outcome"]),
+            storage_free_bytes: f.add(Gauge::new("viewd_storage_free_bytes", "Free bytes where the data directory is.")),
+            storage_errors_total: f.counters("viewd_storage_errors_total", "Errors of the storage.", &["component", "kind"]),
+            source_recreates_total: f.counters("viewd_source_recreates_total", "Consumers made again, by reason.", &["stream", "reason"]),
+            source_gaps_total: f.counters("viewd_source_gaps_total", "Gaps found between the checkpoint and the stream's first sequence.", &["stream"]),
+            source_dropped_duplicates_total: f.counters("viewd_source_dropped_duplicates_total", "Messages dropped because their sequence was read before.", &["stream"]),
+            source_queue_bytes: f.integers("viewd_source_queue_bytes", "Bytes read and not yet taken by the projection.", &["projection"]),
+            http_requests_total: f.counters("viewd_http_requests_total", "HTTP requests answered.", &["route", "method", "code"]),
+            http_request_duration_seconds: f.histograms("viewd_http_request_duration_seconds", "Time to answer a request.", &["route"], &SECONDS),
+            http_requests_in_flight: f.add(IntGauge::new("viewd_http_requests_in_flight", "Requests being answered.")),
+            log_messages_total: f.counters("viewd_log_messages_total", "Log lines by level.", &["level"]),
+            registry: f.0,
+        }
+    }
+
+    /// Makes every series of a projection exist.
+    pub fn add_projection(&self, projection: &str, lag_target_seconds: f64) {
+        let labels = &[projection];
+        for result in RESULTS {
+            self.projection_events_total.with_label_values(&[projection, result]);
+        }
+        for state in STATES {
+            self.projection_state.with_label_values(&[projection, state]).set(i64::from(state == "starting"));
+        }
+        for stage in STAGES {
+            self.projection_stage_duration_seconds.with_label_values(&[projection, stage]);
+        }
+        for outcome in ["full", "partial", "failed"] {
+            self.sqlite_checkpoints_total.with_label_values(&[projection, outcome]);
+        }
+        self.projection_pending_messages.with_label_values(labels).set(f64::NAN);
+        self.projection_lag_seconds.with_label_values(labels).set(f64::NAN);
+        self.projection_lag_target_seconds.with_label_values(labels).set(lag_target_seconds);
+        self.projection_missed_sequences_total.with_label_values(labels);
+        self.projection_restarts_total.with_label_values(labels);
+        self.projection_batch_events.with_label_values(labels);
+        self.projection_end_to_end_latency_seconds.with_label_values(labels);
+        self.source_queue_bytes.with_label_values(labels);
+    }
+
+    /// Makes every series of a stream exist.
+    pub fn add_stream(&self, stream: &str) {
+        let labels = &[stream];
+        for family in [
+            &self.stream_first_sequence,
+            &self.stream_last_sequence,
+            &self.stream_poll_last_success_timestamp_seconds,
+        ] {
+            family.with_label_values(labels);
+        }
+        self.stream_identity_changes_total.with_label_values(labels);
+    }
+
+    /// Makes the series of a stage, a histogram that a worker holds.
+    pub fn stage(&self, projection: &str, stage: &str) -> Histogram {
+        self.projection_stage_duration_seconds.with_label_values(&[projection, stage])
+    }
+
+    /// The text that a scrape reads.
+    pub fn text(&self) -> String {
+        let mut bytes = Vec::new();
+        let families = self.registry.gather();
+        TextEncoder::new().encode(&families, &mut bytes).expect("writing to memory does not fail");
+        String::from_utf8(bytes).expect("names and labels are text")
+    }
+}

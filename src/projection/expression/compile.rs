@@ -1,0 +1,204 @@
+//! From an expression's text to the route that answers it.
+
+use jaq_core::compile::Undefined;
+use jaq_core::load::lex::Lexer;
+use jaq_core::load::parse::{Parser, Term};
+use jaq_core::load::{Arena, File, Loader, span};
+use jaq_core::{Compiler, Ctx, Filter, Vars};
+
+use super::budget::{self, Exceeded};
+use super::engine::{Context, Engine};
+use super::functions::check_pattern;
+use super::number::{Number, is_json_number};
+use super::path::{Path, plain_text};
+use super::value::Value;
+use super::{Error, Failure, FailureKind, Literal, Route, Scope, names, prelude, slips, syntax};
+use crate::event::chunk::Event;
+
+/// An expression for jaq.
+pub(super) struct Program {
+    filter: Filter<Engine>,
+}
+
+/// Checks a text and chooses its route.
+pub(super) fn compile(text: &str, scope: Scope) -> Result<Route, Error> {
+    if text.trim().is_empty() {
+        let hint = "`.` is the whole event, `null` is no value".to_owned();
+        return Err(refused(0..text.len(), "the expression is empty", "nothing here", Some(hint)));
+    }
+    syntax::check_brackets(text)?;
+    let tokens = Lexer::new(text).lex().map_err(|errors| slips::lex_error(text, &errors))?;
+    syntax::check_tokens(&tokens, text)?;
+    slips::refuse(&tokens, text, scope)?;
+    let parsed = Parser::new(&tokens).parse(|parser| parser.term());
+    let term = parsed.map_err(|errors| slips::parse_error(text, &tokens, &errors[0]))?;
+    syntax::check_term(&term, text)?;
+    check_names(&term, text)?;
+    if let Some(literal) = Literal::of_term(&term) {
+        return Ok(Route::Literal(literal));
+    }
+    if let Some(path) = Path::of_term(&term) {
+        return Ok(Route::Path(path));
+    }
+    Program::compile(text, &term).map(|program| Route::Program(Box::new(program)))
+}
+
+impl Program {
+    pub(super) fn compile(text: &str, term: &Term<&str>) -> Result<Self, Error> {
+        let arena = Arena::default();
+        let loader = Loader::new(prelude::definitions(term));
+        let modules = loader.load(&arena, File { code: text, path: () });
+        let modules = modules.map_err(|_| refused(0..text.len(), "not an expression", "here", None))?;
+        let compiled = Compiler::default().with_funs(prelude::natives()).compile(modules);
+        let filter = compiled.map_err(|errors| {
+            let undefined = errors.first().and_then(|(_, errors)| errors.first());
+            undefined.map_or_else(
+                || refused(0..text.len(), "not an expression", "here", None),
+                |(name, undefined)| undefined_error(text, name, undefined),
+            )
+        })?;
+        Ok(Self { filter })
+    }
+
+    pub(super) fn evaluate(&self, event: &Event) -> Result<Value, Failure> {
+        match budget::bounded(|| self.run(Value::Document(event.clone()))) {
+            Ok(outcome) => outcome,
+            Err(exceeded) => Err(Failure::of_exceeded(exceeded)),
+        }
+    }
+
+    fn run(&self, input: Value) -> Result<Value, Failure> {
+        let context = Context { lut: &self.filter.lut };
+        let mut outputs = self.filter.id.run((Ctx::<Engine>::new(context, Vars::new([])), input));
+        let failed = |exception: jaq_core::Exn<'_, Value>| match exception.get_err() {
+            Ok(error) => Failure::of_error(error),
+            // `halt` and `break` cannot be written.
+            Err(_) => Failure::of_exceeded(Exceeded::Fault),
+        };
+        let value = match outputs.next() {
+            None => return Ok(Value::Null),
+            Some(first) => first.map_err(failed)?,
+        };
+        match outputs.next() {
+            None => Ok(value),
+            Some(Err(exception)) => Err(failed(exception)),
+            Some(Ok(second)) => {
+                let message = format!("gave several values: {value}, {second}");
+                Err(Failure { kind: FailureKind::Several, message })
+            }
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn of_error(error: jaq_core::Error<Value>) -> Self {
+        let message = match error.into_val() {
+            Value::Text(text) => {
+                // A message may be made of an event.
+                let end = text.floor_char_boundary(MESSAGE_BYTES_MAX);
+                text[..end].to_owned()
+            }
+            value => value.shown(),
+        };
+        Self::error(message)
+    }
+
+    pub(super) fn of_exceeded(exceeded: Exceeded) -> Self {
+        let (kind, message) = match exceeded {
+            Exceeded::Operations => {
+                (FailureKind::Budget, format!("took more than {} operations", budget::OPERATIONS_MAX))
+            }
+            Exceeded::Text => {
+                (FailureKind::Budget, format!("made more than {} MiB of text", budget::TEXT_BYTES_MAX >> 20))
+            }
+            Exceeded::Depth => (FailureKind::Budget, format!("made a value deeper than {}", budget::DEPTH_MAX)),
+            Exceeded::Fault => (FailureKind::Fault, "the expression engine failed on this event".to_owned()),
+        };
+        Self { kind, message }
+    }
+}
+
+/// As much of a message as a dead letter needs.
+const MESSAGE_BYTES_MAX: usize = 500;
+
+impl Literal {
+    fn of_term(term: &Term<&str>) -> Option<Self> {
+        match term {
+            Term::Num(text) => Self::number(text),
+            Term::Neg(inner) => match &**inner {
+                Term::Num(text) => Self::number(&Number::parse(text)?.neg().ok()?.text()),
+                _ => None,
+            },
+            Term::Str(None, parts) => plain_text(parts).map(|text| Self::Text(text.into_owned())),
+            Term::Call(name, arguments) if arguments.is_empty() => match *name {
+                "null" => Some(Self::Null),
+                "true" => Some(Self::Bool(true)),
+                "false" => Some(Self::Bool(false)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// Names on the allow list, numbers in the JSON grammar, patterns that compile.
+fn check_names(term: &Term<&str>, text: &str) -> Result<(), Error> {
+    let mut problem = None;
+    prelude::visit(term, &mut |term| {
+        if problem.is_none() {
+            problem = term_problem(term, text);
+        }
+    });
+    problem.map_or(Ok(()), Err)
+}
+
+fn term_problem(term: &Term<&str>, text: &str) -> Option<Error> {
+    match term {
+        Term::Num(number) if !is_json_number(number) => {
+            let message = format!("`{number}` is not a number of JSON");
+            Some(refused(span(text, number), message, "not a number", None))
+        }
+        Term::Str(Some(format), _) => call_problem(format, 0, text),
+        Term::Call(name, arguments) => {
+            call_problem(name, arguments.len(), text).or_else(|| pattern_problem(name, arguments, text))
+        }
+        _ => None,
+    }
+}
+
+fn call_problem(name: &str, arguments: usize, text: &str) -> Option<Error> {
+    let (message, hint) = names::refuse(name, arguments)?;
+    let label = if names::is_allowed(name) { "another number of arguments" } else { "not a function" };
+    Some(refused(span(text, name), message, label, hint))
+}
+
+fn pattern_problem(name: &str, arguments: &[Term<&str>], text: &str) -> Option<Error> {
+    let takes_pattern = match name {
+        "test" | "match" | "capture" | "scan" | "splits" | "sub" | "gsub" => true,
+        "split" => arguments.len() == 2,
+        _ => false,
+    };
+    let Term::Str(None, parts) = arguments.first().filter(|_| takes_pattern)? else { return None };
+    let problem = check_pattern(&plain_text(parts)?).err()?;
+    Some(refused(span(text, name), problem, "its pattern", None))
+}
+
+fn undefined_error(text: &str, name: &str, undefined: &Undefined) -> Error {
+    let place = span(text, name);
+    match undefined {
+        Undefined::Var => {
+            let hint = "a variable is named by `... as $name | ...`".to_owned();
+            refused(place, format!("unknown variable `{name}`"), "not known here", Some(hint))
+        }
+        other => refused(place, format!("unknown {} `{name}`", other.as_str()), "not known here", None),
+    }
+}
+
+fn refused(
+    span: std::ops::Range<usize>,
+    message: impl Into<String>,
+    label: impl Into<String>,
+    hint: Option<String>,
+) -> Error {
+    Error { span, message: message.into(), label: label.into(), hint }
+}

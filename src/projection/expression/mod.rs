@@ -1,0 +1,183 @@
+//! jq expressions of a definition: compiled when it is loaded, evaluated for every event.
+//!
+//! jaq-core brings the syntax and the evaluation, everything else is here: a value type with exact numbers that reads
+//! an event where it lies, a prelude of the names on the allow list ([`names`]) and nothing else, and a budget that
+//! ends every evaluation at the same place on every machine ([`budget`]).
+//!
+//! Invariant: whatever an event holds, evaluation gives a value or a [`Failure`]. It never aborts, exits, hangs or
+//! exhausts the stack, and it knows no clock, zone, environment or randomness (I9).
+//!
+//! A plain path or literal, which most expressions are, is answered without jaq ([`path`]); the routes agree.
+
+mod arithmetic;
+mod budget;
+mod compile;
+mod document;
+mod engine;
+mod functions;
+mod names;
+mod number;
+mod order;
+mod output;
+mod path;
+mod prelude;
+mod slips;
+mod syntax;
+mod text;
+mod update;
+mod value;
+mod write;
+
+use std::fmt;
+use std::ops::Range;
+
+use self::compile::Program;
+use self::path::Path;
+use crate::event::chunk::Event;
+
+pub use self::number::Number;
+pub use self::output::Output;
+pub use self::value::Value;
+
+/// Where an expression stands, which decides what it may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In a handler: no assignments, no `if` without `else`.
+    Handler,
+    /// A source's `transform`: from event to event.
+    Transform,
+}
+
+/// A compiled expression.
+pub struct Expression {
+    text: String,
+    route: Route,
+}
+
+/// Why a text is not an expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// Bytes of the expression's text.
+    pub span: Range<usize>,
+    pub message: String,
+    /// What stands at the span, in a few words.
+    pub label: String,
+    pub hint: Option<String>,
+}
+
+/// Why an expression gave no value for an event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// Lowercase, one sentence, such as `ascii_downcase: null is not a string`.
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// An error of jq's.
+    Error,
+    /// More operations, text or depth than one evaluation may take.
+    Budget,
+    /// More than one value.
+    Several,
+    /// A panic in the engine.
+    Fault,
+}
+
+/// How an expression is evaluated.
+enum Route {
+    Literal(Literal),
+    Path(Path),
+    /// By jaq.
+    Program(Box<Program>),
+}
+
+/// A constant, in a form that threads can share.
+#[derive(Clone, Debug, PartialEq)]
+enum Literal {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    /// A number in the JSON grammar.
+    Number(String),
+    Text(String),
+}
+
+impl Expression {
+    /// Compiles an expression: everything that can be refused without an event is refused here.
+    pub fn compile(text: &str, scope: Scope) -> Result<Self, Error> {
+        let route = compile::compile(text, scope)?;
+        Ok(Self { text: text.to_owned(), route })
+    }
+
+    /// A constant number, by its text in the JSON grammar; `inf` and `nan`, which TOML has, are not numbers.
+    pub fn number(text: &str) -> Option<Self> {
+        let literal = Literal::number(text)?;
+        Some(Self { text: text.to_owned(), route: Route::Literal(literal) })
+    }
+
+    /// A constant truth value.
+    pub fn boolean(value: bool) -> Self {
+        Self { text: value.to_string(), route: Route::Literal(Literal::Bool(value)) }
+    }
+
+    /// The expression as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What a literal gives, whatever the event; None for any other expression.
+    pub fn literal(&self) -> Option<Output<'_>> {
+        match &self.route {
+            Route::Literal(literal) => Some(literal.output()),
+            _ => None,
+        }
+    }
+
+    /// What the expression gives for an event: one value; no output is null.
+    #[inline]
+    pub fn evaluate<'a>(&'a self, event: &'a Event) -> Result<Output<'a>, Failure> {
+        match &self.route {
+            Route::Path(path) => path.evaluate(event),
+            Route::Literal(literal) => Ok(literal.output()),
+            Route::Program(program) => program.evaluate(event).map(Output::of_value),
+        }
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({})", self.text)
+    }
+}
+
+impl Failure {
+    fn error(message: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Error, message: message.into() }
+    }
+}
+
+impl Literal {
+    fn number(text: &str) -> Option<Self> {
+        if let Some(integer) = number::small_integer(text) {
+            return Some(Self::Integer(integer));
+        }
+        number::is_json_number(text).then(|| Self::Number(text.to_owned()))
+    }
+
+    fn output(&self) -> Output<'_> {
+        match self {
+            Self::Null => Output::Null,
+            Self::Bool(value) => Output::Bool(*value),
+            Self::Integer(value) => Output::Number(Number::from(*value)),
+            Self::Number(text) => Output::Number(Number::written(text)),
+            Self::Text(text) => Output::Text(text.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

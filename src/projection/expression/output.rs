@@ -1,0 +1,95 @@
+//! What an expression gives.
+
+use std::borrow::Cow;
+
+use super::number::Number;
+use super::value::{Value, ValueKind};
+use super::write::{self, Sink};
+use crate::event::json::{Json, Kind};
+
+/// The value of an expression for an event.
+pub enum Output<'a> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Cow<'a, str>),
+    /// An array or object of the event's data, where it lies.
+    Json(Json<'a>),
+    /// An array or object that was built, or one of the event document's own.
+    Value(Value),
+}
+
+impl<'a> Output<'a> {
+    /// The value of a node of an event's data.
+    #[inline]
+    pub(super) fn of_json(json: Json<'a>) -> Self {
+        match json.kind() {
+            Kind::Null => Self::Null,
+            Kind::False => Self::Bool(false),
+            Kind::True => Self::Bool(true),
+            Kind::Number => Self::Number(Number::written(json.raw())),
+            Kind::String | Kind::Escaped => Self::Text(json.text().expect("a string has text")),
+            Kind::Array | Kind::Object => Self::Json(json),
+        }
+    }
+
+    pub(super) fn of_value(value: Value) -> Output<'static> {
+        match value {
+            Value::Null => Output::Null,
+            Value::Bool(value) => Output::Bool(value),
+            Value::Number(number) => Output::Number(number),
+            Value::Text(text) => Output::Text(Cow::Owned(text.as_str().to_owned())),
+            value => Output::Value(value),
+        }
+    }
+
+    /// Whether a `when` with this value holds: anything but null and false.
+    #[inline]
+    pub fn is_true(&self) -> bool {
+        !matches!(self, Self::Null | Self::Bool(false))
+    }
+
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// What kind of value it is, for messages: `a string`.
+    pub fn kind(&self) -> ValueKind {
+        match self {
+            Self::Null => ValueKind::Null,
+            Self::Bool(_) => ValueKind::Boolean,
+            Self::Number(_) => ValueKind::Number,
+            Self::Text(_) => ValueKind::String,
+            Self::Json(json) if json.kind() == Kind::Array => ValueKind::Array,
+            Self::Json(_) => ValueKind::Object,
+            Self::Value(value) => value.kind(),
+        }
+    }
+
+    /// The value as compact JSON, keys in the event's order, of repeated keys the last.
+    ///
+    /// None if arrays and objects nest deeper than an event's may.
+    pub fn json(&self) -> Option<String> {
+        let mut sink = Sink::whole();
+        self.write(&mut sink);
+        sink.finish()
+    }
+
+    /// The value as JSON for a message, cut after some 60 characters.
+    pub fn shown(&self) -> String {
+        let mut sink = Sink::shortened();
+        self.write(&mut sink);
+        sink.shown()
+    }
+
+    fn write(&self, sink: &mut Sink) {
+        match self {
+            Self::Null => sink.raw("null"),
+            Self::Bool(value) => sink.raw(if *value { "true" } else { "false" }),
+            Self::Number(number) => sink.number(number),
+            Self::Text(text) => sink.text(text),
+            Self::Json(json) => write::json(*json, sink),
+            Self::Value(value) => write::value(value, sink),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What is refused when a definition is loaded: the message, where it points, and the hint.
+
+use super::super::{names, prelude};
+use super::*;
+
+/// Rows of: text, message, what the span covers, hint.
+#[track_caller]
+fn check(scope: Scope, rows: &[(&str, &str, &str, &str)]) {
+    let mut wrong = Vec::new();
+    for (text, message, covered, hint) in rows {
+        match Expression::compile(text, scope) {
+            Ok(_) => wrong.push(format!("{text}\n  is accepted")),
+            Err(error) => {
+                let given = (&*error.message, &text[error.span.clone()], error.hint.as_deref().unwrap_or(""));
+                if given != (*message, *covered, *hint) {
+                    wrong.push(format!("{text}\n  gives    {given:?}\n  expected {:?}", (message, covered, hint)));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn slips() {
+    let rows = &[
+        ("", "the expression is empty", "", "`.` is the whole event, `null` is no value"),
+        (" \n", "the expression is empty", " \n", "`.` is the whole event, `null` is no value"),
+        ("'placed'", "a string in single quotes", "'placed'", "a string is written with double quotes: \"placed\""),
+        (".a == 'x' ", "a string in single quotes", "'x'", "a string is written with double quotes: \"x\""),
+        (
+            "placed",
+            "unknown function `placed`",
+            "placed",
+            "a string is written `\"placed\"`, a member of the data `.data.placed`",
+        ),
+        (
+            "lenght",
+            "unknown function `lenght`",
+            "lenght",
+            "did you mean `length`? otherwise a string is written `\"lenght\"`, a member of the data `.data.lenght`",
+        ),
+        (".a | asci_downcase(1)", "unknown function `asci_downcase`", "asci_downcase", "did you mean `ascii_downcase`?"),
+        (".a && .b", "unknown operator `&&`", "&&", "write `and`"),
+        (".a || .b", "unknown operator `||`", "||", "write `or`, or `//` for a value to use instead of null"),
+        ("!.a", "unknown operator `!`", "!", "write `| not`, as in `(.data.paid | not)`"),
+        (".a <> 1", "unknown operator `<>`", "<>", "write `!=`"),
+        (".a === 1", "unknown operator `===`", "===", "write `==`"),
+        (".a is null", "unknown operator `is`", "is null", "write `== null`"),
+        (".a is not null", "unknown operator `is`", "is not", "write `!= null`"),
+        (".a AND .b", "unknown operator `AND`", "AND", "write `and`"),
+        ("not .a", "`not` before its input", "not", "a function follows its input: `.a | not`"),
+        ("length .data.x", "`length` before its input", "length", "a function follows its input: `.data.x | length`"),
+        (
+            "if .a then 1 else if .b then 2 else 3 end",
+            "`else if` without an `end` of its own",
+            "else if",
+            "write `elif`, with one `end` for all",
+        ),
+        (".a ? 1 : 2", "unknown operator `? :`", "?", "write `if ... then ... else ... end`"),
+        (
+            "lookup(\"customers\", .data.id)",
+            "`lookup` with a comma",
+            "(\"customers\", .data.id)",
+            "arguments are separated by `;`: `lookup(\"table\"; key)`",
+        ),
+        (
+            ".data.order-id",
+            "`.order-id` means `.order` minus `id`",
+            ".order-id",
+            "a name with a dash is quoted: `.[\"order-id\"]`; to subtract, put spaces around the `-`",
+        ),
+        (
+            ".headers.X-Request-Id",
+            "`.X-Request-Id` means `.X` minus `Request-Id`",
+            ".X-Request-Id",
+            "a name with a dash is quoted: `.[\"X-Request-Id\"]`; to subtract, put spaces around the `-`",
+        ),
+        (".a = 1", "an assignment: `=`", "=", "to compare, write `==`"),
+        (
+            ".a |= 1",
+            "an assignment: `|=`",
+            "|=",
+            "an expression gives a value; only a source's `transform` changes the event",
+        ),
+        (
+            "map(.a += 1)",
+            "an assignment: `+=`",
+            "+=",
+            "an expression gives a value; only a source's `transform` changes the event",
+        ),
+        (
+            "[if .a then 1 end]",
+            "`if` without `else`",
+            "if .a then 1 end",
+            "without `else` it gives its input, the whole event: write `else null`",
+        ),
+        (
+            "if .a then (if .b then 1 end) else 2 end",
+            "`if` without `else`",
+            "if .b then 1 end",
+            "without `else` it gives its input, the whole event: write `else null`",
+        ),
+        ("$nme", "unknown variable `$nme`", "$nme", "a variable is named by `... as $name | ...`"),
+        ("$ENV.PATH", "unknown variable `$ENV`", "$ENV", "a variable is named by `... as $name | ...`"),
+        ("$__loc__", "unknown variable `$__loc__`", "$__loc__", "a variable is named by `... as $name | ...`"),
+        ("def f: 1; f", "`def` is not available", "def", ""),
+        ("import \"a\" as a; 1", "`import` is not available", "import", ""),
+        ("include \"a\"; 1", "`include` is not available", "include", ""),
+        ("label $out | 1", "`label` is not available", "label", "`first(f)` and `limit(n; f)` end early"),
+        ("\"\\(break $x)\"", "`break` is not available", "break", "`first(f)` and `limit(n; f)` end early"),
+    ];
+    check(Scope::Handler, rows);
+}
+
+#[test]
+fn syntax() {
+    check(
+        Scope::Handler,
+        &[
+            (".a +", "the expression ends too early", "", ""),
+            (".a .b)", "unexpected `)`", ")", ""),
+            ("(.a", "`(` is never closed", "(", ""),
+            ("\"abc", "`\"` is never closed", "\"", ""),
+            ("[1, ]", "unexpected `]`", "]", ""),
+            ("{a: }", "unexpected `}`", "}", ""),
+            (".a 1", "unexpected `1`", "1", ""),
+            (".a == == 1", "unexpected `==`", "==", ""),
+            ("if .a then 1", "the expression ends too early", "", ""),
+            (".a[", "`[` is never closed", "[", ""),
+            ("\"\\d\"", "unknown escape `\\d`", "d", "write `\\\\` for a backslash"),
+            ("\"\\u12\"", "expected four hexadecimal digits", "\"", ""),
+            ("1.", "a number without digits", "", ""),
+            ("01", "`01` is not a number of JSON", "01", ""),
+            ("$", "a name is missing", "", ""),
+            ("§", "unexpected `§`", "§", ""),
+            (".data.§", "unexpected `§`", "§", ""),
+            ("length(1)", "`length` takes no arguments, not 1", "length", "arguments are separated by `;`"),
+            ("pow(2, 3)", "`pow` takes 2 arguments, not 1", "pow", "arguments are separated by `;`"),
+            ("select", "`select` takes 1 argument, not 0", "select", "arguments are separated by `;`"),
+            ("test(\"(\")", "`\"(\"` is not a pattern: unclosed group", "test", ""),
+            ("test(\"(?=a)\")", "`\"(?=a)\"` is not a pattern: look-around, including look-ahead and look-behind, is not supported", "test", ""),
+        ],
+    );
+}
+
+#[test]
+fn names_that_jq_has_and_we_have_not() {
+    let clock = "expressions know no clock and no time zone of the machine: use `.time` or `.stored_at`, and `in_zone(\"Europe/Berlin\")`";
+    let end = "use `range`, `limit`, `reduce` or `foreach`, which end";
+    check(
+        Scope::Transform,
+        &[
+            ("now", "`now` is not available", "now", clock),
+            (".time | strflocaltime(\"%Y\")", "`strflocaltime` is not available", "strflocaltime", clock),
+            ("env.HOME", "`env` is not available", "env", "expressions know no environment"),
+            ("halt", "`halt` is not available", "halt", "an expression sees one event, and gives a value"),
+            ("[., 1] | until(.[0]; 1)", "`until` is not available", "until", end),
+            ("@csv", "`@csv` is not available", "@csv", "the formats are @text, @json, @uri, @base64 and @base64d"),
+            ("@html \"a\"", "`@html` is not available", "@html", "the formats are @text, @json, @uri, @base64 and @base64d"),
+            ("a::b", "unknown function `a::b`", "a::b", "a string is written `\"a::b\"`, a member of the data `.data.a::b`"),
+        ],
+    );
+}
+
+#[test]
+fn what_a_transform_may_say() {
+    for text in [".data.x = 1", "if .type == \"a\" then .data.y //= \"EUR\" else . end", "if .a then .b end", "del(.data.x)"] {
+        assert!(Expression::compile(text, Scope::Transform).is_ok(), "{text}");
+    }
+}
+
+/// What looks like a slip and is none.
+#[test]
+fn accepted() {
+    for text in [
+        "{def: 1, label: 2, if: 3, is: 4, import: 5, end: 6, AND: 7}",
+        "{if, then, else, label}",
+        ".def.label.if.end",
+        ".a - .b",
+        ".a -1",
+        ".a-1",
+        ".a-.b",
+        ".[\"order-id\"]",
+        ".headers[\"X-Y\"]",
+        "if .a then 1 else if .b then 2 else 3 end end",
+        "if .a then 1 elif .b then 2 else 3 end",
+        "\"a = b || c && 'd' \\(.a)\"",
+        ".a? // 1",
+        "{\"a\": .b?, c: 1}",
+        ".a # a comment with 'quotes' && more\n",
+        "..",
+        "[.. | numbers] | add",
+        ". as {a: $x, b: [$y]} | $x + $y",
+        "reduce .data.x[] as $i (0; . + $i)",
+        "@base64 \"a\\(.b)\"",
+        "\"in\" | IN(\"in\")",
+    ] {
+        if let Err(error) = Expression::compile(text, Scope::Handler) {
+            panic!("{text}: {error}: {:?}", error.hint);
+        }
+    }
+}
+
+/// Every name that jq's own libraries define, in every number of arguments.
+#[test]
+fn of_all_names_that_jaq_knows_only_the_allowed_ones_exist() {
+    let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    let mut known: Vec<(String, usize)> =
+        definitions.map(|definition| (definition.name.to_owned(), definition.args.len())).collect();
+    type Json = jaq_core::data::JustLut<jaq_json::Val>;
+    let natives = jaq_core::funs::<Json>().chain(jaq_std::funs()).chain(jaq_json::funs());
+    known.extend(natives.map(|(name, arguments, _)| (name.to_owned(), arguments.len())));
+    // Of ours, those that are not for users.
+    known.extend(prelude::natives().map(|(name, arguments, _)| (name.to_owned(), arguments.len())));
+    assert!(known.len() > 200, "{}", known.len());
+    for name in ["now", "input", "halt", "env", "debug", "repeat", "nan", "_match", "_error", "path_value"] {
+        assert!(known.iter().any(|(known, _)| known == name) || name == "input", "{name}");
+        known.push((name.to_owned(), 0));
+    }
+    for (name, arguments) in known {
+        let separated = vec!["1"; arguments].join("; ");
+        let text = if arguments == 0 { name.clone() } else { format!("{name}({separated})") };
+        let allowed = names::ALLOWED.iter().any(|(known, arities)| *known == name && arities.contains(&arguments));
+        assert_eq!(Expression::compile(&text, Scope::Handler).is_ok(), allowed, "{text}");
+    }
+}
+
+#[test]
+fn every_allowed_name_exists() {
+    for (name, arities) in names::ALLOWED {
+        for arguments in *arities {
+            let separated = vec!["\"a\""; *arguments].join("; ");
+            let text = if *arguments == 0 { (*name).to_owned() } else { format!("{name}({separated})") };
+            if let Err(error) = Expression::compile(&text, Scope::Handler) {
+                panic!("{text}: {error}");
+            }
+        }
+    }
+}

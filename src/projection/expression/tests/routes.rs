@@ -1,0 +1,114 @@
+//! The direct route and jaq give the same value and the same failure.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A document with the names that the paths below use, now and then twice in one object.
+fn document() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        Just("false".to_owned()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,5})?([eE][+-]?[0-9]{1,3})?",
+        any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
+        Just("\"\\u00e9\\/\\ud83d\\ude00\\n\"".to_owned()),
+        "[a-z ]{20,80}".prop_map(|text| format!("\"{text}\"")),
+    ];
+    leaf.prop_recursive(5, 60, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(|items| format!("[{}]", items.join(" , "))),
+            prop::collection::vec(("[abc]|a b|\\\\u0061", inner), 0..6).prop_map(|members| {
+                let member = |(key, value): &(String, String)| format!("\"{key}\" : {value}");
+                format!("{{ {} }}", members.iter().map(member).collect::<Vec<_>>().join(","))
+            }),
+        ]
+    })
+}
+
+fn path() -> impl Strategy<Value = String> {
+    let step = prop_oneof![
+        Just(".a".to_owned()),
+        Just(".b".to_owned()),
+        Just("[\"c\"]".to_owned()),
+        Just("[\"a b\"]".to_owned()),
+        Just("[\"\\u0061\"]".to_owned()),
+        (-4..4_i64).prop_map(|index| format!("[{index}]")),
+        Just("[9223372036854775807]".to_owned()),
+    ];
+    let field = prop_oneof![
+        10 => Just(".data"),
+        1 => prop::sample::select(vec![
+            ".type", ".id", ".time", ".subject", ".tokens", ".sequence", ".stored_at", ".headers", ".attributes",
+            ".other", ".headers[\"X-Tenant\"]", ".headers[\"x-tenant\"]", ".[\"data\"]",
+        ]),
+    ];
+    (field, prop::collection::vec(step, 0..5)).prop_map(|(field, steps)| field.to_owned() + &steps.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn paths_agree(data in document(), paths in prop::collection::vec(path(), 8)) {
+        let event = event(&format!("{{\"type\":\"T\",\"id\":\"i\",\"data\":{data}}}"));
+        for path in paths {
+            let expression = Expression::compile(&path, Scope::Handler).unwrap();
+            prop_assert!(matches!(expression.route, Route::Path(_)), "{}", path);
+            prop_assert_eq!(shown(expression.evaluate(&event)), given_by_jaq(&path, &event), "{} of {}", path, data);
+        }
+    }
+
+    /// What was a part of the event and what was built of it are the same value.
+    #[test]
+    fn parts_and_built_values_agree(data in document()) {
+        let event = event(&format!("{{\"data\":{data}}}"));
+        let direct = given(".data", &event);
+        prop_assert_eq!(&given(".data | walk(.)", &event), &direct);
+        prop_assert_eq!(&given(".data | tojson | fromjson", &event), &direct);
+        prop_assert_eq!(given(".data == (.data | walk(.))", &event), "true");
+        prop_assert_eq!(given("[.data, (.data | walk(.))] | unique | length", &event), "1");
+        prop_assert_eq!(given(".data | tojson", &event), serde_json::to_string(&direct).unwrap().replace('\u{7f}', "\\u007f"));
+    }
+
+    /// Whatever the event and the expression: an answer, on an ordinary stack.
+    #[test]
+    fn any_text_is_answered(
+        data in document(),
+        text in "(\\.(data|a|b)?|\\[|\\]|\\(|\\)|\\{|\\}|\\||,|;|:|\"|\\\\\\(|1|-|\\+|\\*|/|=|<|!| |and|or|not|if|then|else|end|map|first|as|\\$x|reduce|length|sort|tojson|paths|[a-z]|é|#|\\?){0,14}",
+    ) {
+        if let Ok(expression) = Expression::compile(&text, Scope::Transform) {
+            let event = event(&format!("{{\"data\":{data}}}"));
+            let _ = shown(expression.evaluate(&event));
+        }
+    }
+}
+
+#[test]
+fn literals_agree() {
+    let event = event("{}");
+    for text in ["1", "-1", "1.50", "-1.50", "0", "-0", "1e3", "12345678901234567890", "\"a\\n\\\"é\\u0041\"", "\"\"", "true", "false", "null"] {
+        let expression = Expression::compile(text, Scope::Handler).unwrap();
+        assert!(expression.literal().is_some(), "{text}");
+        assert_eq!(shown(expression.evaluate(&event)), given_by_jaq(text, &event), "{text}");
+    }
+    assert_eq!(Expression::number("1.50").map(|number| shown(number.evaluate(&event))), Some("1.50".to_owned()));
+    assert!(Expression::number("inf").is_none());
+    assert_eq!(shown(Expression::boolean(true).evaluate(&event)), "true");
+}
+
+#[test]
+fn the_document() {
+    let event = event(r#"{"type":"Placed","id":"e-1","time":"2013-01-01T06:00:00.1234567+02:00","data":{"a":1,"b":[1.50]}}"#);
+    assert_eq!(
+        given(".", &event),
+        r#"{"type":"Placed","id":"m-7","time":"2013-01-01T04:00:00.123456Z","data":{"a":1,"b":[1.50]},"subject":"shop.eu.placed","tokens":["shop","eu","placed"],"sequence":7,"stored_at":"2013-01-01T05:00:00.250000Z","headers":{"Nats-Msg-Id":"m-7","X-Tenant":"acme"},"attributes":{}}"#
+    );
+    assert_eq!(given(".", &event), given_by_jaq(".", &event));
+    assert_eq!(given(".tokens[1]", &event), r#""eu""#);
+    assert_eq!(given(".tokens[-1]", &event), r#""placed""#);
+    assert_eq!(given(".headers[\"X-Tenant\"]", &event), r#""acme""#);
+    assert_eq!(given("keys | length", &event), "10");
+    assert_eq!(given(".data.b[0]", &event), "1.50");
+}

@@ -1,0 +1,308 @@
+//! What becomes of one row: operations on one key, composed.
+//!
+//! A transition answers two questions: what is there afterwards if no row was there, and what if one was. Composing
+//! operations needs no look at the stored row, so a batch of any number of events ends as one statement per touched
+//! row. The first answer is always a whole row or none; the second is a change per column, until an operation makes
+//! both answers the same ([`Transition::Settled`]).
+//!
+//! | operation | if absent | if present |
+//! |---|---|---|
+//! | insert | the new row | no change |
+//! | upsert | the new row | the assignments, without `set_once` |
+//! | update | nothing | the assignments |
+//! | delete | nothing | nothing: settled |
+//!
+//! Only two things can go wrong on a row: an integer or decimal leaves 64 bits, or sums of reals leave the finite
+//! numbers. For integers the sum that was added keeps its lowest and highest prefix, and a stored row is changed only
+//! if the row plus each of them fits (a [`Guard`]): the composed transition fails exactly when one of its operations,
+//! one at a time, would have. Guards survive a later `set` or `delete` of their column.
+
+use crate::definition::{Action, Table, Verb};
+use crate::row::{Cell, ColumnType, Key, Row};
+
+/// What one handler does to one row. The cells are of their columns' stored forms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    /// Index of the table in its definition.
+    pub table: usize,
+    pub key: Key,
+    pub verb: Verb,
+    /// In the table's column order, at most one a column. A null output of add, sub, min or max is left out.
+    pub assignments: Vec<Assigned>,
+}
+
+/// One column's part of an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assigned {
+    pub column: usize,
+    pub action: Action,
+    pub cell: Cell,
+}
+
+/// Operations on one key, composed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transition {
+    /// The same row, or none, is there afterwards whatever was there before.
+    Settled { row: Option<Row>, guards: Vec<Guard> },
+    /// It depends on whether a row was there.
+    Open {
+        absent: Option<Row>,
+        /// One a column, in the table's column order.
+        present: Box<[Change]>,
+        guards: Vec<Guard>,
+    },
+}
+
+/// What becomes of one column of a row that was there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Keep,
+    Set(Cell),
+    /// On integer and decimal columns; NULL counts as 0.
+    Add(Sum),
+    /// The lesser of the stored value and this; NULL counts as absent.
+    Min(Cell),
+    Max(Cell),
+}
+
+/// What was added to a column, with the extremes that the sum passed on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Sum {
+    pub total: i128,
+    /// At most 0: the lowest prefix sum, the empty one included.
+    pub lowest: i128,
+    /// At least 0.
+    pub highest: i128,
+}
+
+/// A demand on the row that was there: column plus `lowest` and column plus `highest` fit 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    pub column: usize,
+    pub lowest: i128,
+    pub highest: i128,
+}
+
+/// An operation that fails on the row as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{action} on column `{column}` leaves the range of {column_type}")]
+pub struct OutOfRange {
+    pub column: String,
+    pub column_type: ColumnType,
+    pub action: &'static str,
+}
+
+impl Transition {
+    /// The transition that changes nothing.
+    pub fn identity(table: &Table) -> Self {
+        let present = vec![Change::Keep; table.columns.len()].into();
+        Self::Open { absent: None, present, guards: Vec::new() }
+    }
+
+    /// The row as it is known to stand.
+    pub fn known(row: Option<Row>) -> Self {
+        Self::Settled { row, guards: Vec::new() }
+    }
+
+    /// Composes one more operation on this key.
+    ///
+    /// Fails when either answer leaves its column's range. In an open transition that says nothing yet of the stored
+    /// row: the caller starts again from [`Transition::known`]. After a failure the transition is in no defined state.
+    pub fn apply(&mut self, operation: &Operation, table: &Table) -> Result<(), OutOfRange> {
+        match self {
+            Self::Settled { row, .. } => settle(row, operation, table),
+            Self::Open { absent, present, guards } => {
+                if operation.verb == Verb::Delete {
+                    guards.extend(present.iter().enumerate().filter_map(|(column, change)| guard(column, change)));
+                    *self = Self::Settled { row: None, guards: std::mem::take(guards) };
+                    return Ok(());
+                }
+                if operation.verb != Verb::Insert {
+                    for assigned in &operation.assignments {
+                        change(&mut present[assigned.column], assigned, table, guards)?;
+                    }
+                }
+                settle(absent, operation, table)
+            }
+        }
+    }
+
+    /// What is there afterwards if `row` is what was there.
+    ///
+    /// Fails when a guard or a sum does not hold on it; the failure names the first such column.
+    pub fn onto(self, row: Option<Row>, table: &Table) -> Result<Option<Row>, OutOfRange> {
+        let held = |guards: &[Guard], cells: &Row| {
+            let broken = guards.iter().find(|guard| !guard.holds(&cells[guard.column]));
+            broken.map_or(Ok(()), |guard| Err(out_of_range(guard.column, Action::Add, table)))
+        };
+        match (self, row) {
+            (Self::Settled { row: after, guards }, before) => {
+                before.map_or(Ok(()), |cells| held(&guards, &cells))?;
+                Ok(after)
+            }
+            (Self::Open { absent, .. }, None) => Ok(absent),
+            (Self::Open { present, guards, .. }, Some(mut cells)) => {
+                held(&guards, &cells)?;
+                for (column, (cell, change)) in cells.iter_mut().zip(present).enumerate() {
+                    change.onto(column, cell, table)?;
+                }
+                Ok(Some(cells))
+            }
+        }
+    }
+
+    /// Whether an operation can be composed exactly only on a known row: sums of reals run in event order.
+    pub fn needs_known(operation: &Operation, table: &Table) -> bool {
+        operation.assignments.iter().any(|assigned| {
+            matches!(assigned.action, Action::Add | Action::Sub)
+                && table.columns[assigned.column].column_type == ColumnType::Real
+        })
+    }
+}
+
+/// Applies an operation to a row that is fully known.
+fn settle(row: &mut Option<Row>, operation: &Operation, table: &Table) -> Result<(), OutOfRange> {
+    match (operation.verb, &mut *row) {
+        (Verb::Delete, _) => *row = None,
+        (Verb::Update, None) | (Verb::Insert, Some(_)) => {}
+        (Verb::Update | Verb::Upsert, Some(cells)) => {
+            for assigned in operation.assignments.iter().filter(|assigned| assigned.action != Action::SetOnce) {
+                assign(&mut cells[assigned.column], assigned, table)?;
+            }
+        }
+        (Verb::Insert | Verb::Upsert, None) => {
+            let mut cells: Row =
+                table.columns.iter().map(|column| column.default.clone().unwrap_or(Cell::Null)).collect();
+            for (&column, cell) in table.key.iter().zip(&operation.key.0) {
+                cells[column] = cell.clone();
+            }
+            for assigned in &operation.assignments {
+                assign(&mut cells[assigned.column], assigned, table)?;
+            }
+            *row = Some(cells);
+        }
+    }
+    Ok(())
+}
+
+/// Applies one assignment to a known cell.
+fn assign(cell: &mut Cell, assigned: &Assigned, table: &Table) -> Result<(), OutOfRange> {
+    match assigned.action {
+        Action::Set | Action::SetOnce => *cell = assigned.cell.clone(),
+        Action::Add | Action::Sub => {
+            *cell = added(cell, assigned).ok_or_else(|| out_of_range(assigned.column, assigned.action, table))?;
+        },
+        Action::Min if cell.is_null() || assigned.cell < *cell => *cell = assigned.cell.clone(),
+        Action::Max if cell.is_null() || assigned.cell > *cell => *cell = assigned.cell.clone(),
+        Action::Min | Action::Max => {}
+    }
+    Ok(())
+}
+
+/// The cell plus or minus what is assigned; None if that leaves the column's range.
+fn added(cell: &Cell, assigned: &Assigned) -> Option<Cell> {
+    let real = |cell: &Cell| match cell {
+        Cell::Real(value) => *value,
+        _ => 0.0,
+    };
+    if let Cell::Real(amount) = assigned.cell {
+        let amount = if assigned.action == Action::Sub { -amount } else { amount };
+        let sum = real(cell) + amount;
+        // -0.0 is stored as 0.0.
+        return sum.is_finite().then_some(Cell::Real(sum + 0.0));
+    }
+    let sum = i128::from(integer(cell)) + amount(assigned);
+    i64::try_from(sum).ok().map(Cell::Integer)
+}
+
+/// Composes one assignment on a column of a row that is there but not known.
+fn change(
+    change: &mut Change,
+    assigned: &Assigned,
+    table: &Table,
+    guards: &mut Vec<Guard>,
+) -> Result<(), OutOfRange> {
+    match (assigned.action, &mut *change) {
+        (Action::SetOnce, _) => {}
+        (Action::Set, _) => {
+            guards.extend(guard(assigned.column, change));
+            *change = Change::Set(assigned.cell.clone());
+        }
+        (_, Change::Set(cell)) => assign(cell, assigned, table)?,
+        (Action::Add | Action::Sub, Change::Add(sum)) => sum.add(amount(assigned)),
+        (Action::Add | Action::Sub, _) => {
+            let mut sum = Sum::default();
+            sum.add(amount(assigned));
+            *change = Change::Add(sum);
+        }
+        // A definition lets one column take only one of add, min and max, so what is there is of the same kind.
+        (Action::Min, Change::Min(cell)) | (Action::Max, Change::Max(cell)) => assign(cell, assigned, table)?,
+        (Action::Min, _) => *change = Change::Min(assigned.cell.clone()),
+        (Action::Max, _) => *change = Change::Max(assigned.cell.clone()),
+    }
+    Ok(())
+}
+
+impl Change {
+    fn onto(self, column: usize, cell: &mut Cell, table: &Table) -> Result<(), OutOfRange> {
+        match self {
+            Self::Keep => {}
+            Self::Set(value) => *cell = value,
+            Self::Add(sum) => {
+                let guard = Guard { column, lowest: sum.lowest, highest: sum.highest };
+                if !guard.holds(cell) {
+                    return Err(out_of_range(column, Action::Add, table));
+                }
+                let total = i128::from(integer(cell)) + sum.total;
+                *cell = Cell::Integer(i64::try_from(total).expect("between two sums that fit"));
+            }
+            Self::Min(value) if cell.is_null() || value < *cell => *cell = value,
+            Self::Max(value) if cell.is_null() || value > *cell => *cell = value,
+            Self::Min(_) | Self::Max(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl Guard {
+    /// Whether a stored value (NULL counts as 0) can take the sums that were added to it.
+    pub fn holds(&self, cell: &Cell) -> bool {
+        let base = i128::from(integer(cell));
+        let fits = |sum: i128| i64::try_from(base + sum).is_ok();
+        fits(self.lowest) && fits(self.highest)
+    }
+}
+
+impl Sum {
+    fn add(&mut self, amount: i128) {
+        // 2^63 amounts of 63 bits each would be needed to leave 128 bits.
+        self.total += amount;
+        self.lowest = self.lowest.min(self.total);
+        self.highest = self.highest.max(self.total);
+    }
+}
+
+fn guard(column: usize, change: &Change) -> Option<Guard> {
+    match change {
+        Change::Add(sum) => Some(Guard { column, lowest: sum.lowest, highest: sum.highest }),
+        _ => None,
+    }
+}
+
+fn integer(cell: &Cell) -> i64 {
+    match cell {
+        Cell::Integer(value) => *value,
+        _ => 0,
+    }
+}
+
+fn amount(assigned: &Assigned) -> i128 {
+    let amount = i128::from(integer(&assigned.cell));
+    if assigned.action == Action::Sub { -amount } else { amount }
+}
+
+fn out_of_range(column: usize, action: Action, table: &Table) -> OutOfRange {
+    let column = &table.columns[column];
+    let action = if action == Action::Sub { "sub" } else { "add" };
+    OutOfRange { column: column.name.clone(), column_type: column.column_type, action }
+}

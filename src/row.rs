@@ -1,0 +1,113 @@
+//! Rows of a view: column types, cells as SQLite stores them, keys.
+//!
+//! A cell is always of its column's stored form: a `decimal(2)` of 12.5 is `Integer(1250)`, a timestamp is text in
+//! UTC with six digits. Conversion happens once, when a handler's expression has given its value; everything later,
+//! from the fold to the file, compares and adds stored values.
+
+use std::fmt;
+
+use compact_str::CompactString;
+use smallvec::SmallVec;
+
+/// The declared type of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ColumnType {
+    Text,
+    Integer,
+    /// A number with exactly this many digits after the point, 0 to 9; stored as a count of 10^-n.
+    Decimal(u8),
+    Real,
+    Boolean,
+    Timestamp,
+    Date,
+    Json,
+    Bytes,
+}
+
+impl ColumnType {
+    /// The type of the column in a STRICT table.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Self::Text | Self::Timestamp | Self::Date | Self::Json => "TEXT",
+            Self::Integer | Self::Decimal(_) | Self::Boolean => "INTEGER",
+            Self::Real => "REAL",
+            Self::Bytes => "BLOB",
+        }
+    }
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => f.write_str("text"),
+            Self::Integer => f.write_str("integer"),
+            Self::Decimal(digits) => write!(f, "decimal({digits})"),
+            Self::Real => f.write_str("real"),
+            Self::Boolean => f.write_str("boolean"),
+            Self::Timestamp => f.write_str("timestamp"),
+            Self::Date => f.write_str("date"),
+            Self::Json => f.write_str("json"),
+            Self::Bytes => f.write_str("bytes"),
+        }
+    }
+}
+
+/// One value of a row, as SQLite stores it.
+///
+/// Within one column the variants never mix but for `Null`, so the derived order is the order of SQLite's BINARY
+/// collation: NULL first, numbers by value, text and blobs by bytes.
+#[derive(Clone, Debug, PartialEq, PartialOrd)]
+pub enum Cell {
+    Null,
+    Integer(i64),
+    /// Finite, and never -0.0.
+    Real(f64),
+    Text(CompactString),
+    Bytes(Box<[u8]>),
+}
+
+impl Cell {
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+}
+
+/// The cells of a row in the order of the table's columns.
+pub type Row = Box<[Cell]>;
+
+/// The cells of a row's key, in the order of the table's key columns: never NULL, never REAL.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key(pub SmallVec<[Cell; 2]>);
+
+// Equality of cells is partial only for REAL, which no key column can have.
+impl Eq for Key {}
+
+impl std::hash::Hash for Key {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        for cell in &self.0 {
+            match cell {
+                Cell::Integer(value) => state.write_i64(*value),
+                Cell::Text(text) => text.hash(state),
+                Cell::Bytes(bytes) => bytes.hash(state),
+                // No key column has these; equal keys still hash equally.
+                Cell::Null | Cell::Real(_) => {}
+            }
+        }
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs
+            .map(|(a, b)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
+            .find(|order| order.is_ne())
+            .unwrap_or_else(|| self.0.len().cmp(&other.0.len()))
+    }
+}

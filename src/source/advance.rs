@@ -1,0 +1,63 @@
+//! How a session's position moves where nothing matches: idle advance (I8).
+//!
+//! A filtered consumer is silent about what it passes over. The stream's leader is asked instead: what its last
+//! sequence is, and then whether any message above the position matches. If none does, up to that last sequence there
+//! is nothing to read.
+
+use tokio::time::Instant;
+
+use super::head::StreamHead;
+use super::session::{End, Session, again};
+use super::status::Recreate;
+use crate::event::Sequence;
+use crate::event::chunk::Chunk;
+
+impl Session<'_> {
+    /// Compares with what the leader says of the stream; moves the position to its head if nothing lies between (I8).
+    pub(super) async fn compare_head(&mut self, head: &StreamHead) -> Result<(), End> {
+        // What was handed on later than it was asked may lie above its answer.
+        let quiet = self.handed_on <= Instant::from_std(head.asked);
+        let changed = head.created_ns != self.origin.created_ns || head.retention != "limits";
+        if changed || (quiet && head.last_sequence < self.reader.position.sequence) {
+            return Err(End::again(Recreate::Identity, "the stream is no longer what it was"));
+        }
+        if head.first_sequence > self.received.next() {
+            self.suspect = Some(head.first_sequence);
+        }
+        // What arrives moves the position by itself.
+        let quiet = quiet && self.builder.is_empty() && !self.pulls.is_idle();
+        if !quiet || head.last_sequence <= self.received {
+            return Ok(());
+        }
+        self.advance(head).await
+    }
+
+    async fn advance(&mut self, head: &StreamHead) -> Result<(), End> {
+        let (api, settings) = (&self.reader.api, &self.reader.settings);
+        let everything = [">".to_owned()];
+        let filters =
+            if settings.filters.is_empty() { &everything[..] } else { &settings.filters[..] };
+        for filter in filters {
+            let next = api
+                .next_message(&settings.stream, self.received.next(), filter)
+                .await
+                .map_err(again)?;
+            if next.is_some_and(|next| next.sequence <= head.last_sequence) {
+                return Ok(());
+            }
+        }
+        if !self.is_filtered()
+            && head.first_sequence > self.received.next()
+            && self.reader.position.sequence > Sequence(0)
+        {
+            // No filter passed over them: the stream lost them before they were sent.
+            return Err(self.gap(head.first_sequence));
+        }
+        // It may be gone meanwhile, or have been deleted long ago: then there is no anchor here.
+        let last = api.message(&settings.stream, head.last_sequence).await.map_err(again)?;
+        let anchor = last.map(|stored| stored.anchor());
+        self.received = head.last_sequence;
+        self.suspect = None;
+        self.hand_on(Chunk::advance(head.last_sequence, Some(self.origin), anchor)).await
+    }
+}

@@ -1,0 +1,280 @@
+//! The JetStream requests that a reader needs, in the server's own JSON.
+//!
+//! Written out rather than taken from the client's `jetstream` module, which drops what matters here: the server's time
+//! of an answer, the configuration exactly as the server echoes it, and nanoseconds. Any answer may be odd, from an old
+//! server or from something that is none: it becomes an [`Error`], never a panic.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::connection::Connection;
+use super::consumer;
+use crate::event::Sequence;
+use crate::event::anchor::{Anchor, payload_hash};
+use crate::event::time::{Timestamp, parse_nanoseconds};
+
+/// How long an answer may take. A leader election takes a few seconds; more is an outage.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Giving a consumer up is a courtesy: stopping does not wait for it longer than this.
+const FORGET_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Error codes of the server.
+const STREAM_NOT_FOUND: u64 = 10_059;
+const MESSAGE_NOT_FOUND: u64 = 10_037;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("no JetStream answers on this server or account")]
+    NoResponders,
+    #[error("{request} was not answered within {} s{}", TIMEOUT.as_secs(), because(hint.as_deref()))]
+    Timeout { request: &'static str, hint: Option<String> },
+    #[error("{request}: {description}")]
+    Refused { request: &'static str, code: u64, description: String },
+    #[error("{request} was answered by something that is no JetStream server: {detail}")]
+    Odd { request: &'static str, detail: String },
+    #[error("{request}: {detail}")]
+    Client { request: &'static str, detail: String },
+}
+
+/// What STREAM.INFO says, as far as it is needed.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct StreamInfo {
+    pub(super) config: StreamConfig,
+    /// When it was created.
+    #[serde(deserialize_with = "nanoseconds")]
+    pub(super) created: i64,
+    pub(super) state: StreamState,
+    /// The time of the answer by the server's clock; older servers leave it out.
+    #[serde(default, deserialize_with = "some_nanoseconds")]
+    pub(super) ts: Option<i64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct StreamConfig {
+    #[serde(default)]
+    pub(super) subjects: Vec<String>,
+    pub(super) retention: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct StreamState {
+    pub(super) messages: u64,
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+}
+
+/// A message that was asked for by itself.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) sequence: Sequence,
+    pub(super) stored_at_ns: i64,
+    pub(super) payload: Vec<u8>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ConsumerInfo {
+    pub(super) config: consumer::Config,
+    #[serde(default)]
+    pub(super) num_pending: u64,
+}
+
+/// Which message to get.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum MessageRequest<'a> {
+    At { seq: u64 },
+    From { seq: u64, next_by_subj: &'a str },
+}
+
+#[derive(Deserialize)]
+struct MessageAnswer {
+    message: RawMessage,
+}
+
+#[derive(Deserialize)]
+struct RawMessage {
+    seq: u64,
+    #[serde(deserialize_with = "nanoseconds")]
+    time: i64,
+    #[serde(default)]
+    data: String,
+}
+
+/// Any answer: what was asked for, or an error.
+#[derive(Deserialize)]
+struct Failure {
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+/// The requests of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    connection: Connection,
+    prefix: String,
+}
+
+impl Error {
+    /// Whether the stream is not there.
+    pub(super) fn is_stream_missing(&self) -> bool {
+        matches!(self, Self::Refused { code: STREAM_NOT_FOUND, .. })
+    }
+}
+
+impl StreamInfo {
+    /// When the answer was given.
+    pub(super) fn at(&self) -> Timestamp {
+        self.ts.map_or_else(crate::clock::now, Timestamp::from_nanoseconds)
+    }
+}
+
+impl Stored {
+    pub(super) fn anchor(&self) -> Anchor {
+        let payload_hash = payload_hash(&self.payload);
+        Anchor { sequence: self.sequence, stored_at_ns: self.stored_at_ns, payload_hash }
+    }
+}
+
+impl Api {
+    pub(super) fn new(connection: &Connection) -> Self {
+        let prefix = match &connection.domain {
+            None => "$JS.API".to_owned(),
+            Some(domain) => format!("$JS.{domain}.API"),
+        };
+        Self { connection: connection.clone(), prefix }
+    }
+
+    pub(super) async fn stream_info(&self, stream: &str) -> Result<StreamInfo, Error> {
+        self.ask("STREAM.INFO", &format!("STREAM.INFO.{stream}"), &()).await
+    }
+
+    /// The message at a sequence, from the stream's leader; None if there is none.
+    pub(super) async fn message(
+        &self,
+        stream: &str,
+        sequence: Sequence,
+    ) -> Result<Option<Stored>, Error> {
+        self.get_message(stream, &MessageRequest::At { seq: sequence.0 }).await
+    }
+
+    /// The first message at or after a sequence whose subject matches.
+    pub(super) async fn next_message(
+        &self,
+        stream: &str,
+        sequence: Sequence,
+        filter: &str,
+    ) -> Result<Option<Stored>, Error> {
+        self.get_message(stream, &MessageRequest::From { seq: sequence.0, next_by_subj: filter })
+            .await
+    }
+
+    pub(super) async fn create_consumer(
+        &self,
+        stream: &str,
+        config: &consumer::Config,
+    ) -> Result<ConsumerInfo, Error> {
+        let subject = config.create_subject(stream);
+        self.ask(
+            "CONSUMER.CREATE",
+            &subject,
+            &consumer::Create { stream_name: stream, config, action: "create" },
+        )
+        .await
+    }
+
+    /// Gives a consumer up without waiting for the answer: the server would forget it by itself, later.
+    pub(super) async fn forget_consumer(&self, stream: &str, name: &str) {
+        // While disconnected it would wait in the client, for a consumer that is then gone anyway.
+        if !self.connection.link().borrow().connected {
+            return;
+        }
+        let subject = format!("{}.CONSUMER.DELETE.{stream}.{name}", self.prefix);
+        let client = &self.connection.client;
+        let sent = async {
+            client.publish(subject, Bytes::new()).await.is_ok() && client.flush().await.is_ok()
+        };
+        if tokio::time::timeout(FORGET_TIMEOUT, sent).await != Ok(true) {
+            tracing::debug!(stream, consumer = name, "consumer not deleted");
+        }
+    }
+
+    /// Where the pulls of a consumer go.
+    pub(super) fn pull_subject(&self, stream: &str, consumer: &str) -> String {
+        format!("{}.CONSUMER.MSG.NEXT.{stream}.{consumer}", self.prefix)
+    }
+
+    async fn get_message(
+        &self,
+        stream: &str,
+        request: &MessageRequest<'_>,
+    ) -> Result<Option<Stored>, Error> {
+        const REQUEST: &str = "STREAM.MSG.GET";
+        let answer =
+            self.ask::<MessageAnswer>(REQUEST, &format!("STREAM.MSG.GET.{stream}"), request).await;
+        let message = match answer {
+            Ok(answer) => answer.message,
+            Err(Error::Refused { code: MESSAGE_NOT_FOUND, .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let payload = base64::engine::general_purpose::STANDARD.decode(&message.data);
+        let payload =
+            payload.map_err(|error| Error::Odd { request: REQUEST, detail: error.to_string() })?;
+        Ok(Some(Stored { sequence: Sequence(message.seq), stored_at_ns: message.time, payload }))
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        request: &'static str,
+        subject: &str,
+        body: &(impl Serialize + ?Sized),
+    ) -> Result<T, Error> {
+        let body = serde_json::to_vec(body).expect("requests are plain data");
+        // `null` is what no body serializes to.
+        let body = if body == b"null" { Bytes::new() } else { Bytes::from(body) };
+        let subject = format!("{}.{subject}", self.prefix);
+        let asked = async_nats::Request::new().payload(body).timeout(Some(TIMEOUT));
+        let answer = self.connection.client.send_request(subject, asked).await;
+        let answer = answer.map_err(|error| match error.kind() {
+            async_nats::RequestErrorKind::NoResponders => Error::NoResponders,
+            async_nats::RequestErrorKind::TimedOut => {
+                Error::Timeout { request, hint: self.connection.link().borrow().error.clone() }
+            }
+            _ => Error::Client { request, detail: error.to_string() },
+        })?;
+        let odd = |error: serde_json::Error| Error::Odd { request, detail: error.to_string() };
+        let failure: Failure = serde_json::from_slice(&answer.payload).map_err(odd)?;
+        match failure.error {
+            Some(Refusal { err_code, description }) => {
+                Err(Error::Refused { request, code: err_code, description })
+            }
+            None => serde_json::from_slice(&answer.payload).map_err(odd),
+        }
+    }
+}
+
+fn because(hint: Option<&str>) -> String {
+    hint.map_or_else(String::new, |hint| format!("; the server said: {hint}"))
+}
+
+fn nanoseconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_nanoseconds(&text).ok_or_else(|| serde::de::Error::custom(format!("no time: {text}")))
+}
+
+fn some_nanoseconds<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<i64>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| parse_nanoseconds(&text)))
+}

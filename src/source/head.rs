@@ -1,0 +1,137 @@
+//! The independent poll of a stream's head: what lag rests on (I7).
+//!
+//! It runs on the control connection, apart from every reader. A poll that fails leaves the last answer standing; whoever
+//! uses it looks at its age, so a dead poll shows as unknown, never as current.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::api::{Api, Error};
+use super::connection::Connection;
+use super::trouble::Trouble;
+use crate::event::Sequence;
+use crate::event::time::Timestamp;
+
+/// A stream as it stood at a poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamHead {
+    pub created_ns: i64,
+    /// The subjects that it takes.
+    pub subjects: Vec<String>,
+    /// `limits`, or what a reader refuses.
+    pub retention: String,
+    pub messages: u64,
+    pub first_sequence: Sequence,
+    pub last_sequence: Sequence,
+    /// The time of the poll by the server's clock.
+    pub at: Timestamp,
+    /// When it was asked for and when the answer came, by ours.
+    pub asked: Instant,
+    pub polled: Instant,
+}
+
+/// What a poll of one stream shows to others.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// None until the first answer.
+    pub stream: watch::Receiver<Option<StreamHead>>,
+    /// Why polls fail, while they do.
+    pub trouble: Arc<Trouble>,
+}
+
+/// The task that polls; [`Poll::run`] is to be spawned.
+#[derive(Debug)]
+pub struct Poll {
+    api: Api,
+    connection: Connection,
+    stream: String,
+    every: Duration,
+    sender: watch::Sender<Option<StreamHead>>,
+    trouble: Arc<Trouble>,
+}
+
+/// Asks once, for commands that only want to know.
+pub async fn ask(connection: &Connection, stream: &str) -> Result<StreamHead, String> {
+    match StreamHead::ask(&Api::new(connection), stream).await {
+        Ok(head) => Ok(head),
+        Err(error) if error.is_stream_missing() => Err(format!("there is no stream {stream}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl Poll {
+    pub fn new(connection: &Connection, stream: &str, every: Duration) -> (Self, Head) {
+        let (sender, receiver) = watch::channel(None);
+        let trouble = Arc::new(Trouble::default());
+        let head = Head { stream: receiver, trouble: Arc::clone(&trouble) };
+        let connection = connection.clone();
+        (
+            Self {
+                api: Api::new(&connection),
+                connection,
+                stream: stream.to_owned(),
+                every,
+                sender,
+                trouble,
+            },
+            head,
+        )
+    }
+
+    /// Polls until cancelled.
+    pub async fn run(self, cancel: CancellationToken) {
+        let mut beat = tokio::time::interval(self.every);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let polls = async {
+            loop {
+                beat.tick().await;
+                self.connected().await;
+                self.poll().await;
+            }
+        };
+        // A poll holds nothing that a sudden end could leave half done.
+        cancel.run_until_cancelled(polls).await;
+    }
+
+    async fn connected(&self) {
+        let link = self.connection.link();
+        if !link.borrow().connected {
+            let error = link.borrow().error.clone();
+            self.trouble
+                .failed(&self.stream, error.unwrap_or_else(|| "not connected to NATS".to_owned()));
+            self.connection.connected().await;
+        }
+    }
+
+    async fn poll(&self) {
+        match StreamHead::ask(&self.api, &self.stream).await {
+            Ok(head) => {
+                self.trouble.recovered(&self.stream);
+                self.sender.send_replace(Some(head));
+            }
+            Err(error) => self.trouble.failed(&self.stream, error.to_string()),
+        }
+    }
+}
+
+impl StreamHead {
+    pub(super) async fn ask(api: &Api, stream: &str) -> Result<Self, Error> {
+        let asked = Instant::now();
+        let info = api.stream_info(stream).await?;
+        let at = info.at();
+        Ok(Self {
+            created_ns: info.created,
+            subjects: info.config.subjects,
+            retention: info.config.retention,
+            messages: info.state.messages,
+            first_sequence: Sequence(info.state.first_seq),
+            last_sequence: Sequence(info.state.last_seq),
+            at,
+            asked,
+            polled: Instant::now(),
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! What a session does with each message that the server sends.
+
+use async_nats::{Message, StatusCode};
+use futures_util::{FutureExt, StreamExt};
+use tokio::time::Instant;
+
+use super::ack::{self, Ack};
+use super::session::{End, Jump, Session};
+use super::status::Recreate;
+use super::{Fault, Reason};
+use crate::event::Sequence;
+use crate::event::chunk;
+use crate::event::time::Timestamp;
+
+/// Messages and bytes of a chunk: enough to make the hand-over cheap, little enough to stay in a processor's cache.
+const CHUNK_MESSAGES_MAX: usize = 1_000;
+const CHUNK_BYTES_MAX: usize = 1 << 20;
+
+impl Session<'_> {
+    /// Takes a message and those that lie ready behind it, and hands them on unless more are certain to follow at once.
+    pub(super) async fn take_ready(&mut self, first: Message) -> Result<(), End> {
+        self.heard = Instant::now();
+        if self.builder.is_empty() {
+            self.began = self.heard;
+        }
+        let mut next = Some(first);
+        while let Some(message) = next {
+            self.take(message)?;
+            if self.builder.len() >= CHUNK_MESSAGES_MAX
+                || self.builder.bytes_len() >= CHUNK_BYTES_MAX
+            {
+                return self.flush().await;
+            }
+            next =
+                tokio::task::coop::unconstrained(self.subscriber.next()).now_or_never().flatten();
+        }
+        let more_follow = !self.at_head && !self.pulls.is_idle();
+        if more_follow { Ok(()) } else { self.flush().await }
+    }
+
+    fn take(&mut self, message: Message) -> Result<(), End> {
+        // A stored message may claim a status of its own; only what the server delivers has its reply subject.
+        match message.reply.as_ref().and_then(|reply| ack::parse(reply)) {
+            Some(ack) => self.take_message(&message, ack),
+            None => self.take_status(&message),
+        }
+    }
+
+    fn take_message(&mut self, message: &Message, ack: Ack) -> Result<(), End> {
+        self.pulls.arrived(message.length);
+        if ack.consumer_sequence != self.consumer_sequence + 1 {
+            let (got, expected) = (ack.consumer_sequence, self.consumer_sequence + 1);
+            return Err(End::again(
+                Recreate::Hole,
+                format!("message {got} of the consumer came instead of {expected}"),
+            ));
+        }
+        self.consumer_sequence = ack.consumer_sequence;
+        self.prove();
+        let sequence = ack.stream_sequence;
+        if sequence <= self.received {
+            return self.repeated(sequence);
+        }
+        if sequence > self.received.next() {
+            self.jumped(sequence)?;
+        }
+        let headers = message.headers.iter().flat_map(|headers| headers.iter());
+        self.builder.push(chunk::Message {
+            sequence,
+            stored_at: Timestamp::from_nanoseconds(ack.stored_at_ns),
+            subject: &message.subject,
+            headers: headers
+                .filter_map(|(name, values)| Some((name.as_ref(), values.first()?.as_str()))),
+            payload: &message.payload,
+        });
+        self.received = sequence;
+        self.received_at_ns = ack.stored_at_ns;
+        self.at_head = ack.pending == 0;
+        Ok(())
+    }
+
+    /// The server has answered a pull.
+    fn prove(&mut self) {
+        if !self.proved {
+            self.proved = true;
+            self.reader.was_silent = false;
+            self.reader.status.trouble.recovered(&self.reader.settings.stream);
+        }
+    }
+
+    /// A sequence that was received before: of an old consumer's making it may come again, within one it may not.
+    fn repeated(&mut self, sequence: Sequence) -> Result<(), End> {
+        if sequence <= self.reader.position.sequence {
+            self.reader.status.count_dropped(1);
+            return Ok(());
+        }
+        let stream = &self.reader.settings.stream;
+        let detail = format!("stream {stream} sent message {sequence} after {}", self.received);
+        Err(End::Fault(Fault {
+            reason: Reason::SourceChanged,
+            detail,
+            next: Some("viewd rebuild {projection}"),
+        }))
+    }
+
+    /// Sequences were passed over: by the filter or by deletions within the stream, or because they were evicted.
+    fn jumped(&mut self, sequence: Sequence) -> Result<(), End> {
+        if !self.is_filtered() {
+            self.jump.get_or_insert(Jump { after: self.received, messages: self.builder.len() });
+        } else if let Some(first_held) = self.suspect
+            && sequence >= first_held
+            && !self.at_head
+        {
+            return Err(self.gap(first_held));
+        }
+        self.suspect = None;
+        Ok(())
+    }
+
+    fn take_status(&mut self, message: &Message) -> Result<(), End> {
+        let number = |name: &str| {
+            message
+                .headers
+                .as_ref()
+                .and_then(|headers| headers.get(name))
+                .and_then(|value| value.as_str().parse().ok())
+        };
+        let left = |name: &str| number(name).map(|left: u64| left as usize);
+        let description = message.description.as_deref().unwrap_or_default();
+        match message.status {
+            Some(StatusCode::IDLE_HEARTBEAT) => {
+                self.prove();
+                // It follows everything that was sent: a dropped tail shows here.
+                match number("Nats-Last-Consumer") {
+                    Some(sent) if sent != self.consumer_sequence => {
+                        let detail = format!(
+                            "the consumer sent {sent} messages, {} came",
+                            self.consumer_sequence
+                        );
+                        Err(End::again(Recreate::Hole, detail))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Some(StatusCode::NO_RESPONDERS) => {
+                Err(End::again(Recreate::NoResponders, "no server has the consumer any more"))
+            }
+            Some(StatusCode::REQUEST_TERMINATED) if description.contains("Deleted") => {
+                Err(End::again(Recreate::Deleted, "the consumer was deleted"))
+            }
+            Some(StatusCode::REQUEST_TERMINATED) if description.contains("Leadership") => {
+                Err(End::again(Recreate::Leadership, "the consumer's server gave up its lead"))
+            }
+            Some(StatusCode::REQUEST_TERMINATED) if description.contains("Shutdown") => {
+                Err(End::again(Recreate::Disconnected, "the server is shutting down"))
+            }
+            Some(StatusCode::REQUEST_TERMINATED)
+                if description.starts_with("Exceeded") || description.contains("push") =>
+            {
+                Err(End::again(Recreate::Request, format!("a pull was refused: {description}")))
+            }
+            Some(StatusCode::REQUEST_TERMINATED | StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => {
+                let bytes_left = left("Nats-Pending-Bytes");
+                self.pulls.ended(left("Nats-Pending-Messages"), bytes_left);
+                if description.contains("Exceeds MaxBytes") {
+                    self.pulls.too_small(bytes_left);
+                }
+                Ok(())
+            }
+            // Whatever it was, silence or a hole will follow if it mattered.
+            _ => Ok(()),
+        }
+    }
+}

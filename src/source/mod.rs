@@ -1,0 +1,68 @@
+//! Where events come from: a JetStream stream, or memory in tests.
+//!
+//! The only place that names the NATS client. A reader delivers, through a queue bounded in bytes, every message of its
+//! filters above a position, once and in stream order, or a fault: it never guesses (mechanism 2 of the architecture).
+
+pub mod connection;
+pub mod head;
+pub mod memory;
+pub mod queue;
+pub mod reader;
+pub mod status;
+pub mod trouble;
+
+mod ack;
+mod advance;
+mod api;
+mod consumer;
+mod intake;
+mod pulls;
+mod session;
+mod verify;
+
+use std::sync::Arc;
+
+use crate::event::Sequence;
+use crate::event::anchor::Anchor;
+use crate::event::chunk::Chunk;
+
+/// Where a reader starts: what its projection's checkpoint says.
+#[derive(Clone, Debug, Default)]
+pub struct Position {
+    /// Everything up to here has been applied; 0 for nothing.
+    pub sequence: Sequence,
+    /// The identity of the stream that it was read from; None before the first read.
+    pub created_ns: Option<i64>,
+    /// Messages that were applied, to be found again in the stream, in any order.
+    pub anchors: Vec<Anchor>,
+}
+
+/// What a reader puts into its queue.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    Chunk(Arc<Chunk>),
+    /// The reader has stopped; nothing follows.
+    Fault(Fault),
+}
+
+/// Why a reader cannot go on without a person's decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub reason: Reason,
+    /// One sentence for the operator.
+    pub detail: String,
+    /// The command that mends it, with `{projection}` for the projection's name.
+    pub next: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The stream no longer holds these sequences, first and last: an upper bound of what was missed.
+    Gap { first: Sequence, last: Sequence },
+    /// Deleted and recreated, rewound, or restored with another history.
+    SourceChanged,
+    /// The stream's retention deletes what is read.
+    Retention,
+    /// The server is too old, or ignores what a reader relies on.
+    Unsupported,
+}

@@ -1,0 +1,289 @@
+//! The queue between a reader's task and its projection's thread, bounded in bytes.
+//!
+//! Bytes are what memory is made of: a bound in messages would be wrong by the size of a message. The queue takes a
+//! chunk as long as it is below its bound, so it holds at most the bound and one chunk. Dropping one end ends the other.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::Delivery;
+use crate::event::time::Timestamp;
+
+/// The reader's end.
+#[derive(Debug)]
+pub struct Sender(Arc<Shared>);
+
+/// The projection's end.
+#[derive(Debug)]
+pub struct Receiver(Arc<Shared>);
+
+/// Tells how full a queue is, without being an end of it.
+#[derive(Clone, Debug)]
+pub struct Gauge(Arc<Shared>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiveError {
+    #[error("nothing arrived in time")]
+    Timeout,
+    #[error("the reader has ended")]
+    Closed,
+}
+
+/// The receiver is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the projection has ended")]
+pub struct Closed;
+
+#[derive(Debug)]
+struct Shared {
+    bytes_max: usize,
+    state: Mutex<State>,
+    /// Something to receive, or no sender any more.
+    filled: Condvar,
+    /// Something was received, or no receiver any more.
+    drained: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    deliveries: VecDeque<Delivery>,
+    bytes: usize,
+    sender_gone: bool,
+    receiver_gone: bool,
+}
+
+/// A queue that holds up to `bytes_max`, and then one chunk more.
+pub fn channel(bytes_max: usize) -> (Sender, Receiver) {
+    let shared = Arc::new(Shared {
+        bytes_max,
+        state: Mutex::default(),
+        filled: Condvar::new(),
+        drained: Notify::new(),
+    });
+    (Sender(Arc::clone(&shared)), Receiver(shared))
+}
+
+impl Sender {
+    /// Waits until the queue is below its bound, then adds to it.
+    pub async fn send(&self, delivery: Delivery) -> Result<(), Closed> {
+        self.below(self.0.bytes_max).await?;
+        let mut state = self.0.lock();
+        state.bytes += bytes(&delivery);
+        state.deliveries.push_back(delivery);
+        drop(state);
+        self.0.filled.notify_one();
+        Ok(())
+    }
+
+    /// Waits until the queue is less than half full: the moment to ask the server for more.
+    pub async fn room(&self) -> Result<(), Closed> {
+        self.below(self.0.bytes_max / 2).await
+    }
+
+    /// Whether the queue is less than half full.
+    pub fn has_room(&self) -> bool {
+        self.0.lock().bytes < (self.0.bytes_max / 2).max(1)
+    }
+
+    pub fn bytes_max(&self) -> usize {
+        self.0.bytes_max
+    }
+
+    pub fn gauge(&self) -> Gauge {
+        Gauge(Arc::clone(&self.0))
+    }
+
+    /// Waits until the receiver is gone.
+    pub async fn closed(&self) {
+        self.until(|state| state.receiver_gone.then_some(())).await;
+    }
+
+    async fn below(&self, bytes: usize) -> Result<(), Closed> {
+        self.until(|state| match state.receiver_gone {
+            true => Some(Err(Closed)),
+            false => (state.bytes < bytes.max(1)).then_some(Ok(())),
+        })
+        .await
+    }
+
+    async fn until<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {
+        loop {
+            let mut drained = std::pin::pin!(self.0.drained.notified());
+            // Counted as waiting before it looks, so what happens in between wakes it.
+            drained.as_mut().enable();
+            if let Some(found) = look(&self.0.lock()) {
+                return found;
+            }
+            drained.await;
+        }
+    }
+}
+
+impl Receiver {
+    /// Takes the next delivery, waiting for one if need be. What was sent before the reader ended still arrives.
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Delivery, ReceiveError> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.0.lock();
+        loop {
+            match self.take(&mut state) {
+                Err(ReceiveError::Timeout) => {}
+                taken => return taken,
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ReceiveError::Timeout);
+            }
+            state = self
+                .0
+                .filled
+                .wait_timeout(state, left)
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .0;
+        }
+    }
+
+    /// Takes the next delivery if there is one.
+    pub fn try_recv(&self) -> Result<Delivery, ReceiveError> {
+        self.take(&mut self.0.lock())
+    }
+
+    /// When the stream stored the oldest message in the queue.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        let state = self.0.lock();
+        state.deliveries.iter().find_map(|delivery| match delivery {
+            Delivery::Chunk(chunk) => chunk.events().next().map(|event| event.stored_at()),
+            Delivery::Fault(_) => None,
+        })
+    }
+
+    pub fn gauge(&self) -> Gauge {
+        Gauge(Arc::clone(&self.0))
+    }
+
+    fn take(&self, state: &mut State) -> Result<Delivery, ReceiveError> {
+        match state.deliveries.pop_front() {
+            Some(delivery) => {
+                state.bytes -= bytes(&delivery);
+                self.0.drained.notify_waiters();
+                Ok(delivery)
+            }
+            None if state.sender_gone => Err(ReceiveError::Closed),
+            None => Err(ReceiveError::Timeout),
+        }
+    }
+}
+
+impl Gauge {
+    /// The bytes in the queue.
+    pub fn bytes(&self) -> usize {
+        self.0.lock().bytes
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.lock().sender_gone = true;
+        self.0.filled.notify_all();
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.receiver_gone = true;
+        // What nobody will read need not wait for the reader's end to be freed.
+        let unread = std::mem::take(&mut state.deliveries);
+        state.bytes = 0;
+        drop(state);
+        drop(unread);
+        self.0.drained.notify_waiters();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that can panic runs under the lock.
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn bytes(delivery: &Delivery) -> usize {
+    match delivery {
+        Delivery::Chunk(chunk) => chunk.bytes_len(),
+        Delivery::Fault(fault) => fault.detail.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Sequence;
+    use crate::event::chunk::Chunk;
+
+    fn advance(sequence: u64) -> Delivery {
+        Delivery::Chunk(Arc::new(Chunk::advance(Sequence(sequence), None, None)))
+    }
+
+    fn scanned(delivery: Delivery) -> u64 {
+        match delivery {
+            Delivery::Chunk(chunk) => chunk.scanned_to().0,
+            Delivery::Fault(fault) => panic!("{fault:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_waits_for_its_receiver() {
+        // One chunk fills it.
+        let (sender, receiver) = channel(1);
+        sender.send(advance(1)).await.unwrap();
+        assert!(!sender.has_room());
+        let gauge = sender.gauge();
+        let full = gauge.bytes();
+        let sending = tokio::spawn(async move {
+            for sequence in 2..=100 {
+                sender.send(advance(sequence)).await.unwrap();
+            }
+        });
+        let received = tokio::task::spawn_blocking(move || {
+            let mut sequences = Vec::new();
+            while let Ok(delivery) = receiver.recv_timeout(Duration::from_secs(10)) {
+                assert!(gauge.bytes() <= full);
+                sequences.push(scanned(delivery));
+            }
+            assert_eq!(receiver.try_recv().unwrap_err(), ReceiveError::Closed);
+            sequences
+        });
+        sending.await.unwrap();
+        assert_eq!(received.await.unwrap(), (1..=100).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn each_end_learns_that_the_other_is_gone() {
+        let (sender, receiver) = channel(1);
+        assert_eq!(receiver.try_recv().unwrap_err(), ReceiveError::Timeout);
+        assert_eq!(
+            receiver.recv_timeout(Duration::from_millis(1)).unwrap_err(),
+            ReceiveError::Timeout
+        );
+        sender.send(advance(1)).await.unwrap();
+        let blocked = tokio::spawn(async move {
+            let sent = sender.send(advance(2)).await;
+            sender.closed().await;
+            sent
+        });
+        drop(receiver);
+        assert_eq!(blocked.await.unwrap(), Err(Closed));
+
+        let (sender, receiver) = channel(1);
+        sender.send(advance(1)).await.unwrap();
+        drop(sender);
+        assert_eq!(scanned(receiver.try_recv().unwrap()), 1);
+        assert_eq!(
+            receiver.recv_timeout(Duration::from_secs(10)).unwrap_err(),
+            ReceiveError::Closed
+        );
+    }
+}

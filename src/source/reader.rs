@@ -1,0 +1,168 @@
+//! The reader of one projection: sessions, one after another, until it is stopped or meets a fault.
+//!
+//! A session is one consumer, from its creation to whatever ends it. Between sessions nothing is kept but the position
+//! that was last put into the queue (which loses nothing, so the next session goes on behind it) and the anchors to
+//! verify the stream by. What survives the process is the checkpoint alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::api::Api;
+use super::connection::{Connection, backoff};
+use super::head::StreamHead;
+use super::queue::Sender;
+use super::session::{End, Session};
+use super::status::{Recreate, Status};
+use super::{Delivery, Position};
+use crate::event::Format;
+use crate::event::anchor::Anchor;
+use crate::event::chunk::Chunk;
+
+/// What to read and how.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub stream: String,
+    /// Subject filters; none: every subject of the stream.
+    pub filters: Vec<String>,
+    pub format: Format,
+    pub event_bytes_max: usize,
+    pub heartbeat: Duration,
+}
+
+/// The task that reads; [`Reader::run`] is to be spawned.
+#[derive(Debug)]
+pub struct Reader {
+    pub(super) connection: Connection,
+    pub(super) api: Api,
+    pub(super) settings: Settings,
+    /// Behind what was put into the queue.
+    pub(super) position: Position,
+    pub(super) sender: Sender,
+    pub(super) head: watch::Receiver<Option<StreamHead>>,
+    pub(super) status: Arc<Status>,
+    /// The consumer that exists, or may.
+    pub(super) consumer: Option<String>,
+    /// The last session ended in silence: the next has to be heard before the trouble is over.
+    pub(super) was_silent: bool,
+}
+
+/// A consumer that fails is recreated after this long, doubling up to the second.
+const RECREATE_MIN: Duration = Duration::from_millis(50);
+const RECREATE_MAX: Duration = Duration::from_secs(5);
+/// How many anchors are kept: one has to survive deletion in the stream.
+const ANCHORS_MAX: usize = 16;
+
+impl Reader {
+    /// A reader of what comes after `position`, on a connection of its own.
+    pub fn new(
+        connection: Connection,
+        settings: Settings,
+        position: Position,
+        sender: Sender,
+        head: watch::Receiver<Option<StreamHead>>,
+        status: Arc<Status>,
+    ) -> Self {
+        let api = Api::new(&connection);
+        status.set_delivered(position.sequence);
+        Self {
+            connection,
+            api,
+            settings,
+            position,
+            sender,
+            head,
+            status,
+            consumer: None,
+            was_silent: false,
+        }
+    }
+
+    /// Reads until cancelled, until the receiver is gone, or up to a fault, which is the last delivery.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        let mut failures = 0;
+        loop {
+            // What a session holds when it is cancelled was not handed on, and is read again by the next one.
+            let end = cancel.run_until_cancelled(self.session()).await.unwrap_or(End::Stopped);
+            if let Some(consumer) = self.consumer.take() {
+                self.api.forget_consumer(&self.settings.stream, &consumer).await;
+            }
+            match end {
+                End::Stopped => return,
+                End::Fault(fault) => {
+                    tracing::error!(
+                        stream = self.settings.stream,
+                        detail = fault.detail,
+                        "source stopped"
+                    );
+                    let _ =
+                        cancel.run_until_cancelled(self.sender.send(Delivery::Fault(fault))).await;
+                    return;
+                }
+                End::Again { reason, detail, proved } => {
+                    self.status.count_recreate(reason);
+                    self.status.trouble.failed(&self.settings.stream, detail);
+                    self.was_silent = reason == Recreate::Heartbeat;
+                    failures = if proved { 0 } else { failures + 1 };
+                    if self.was_silent
+                        && cancel.run_until_cancelled(self.connection.renew()).await.is_none()
+                    {
+                        return;
+                    }
+                    let delay = backoff(failures, RECREATE_MIN, RECREATE_MAX);
+                    if cancel.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts a chunk into the queue; false if nobody takes it any more.
+    pub(super) async fn hand_on(&mut self, chunk: Chunk) -> bool {
+        let sequence = chunk.scanned_to();
+        let anchor = chunk.anchor();
+        if self.sender.send(Delivery::Chunk(Arc::new(chunk))).await.is_err() {
+            return false;
+        }
+        self.position.sequence = sequence;
+        self.status.set_delivered(sequence);
+        if let Some(anchor) = anchor {
+            self.remember(anchor);
+        }
+        true
+    }
+
+    async fn session(&mut self) -> End {
+        self.wait_for_connection().await;
+        match Session::open(self).await {
+            Ok(mut session) => session.run().await,
+            Err(end) => end,
+        }
+    }
+
+    async fn wait_for_connection(&self) {
+        let link = self.connection.link();
+        if !link.borrow().connected {
+            let error = link.borrow().error.clone();
+            let error = error.unwrap_or_else(|| "not connected to NATS".to_owned());
+            self.status.trouble.failed(&self.settings.stream, error);
+            self.connection.connected().await;
+        }
+    }
+
+    fn remember(&mut self, anchor: Anchor) {
+        if self.position.anchors.len() >= ANCHORS_MAX {
+            self.position.anchors.remove(0);
+        }
+        self.position.anchors.push(anchor);
+    }
+}
+
+impl End {
+    pub(super) fn again(reason: Recreate, detail: impl ToString) -> Self {
+        Self::Again { reason, detail: detail.to_string(), proved: false }
+    }
+}

@@ -1,0 +1,381 @@
+//! One consumer, from its creation to its end.
+//!
+//! Per message: what lies at or below the position is dropped; a missing consumer sequence ends the session, and the next
+//! one goes on behind what was handed on; a stream sequence that does not rise means another stream. Nothing is handed
+//! on that was not checked for sequences that the stream lost meanwhile: eviction under a reader is a jump in the stream
+//! sequence and none in the consumer sequence.
+
+use std::time::Duration;
+
+use async_nats::{Message, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::api::Error;
+use super::connection::Link;
+use super::head::StreamHead;
+use super::pulls::Pulls;
+use super::reader::Reader;
+use super::status::Recreate;
+use super::verify::{gap, retention, verify};
+use super::{Fault, Reason, consumer};
+use crate::event::Sequence;
+use crate::event::anchor::{Anchor, Origin, payload_hash};
+use crate::event::chunk::{Chunk, ChunkBuilder};
+
+/// How long a chunk waits for messages that are known to be under way.
+const LINGER: Duration = Duration::from_millis(1);
+/// The oldest server whose consumers take several filters.
+const SERVER_MIN: (u64, u64) = (2, 10);
+
+/// How a session ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Cancelled, or nobody takes what is read.
+    Stopped,
+    Fault(Fault),
+    /// To be continued with another consumer.
+    Again {
+        reason: Recreate,
+        detail: String,
+        /// Whether the session has read anything: then the trouble is a new one.
+        proved: bool,
+    },
+}
+
+pub(super) struct Session<'a> {
+    pub(super) reader: &'a mut Reader,
+    pub(super) origin: Origin,
+    pub(super) subscriber: Subscriber,
+    inbox: String,
+    pull_subject: String,
+    pub(super) pulls: Pulls,
+    pub(super) builder: ChunkBuilder,
+    /// The stream sequence up to which everything was received; the last of the chunk that is being built.
+    pub(super) received: Sequence,
+    pub(super) received_at_ns: i64,
+    pub(super) consumer_sequence: u64,
+    /// Nothing more matched when the last message was sent, and the server has been free to send since.
+    pub(super) at_head: bool,
+    /// Where the chunk that is being built first passes over sequences.
+    pub(super) jump: Option<Jump>,
+    /// The stream was seen to begin here, above what had been received.
+    pub(super) suspect: Option<Sequence>,
+    link: watch::Receiver<Link>,
+    link_at_start: Link,
+    pub(super) heard: Instant,
+    /// When the chunk that is being built began.
+    pub(super) began: Instant,
+    pub(super) handed_on: Instant,
+    pub(super) proved: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Jump {
+    pub(super) after: Sequence,
+    /// How many messages of the chunk lie before it.
+    pub(super) messages: usize,
+}
+
+enum Woken {
+    Message(Option<Message>),
+    Link,
+    Head,
+    Advance,
+    Room,
+    Linger,
+    Silence,
+    Closed,
+}
+
+impl<'a> Session<'a> {
+    /// Creates the consumer, then verifies the stream.
+    pub(super) async fn open(reader: &'a mut Reader) -> Result<Self, End> {
+        let mut link = reader.connection.link();
+        let link_at_start = link.borrow_and_update().clone();
+        let server = reader.connection.client.server_info();
+        if let Some(fault) = too_old(&server.version) {
+            return Err(End::Fault(fault));
+        }
+        let inbox = reader.connection.client.new_inbox();
+        let subscriber = reader.connection.client.subscribe(inbox.clone()).await;
+        let subscriber = subscriber.map_err(|error| End::again(Recreate::Request, error))?;
+        // Unique by the client's own measure, and never reused: a name's start cannot be changed.
+        let name = format!("viewd-{}", inbox.rsplit('.').next().unwrap_or_default());
+        let pending = create(reader, &name).await?;
+        let origin = prove(reader).await?;
+
+        let position = reader.position.sequence;
+        // A reading that begins, begins where the stream does.
+        let before_first = Sequence(origin.first_sequence.0.max(1) - 1);
+        let settings = &reader.settings;
+        let now = Instant::now();
+        Ok(Self {
+            origin,
+            subscriber,
+            inbox,
+            pull_subject: reader.api.pull_subject(&settings.stream, &name),
+            pulls: Pulls::new(reader.sender.bytes_max(), server.max_payload, settings.heartbeat),
+            builder: ChunkBuilder::new(settings.format, settings.event_bytes_max),
+            received: if position == Sequence(0) { before_first } else { position },
+            received_at_ns: 0,
+            consumer_sequence: 0,
+            at_head: pending == 0,
+            jump: None,
+            suspect: None,
+            link,
+            link_at_start,
+            heard: now,
+            began: now,
+            handed_on: now,
+            proved: false,
+            reader,
+        })
+    }
+
+    pub(super) async fn run(&mut self) -> End {
+        loop {
+            if let Err(end) = self.step().await {
+                return match self.finish(end).await {
+                    End::Again { reason, detail, .. } => {
+                        End::Again { reason, detail, proved: self.proved }
+                    }
+                    end => end,
+                };
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), End> {
+        self.pull().await?;
+        match self.wake().await {
+            Woken::Message(Some(message)) => self.take_ready(message).await,
+            Woken::Message(None) => {
+                Err(End::again(Recreate::Disconnected, "the subscription ended"))
+            }
+            Woken::Link => self.check_link(),
+            Woken::Head => {
+                let head = self.reader.head.borrow_and_update().clone();
+                match head {
+                    Some(head) => self.compare_head(&head).await,
+                    None => Ok(()),
+                }
+            }
+            Woken::Advance => {
+                let asked = StreamHead::ask(&self.reader.api, &self.reader.settings.stream).await;
+                self.compare_head(&asked.map_err(again)?).await
+            }
+            Woken::Room => Ok(()),
+            Woken::Linger => self.flush().await,
+            Woken::Silence => Err(self.silent()),
+            Woken::Closed => Err(End::Stopped),
+        }
+    }
+
+    async fn wake(&mut self) -> Woken {
+        let silence = self.heard + 2 * self.reader.settings.heartbeat;
+        let waits_for_room = self.pulls.wants_more();
+        tokio::select! {
+            biased; // What ends the session goes first, silence last: what has arrived was not silence.
+            changed = self.link.changed() => match changed {
+                Ok(()) => Woken::Link,
+                Err(_) => Woken::Message(None),
+            },
+            Ok(()) = self.reader.head.changed() => Woken::Head,
+            () = self.reader.sender.closed() => Woken::Closed,
+            () = self.reader.status.advance.notified() => Woken::Advance,
+            message = self.subscriber.next() => Woken::Message(message),
+            _ = self.reader.sender.room(), if waits_for_room => Woken::Room,
+            () = tokio::time::sleep_until(self.began + LINGER), if !self.builder.is_empty() => Woken::Linger,
+            () = tokio::time::sleep_until(silence), if !self.pulls.is_idle() => Woken::Silence,
+        }
+    }
+
+    /// Asks for more as long as there is room for it.
+    async fn pull(&mut self) -> Result<(), End> {
+        while self.pulls.wants_more() && self.reader.sender.has_room() {
+            if self.pulls.is_idle() {
+                // Nothing was asked for, so nothing could be heard.
+                self.heard = Instant::now();
+            }
+            let body = Bytes::from(self.pulls.request());
+            let client = &self.reader.connection.client;
+            let sent = client
+                .publish_with_reply(self.pull_subject.clone(), self.inbox.clone(), body)
+                .await;
+            sent.map_err(|error| End::again(Recreate::Request, error))?;
+        }
+        if self.pulls.is_idle() {
+            // From here on the stream may lose what nobody asks for.
+            self.at_head = false;
+        }
+        Ok(())
+    }
+
+    fn check_link(&mut self) -> Result<(), End> {
+        let link = self.link.borrow_and_update().clone();
+        if !link.connected || link.connects != self.link_at_start.connects {
+            let detail = link.error.unwrap_or_else(|| "the connection to NATS was lost".to_owned());
+            return Err(End::again(Recreate::Disconnected, detail));
+        }
+        if link.slow_consumers != self.link_at_start.slow_consumers {
+            return Err(End::again(Recreate::SlowConsumer, "the client dropped messages"));
+        }
+        Ok(())
+    }
+
+    /// A right that is missing shows as silence, and its reason as an error of the connection.
+    fn silent(&self) -> End {
+        let error = self.link.borrow().error.clone();
+        let because = error.map_or_else(String::new, |error| format!("; it said: {error}"));
+        End::again(
+            Recreate::Heartbeat,
+            format!("the server was silent for two heartbeats{because}"),
+        )
+    }
+
+    /// Hands on what was gathered, once it is certain that nothing before it is missing.
+    pub(super) async fn flush(&mut self) -> Result<(), End> {
+        if self.builder.is_empty() {
+            return Ok(());
+        }
+        if let Some(jump) = self.jump.take() {
+            let stream = &self.reader.settings.stream;
+            let first_held =
+                Sequence(self.reader.api.stream_info(stream).await.map_err(again)?.state.first_seq);
+            // A reading that begins may find that the stream now begins later.
+            let begins = self.reader.position.sequence == Sequence(0) && jump.messages == 0;
+            if first_held > jump.after.next() && !begins {
+                self.builder.truncate(jump.messages);
+                self.received = jump.after;
+                let gap = self.gap(first_held);
+                self.hand_on_built(None).await?;
+                return Err(gap);
+            }
+        }
+        let anchor = Anchor {
+            sequence: self.received,
+            stored_at_ns: self.received_at_ns,
+            payload_hash: payload_hash(self.builder.last_payload().unwrap_or_default()),
+        };
+        self.hand_on_built(Some(anchor)).await
+    }
+
+    async fn hand_on_built(&mut self, anchor: Option<Anchor>) -> Result<(), End> {
+        if self.builder.is_empty() {
+            return Ok(());
+        }
+        self.builder.set_proof(self.origin, anchor);
+        let chunk = self.builder.finish(self.received);
+        self.hand_on(chunk).await
+    }
+
+    pub(super) async fn hand_on(&mut self, chunk: Chunk) -> Result<(), End> {
+        let taken = self.reader.hand_on(chunk).await;
+        self.handed_on = Instant::now();
+        if taken { Ok(()) } else { Err(End::Stopped) }
+    }
+
+    /// What was gathered before the session ended is as good as any, unless the stream itself is in doubt.
+    async fn finish(&mut self, end: End) -> End {
+        match end {
+            End::Again { reason: Recreate::Identity, .. } | End::Fault(_) | End::Stopped => end,
+            End::Again { .. } if self.jump.is_some() => end,
+            End::Again { .. } => self.flush().await.err().unwrap_or(end),
+        }
+    }
+
+    pub(super) fn gap(&self, first_held: Sequence) -> End {
+        self.reader.status.count_gap();
+        End::Fault(gap(&self.reader.settings.stream, self.received.next(), first_held))
+    }
+
+    pub(super) fn is_filtered(&self) -> bool {
+        !self.reader.settings.filters.is_empty()
+    }
+}
+
+/// Makes the consumer and returns how many messages wait for it.
+async fn create(reader: &mut Reader, name: &str) -> Result<u64, End> {
+    let settings = &reader.settings;
+    // Before there is a consumer: where retention depends on consumers, even one that reads nothing could delete.
+    let before = reader.api.stream_info(&settings.stream).await.map_err(again)?;
+    retention(&settings.stream, &before).map_err(End::Fault)?;
+
+    let after = reader.position.sequence;
+    let config = consumer::Config::after(after, &settings.filters, name.to_owned());
+    reader.consumer = Some(name.to_owned());
+    let info = reader.api.create_consumer(&settings.stream, &config).await.map_err(again)?;
+    if let Some(difference) = config.difference(&info.config) {
+        let detail =
+            format!("the server made another consumer than it was asked for: {difference}");
+        return Err(End::Fault(Fault { reason: Reason::Unsupported, detail, next: None }));
+    }
+    tracing::debug!(stream = settings.stream, consumer = name, %after, "consumer created");
+    Ok(info.num_pending)
+}
+
+/// Verifies the stream that the consumer reads.
+async fn prove(reader: &mut Reader) -> Result<Origin, End> {
+    let stream = &reader.settings.stream;
+    let origin =
+        verify(&reader.api, stream, &reader.position).await.map_err(again)?.map_err(|fault| {
+            if matches!(fault.reason, Reason::Gap { .. }) {
+                reader.status.count_gap();
+            }
+            End::Fault(fault)
+        })?;
+    reader.position.created_ns = Some(origin.created_ns);
+    if !reader.was_silent {
+        reader.status.trouble.recovered(stream);
+    }
+    Ok(origin)
+}
+
+pub(super) fn again(error: Error) -> End {
+    let reason = if matches!(error, Error::NoResponders) {
+        Recreate::NoResponders
+    } else {
+        Recreate::Request
+    };
+    End::again(reason, error)
+}
+
+fn too_old(version: &str) -> Option<Fault> {
+    let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u64>().ok());
+    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else {
+        // A version that says nothing: what the server cannot do shows in the echoed configuration.
+        return None;
+    };
+    ((major, minor) < SERVER_MIN).then(|| Fault {
+        reason: Reason::Unsupported,
+        detail: format!(
+            "nats-server {version} is too old, at least {}.{} is needed",
+            SERVER_MIN.0, SERVER_MIN.1
+        ),
+        next: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_versions() {
+        for (version, refused) in [
+            ("2.15.1", false),
+            ("2.10.0", false),
+            ("2.10.0-beta.1", false),
+            ("3.0.0", false),
+            ("2.9.10", true),
+            ("1.4.1", true),
+            ("dev", false),
+            ("", false),
+        ] {
+            assert_eq!(too_old(version).is_some(), refused, "{version}");
+        }
+    }
+}

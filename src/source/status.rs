@@ -1,0 +1,134 @@
+//! What a reader tells of itself while it runs: counters for metrics, its trouble for states.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+
+use super::trouble::Trouble;
+use crate::event::Sequence;
+
+/// Shared by a reader and whoever shows it.
+#[derive(Debug, Default)]
+pub struct Status {
+    recreates: [AtomicU64; Recreate::ALL.len()],
+    gaps: AtomicU64,
+    dropped_duplicates: AtomicU64,
+    delivered: AtomicU64,
+    /// Why nothing is being read, while that is so.
+    pub trouble: Trouble,
+    pub(super) advance: Notify,
+}
+
+/// Why a consumer was given up and another created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recreate {
+    /// The connection was lost.
+    Disconnected,
+    /// Somebody deleted the consumer, or its stream.
+    Deleted,
+    /// Another server leads the stream or the consumer.
+    Leadership,
+    /// No server has the consumer: it lived in the memory of one that ended.
+    NoResponders,
+    /// Two idle heartbeats did not come.
+    Heartbeat,
+    /// The client dropped messages because its channel was full.
+    SlowConsumer,
+    /// A message of the consumer is missing.
+    Hole,
+    /// The poll of the head saw another stream than the one that was verified.
+    Identity,
+    /// A request failed: the stream is missing, a right is, or the answer was in doubt.
+    Request,
+}
+
+impl Recreate {
+    pub const ALL: [Self; 9] = [
+        Self::Disconnected,
+        Self::Deleted,
+        Self::Leadership,
+        Self::NoResponders,
+        Self::Heartbeat,
+        Self::SlowConsumer,
+        Self::Hole,
+        Self::Identity,
+        Self::Request,
+    ];
+
+    /// The value of the metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Disconnected => "disconnected",
+            Self::Deleted => "deleted",
+            Self::Leadership => "leadership",
+            Self::NoResponders => "no_responders",
+            Self::Heartbeat => "heartbeat",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Hole => "hole",
+            Self::Identity => "identity",
+            Self::Request => "request",
+        }
+    }
+}
+
+impl Status {
+    /// How often a consumer was recreated for this reason.
+    pub fn recreates(&self, reason: Recreate) -> u64 {
+        self.recreates[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// How often sequences were found missing.
+    pub fn gaps(&self) -> u64 {
+        self.gaps.load(Ordering::Relaxed)
+    }
+
+    /// Messages that arrived again and were dropped.
+    pub fn dropped_duplicates(&self) -> u64 {
+        self.dropped_duplicates.load(Ordering::Relaxed)
+    }
+
+    /// The position that was last put into the queue.
+    pub fn delivered(&self) -> Sequence {
+        Sequence(self.delivered.load(Ordering::Relaxed))
+    }
+
+    /// Asks the reader to see at once whether its position can move to the head: somebody waits for it.
+    pub fn request_advance(&self) {
+        self.advance.notify_one();
+    }
+
+    pub(super) fn count_recreate(&self, reason: Recreate) {
+        self.recreates[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_gap(&self) {
+        self.gaps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_dropped(&self, messages: u64) {
+        self.dropped_duplicates.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_delivered(&self, sequence: Sequence) {
+        self.delivered.store(sequence.0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_counter_and_label() {
+        let status = Status::default();
+        for (index, reason) in Recreate::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            status.count_recreate(reason);
+            assert_eq!(status.recreates(reason), 1);
+        }
+        let mut labels: Vec<_> = Recreate::ALL.map(Recreate::label).to_vec();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), Recreate::ALL.len());
+    }
+}

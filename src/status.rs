@@ -1,0 +1,134 @@
+//! What a projection says of itself: its state, and the report that `status`, the API and the console show.
+//!
+//! The JSON form is a contract with those who read it; a test holds its shape.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a projection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Opening, verifying.
+    Starting,
+    /// Messages are pending and it has not been live since.
+    CatchingUp,
+    /// Nothing was pending once, and the oldest unapplied message is young.
+    Live,
+    /// By command.
+    Paused,
+    /// Serving, and mending itself.
+    Degraded,
+    /// Stopped until a person acts.
+    Failed,
+    /// Only in a status without a daemon.
+    Stopped,
+}
+
+/// Why a projection is degraded or failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    StorageFull,
+    SourceUnreachable,
+    Gap,
+    SourceChanged,
+    Retention,
+    Corrupt,
+    Halted,
+    SetAsideFull,
+    CrashLoop,
+    Stalled,
+}
+
+impl State {
+    /// The word in JSON, metrics and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::CatchingUp => "catching_up",
+            Self::Live => "live",
+            Self::Paused => "paused",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Reason {
+    /// The word in JSON and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::StorageFull => "storage_full",
+            Self::SourceUnreachable => "source_unreachable",
+            Self::Gap => "gap",
+            Self::SourceChanged => "source_changed",
+            Self::Retention => "retention",
+            Self::Corrupt => "corrupt",
+            Self::Halted => "halted",
+            Self::SetAsideFull => "set_aside_full",
+            Self::CrashLoop => "crash_loop",
+            Self::Stalled => "stalled",
+        }
+    }
+}
+
+/// The whole report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub nats: Nats,
+    pub projections: Vec<Projection>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Nats {
+    pub connected: bool,
+}
+
+/// One projection's part of the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Projection {
+    pub name: String,
+    pub state: State,
+    pub reason: Option<Reason>,
+    /// A sentence for the operator.
+    pub detail: Option<String>,
+    /// The command that mends it.
+    pub next: Option<String>,
+    pub pinned: bool,
+    pub generation: u64,
+    pub stream: String,
+    pub position: u64,
+    pub checkpoint_sequence: u64,
+    /// Null when the head is unknown.
+    pub stream_first_sequence: Option<u64>,
+    pub stream_last_sequence: Option<u64>,
+    pub pending_messages: Option<u64>,
+    pub lag_seconds: Option<f64>,
+    pub lag_target_seconds: f64,
+    pub events_per_second: f64,
+    pub counts: Counts,
+    pub missed_sequences: u64,
+    pub dead_letters: u64,
+    pub parked_events: u64,
+    /// The running rebuild.
+    pub rebuild: Option<serde_json::Value>,
+    /// One a full-text index.
+    pub search: Vec<serde_json::Value>,
+}
+
+/// Events by what became of them; the sum is the number of events decoded (I4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub applied: u64,
+    pub ignored: u64,
+    pub dead_lettered: u64,
+    pub parked: u64,
+    pub skipped: u64,
+}
+
+impl Counts {
+    pub fn sum(&self) -> u64 {
+        self.applied + self.ignored + self.dead_lettered + self.parked + self.skipped
+    }
+}

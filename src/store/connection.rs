@@ -1,0 +1,78 @@
+//! How a view's file is opened, for its one writer and for readers.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, FileControl, OpenFlags};
+
+use super::Error;
+use super::schema;
+
+// Statements kept prepared: one a shape of transition (a handful a table), and viewd's own.
+const STATEMENTS_MAX: usize = 256;
+// A WAL that once grew large is cut back to this when it is next reset.
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+// Another process may hold the write lock for a moment: recovery after a crash, or a stranger's checkpoint.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens a file that is there for its one writer.
+///
+/// `synchronous=NORMAL` syncs the log at checkpoints only. That is exact here: the checkpoint row rolls back with the
+/// rows after a loss of power, and the stream is replayed from there. The log and its index outlive the connection,
+/// since without them another user could not open the file read-only.
+pub(super) fn open_writer(path: &Path, cache_bytes: u64) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
+        let cache_kib = cache_bytes / 1024;
+        connection.execute_batch(&format!(
+            "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 0; \
+             PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}; PRAGMA cache_size = -{cache_kib}; \
+             PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;"
+        ))?;
+        connection.file_control(Some("main"), FileControl::PersistWal(&mut 1))?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        Ok((connection, mode))
+    };
+    let (connection, mode) = open().map_err(|error| Error::sqlite(path, error))?;
+    if mode != "wal" {
+        let detail = format!("its file system allows no write-ahead log (journal mode {mode})");
+        return Err(Error::Foreign { path: path.to_path_buf(), detail });
+    }
+    Ok(connection)
+}
+
+/// Opens a file that is there for reading: works while its writer runs, after it has stopped, and for another user.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        Ok(connection)
+    };
+    let connection = open().map_err(|error| Error::sqlite(path, error))?;
+    check_format(&connection, path)?;
+    Ok(connection)
+}
+
+/// Refuses a file that another program, or another version of viewd, has made.
+pub(super) fn check_format(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let number = |pragma: &str| {
+        let value = connection.query_row(&format!("PRAGMA {pragma}"), (), |row| row.get::<_, i32>(0));
+        value.map_err(|error| Error::sqlite(path, error))
+    };
+    let foreign = |detail: String| Err(Error::Foreign { path: path.to_path_buf(), detail });
+    if number("application_id")? != schema::APPLICATION_ID {
+        return foreign("not a view of viewd".into());
+    }
+    match number("user_version")? {
+        schema::FORMAT => Ok(()),
+        format => foreign(format!("store format {format}; this version of viewd reads {}", schema::FORMAT)),
+    }
+}

@@ -1,0 +1,128 @@
+//! Events set aside, with the reason: dead letters, and what is parked behind them.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::checkpoint::stored;
+use crate::event::Sequence;
+use crate::event::time::Timestamp;
+
+/// What is to become of an event that was set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It broke a rule.
+    Dead,
+    /// It waits behind a dead one of the same order key.
+    Parked,
+    /// It broke a rule, and holds nothing up.
+    Skipped,
+}
+
+impl State {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dead => "dead",
+            Self::Parked => "parked",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// An event to be set aside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    pub sequence: Sequence,
+    pub part: u32,
+    /// None: the message could not be decoded.
+    pub type_name: Option<String>,
+    pub subject: String,
+    pub order_key: Option<String>,
+    pub state: State,
+    pub reason: String,
+    /// As the stream holds it.
+    pub payload: Vec<u8>,
+    /// Names as sent, each with its first value.
+    pub headers: Vec<(String, String)>,
+    pub stored_at: Timestamp,
+}
+
+/// An order key with dead or parked events: later events of it are parked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    pub order_key: String,
+    pub dead: u64,
+    pub parked: u64,
+}
+
+/// What is set aside, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub dead: u64,
+    pub parked: u64,
+    pub skipped: u64,
+    /// When the stream stored the oldest dead one.
+    pub oldest_stored_at: Option<Timestamp>,
+}
+
+pub(super) fn insert(connection: &Connection, letters: &[DeadLetter]) -> rusqlite::Result<()> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO _viewd_dead_letters \
+         (sequence, part, type, subject, order_key, state, reason, payload, headers, stored_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    for letter in letters {
+        let headers: serde_json::Map<String, serde_json::Value> =
+            letter.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        statement.execute(params![
+            stored(letter.sequence.0),
+            letter.part,
+            letter.type_name,
+            letter.subject,
+            letter.order_key,
+            letter.state.word(),
+            letter.reason,
+            letter.payload,
+            serde_json::Value::Object(headers).to_string(),
+            letter.stored_at.to_string(),
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn blocked(connection: &Connection) -> rusqlite::Result<Vec<Blocked>> {
+    let mut statement = connection.prepare(
+        "SELECT order_key, sum(state = 'dead'), sum(state = 'parked') FROM _viewd_dead_letters \
+         WHERE order_key IS NOT NULL AND state IN ('dead', 'parked') GROUP BY order_key",
+    )?;
+    let rows = statement.query_map((), |row| {
+        Ok(Blocked { order_key: row.get(0)?, dead: count(row.get(1)?), parked: count(row.get(2)?) })
+    })?;
+    rows.collect()
+}
+
+pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
+    let mut statement = connection.prepare_cached(
+        "SELECT total(state = 'dead'), total(state = 'parked'), total(state = 'skipped'), \
+         min(CASE WHEN state = 'dead' THEN stored_at END) FROM _viewd_dead_letters",
+    )?;
+    let totals = statement
+        .query_row((), |row| {
+            let oldest: Option<String> = row.get(3)?;
+            // `total` gives a float, and 0.0 for no rows.
+            let number = |column| row.get::<_, f64>(column).map(|value| value as u64);
+            Ok(Totals {
+                dead: number(0)?,
+                parked: number(1)?,
+                skipped: number(2)?,
+                oldest_stored_at: oldest.as_deref().and_then(Timestamp::parse),
+            })
+        })
+        .optional()?;
+    Ok(totals.unwrap_or_default())
+}
+
+fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

@@ -1,0 +1,44 @@
+//! A projection's view in SQLite: its folder, its schema, its one writer, its readers.
+//!
+//! Rows, dead letters, counts and checkpoint of a batch commit in one transaction, and the checkpoint is a
+//! compare-and-set on generation and previous sequence (I1): a stale writer fails, it never overwrites.
+//! Nothing here knows events or expressions: it takes [`Transition`](crate::projection::transition::Transition)s.
+//!
+//! | module | |
+//! |---|---|
+//! | `lock` | one daemon a data directory |
+//! | `layout` | the folders of a projection, and the link that says which one is served |
+//! | `schema` | from declared tables to SQL, and the `_viewd_*` tables |
+//! | `connection` | how a file is opened, for writing and for reading |
+//! | `writer` | [`Store`](writer::Store): commits batches, gets rows |
+//! | `statement` | one SQL statement per shape of transition |
+//! | `checkpoint` | the durable position and what stands beside it |
+//! | `dead_letter` | events set aside |
+//! | `run` | how often the process has ended at one checkpoint |
+//! | `files` | sizes for metrics |
+//! | `wal` | when the write-ahead log is copied into the database |
+//! | `query` | read-only SQL by strangers, within limits |
+//! | `shown` | values as people and the HTTP API see them |
+//! | `stored` | what a file says of its projection, for `status` without a daemon |
+//!
+//! No function here opens `view.db`, `-wal` or `-shm` of a live generation by itself: closing such a file would drop
+//! the locks that SQLite holds on it in this process.
+
+mod anchors;
+pub mod checkpoint;
+mod connection;
+pub mod dead_letter;
+mod error;
+pub mod files;
+pub mod layout;
+pub mod lock;
+pub mod query;
+mod run;
+mod schema;
+pub mod shown;
+mod statement;
+pub mod stored;
+mod wal;
+pub mod writer;
+
+pub use error::Error;

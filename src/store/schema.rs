@@ -1,0 +1,152 @@
+//! From declared tables to SQL, and the `_viewd_*` tables.
+//!
+//! Clients read `_viewd_meta`, `_viewd_checkpoint`, `_viewd_columns`, `_viewd_dead_letters` and `_viewd_counts`: the
+//! columns that the interfaces promise keep their names and meaning. The rest is viewd's own.
+
+use rusqlite::{Connection, params};
+
+use super::layout::{Build, Generation};
+use crate::definition::Table;
+
+/// `view`, in a file's header.
+pub(super) const APPLICATION_ID: i32 = 0x7669_6577;
+/// The version of the `_viewd_*` tables and of how cells are stored.
+pub(super) const FORMAT: i32 = 1;
+
+/// `_viewd_meta`, `_viewd_checkpoint`, `_viewd_counts`, `_viewd_definition` and `_viewd_run` hold one row each.
+const INTERNAL: &str = "
+CREATE TABLE _viewd_meta (
+    projection  TEXT NOT NULL,
+    generation  INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    stream      TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('building', 'serving', 'retired')),
+    successor   TEXT
+) STRICT;
+CREATE TABLE _viewd_checkpoint (
+    sequence          INTEGER NOT NULL,
+    event_time        TEXT,
+    committed_at      TEXT,
+    generation        INTEGER NOT NULL,
+    from_sequence     INTEGER,
+    messages          INTEGER NOT NULL DEFAULT 0,
+    revision          INTEGER NOT NULL DEFAULT 0,
+    missed_sequences  INTEGER NOT NULL DEFAULT 0,
+    has_been_live     INTEGER NOT NULL DEFAULT 0,
+    stream_created_ns INTEGER,
+    anchors           TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE TABLE _viewd_columns (
+    \"table\"  TEXT NOT NULL,
+    \"column\" TEXT NOT NULL,
+    type     TEXT NOT NULL,
+    required INTEGER NOT NULL,
+    key      INTEGER,
+    PRIMARY KEY (\"table\", \"column\")
+) STRICT;
+CREATE TABLE _viewd_dead_letters (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence  INTEGER NOT NULL,
+    part      INTEGER NOT NULL,
+    type      TEXT,
+    subject   TEXT NOT NULL,
+    order_key TEXT,
+    state     TEXT NOT NULL CHECK (state IN ('dead', 'parked', 'skipped')),
+    reason    TEXT NOT NULL,
+    payload   BLOB NOT NULL,
+    headers   TEXT NOT NULL,
+    stored_at TEXT NOT NULL,
+    UNIQUE (sequence, part)
+) STRICT;
+CREATE INDEX _viewd_dead_letters_order_key ON _viewd_dead_letters (order_key, sequence, part)
+    WHERE order_key IS NOT NULL;
+CREATE TABLE _viewd_counts (
+    applied       INTEGER NOT NULL DEFAULT 0,
+    ignored       INTEGER NOT NULL DEFAULT 0,
+    dead_lettered INTEGER NOT NULL DEFAULT 0,
+    parked        INTEGER NOT NULL DEFAULT 0,
+    skipped       INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE _viewd_definition (
+    text   TEXT NOT NULL,
+    events TEXT NOT NULL,
+    rows   TEXT NOT NULL,
+    shapes TEXT NOT NULL,
+    words  TEXT NOT NULL
+) STRICT;
+CREATE TABLE _viewd_run (
+    sequence INTEGER NOT NULL DEFAULT 0,
+    ends     INTEGER NOT NULL DEFAULT 0,
+    state    TEXT NOT NULL DEFAULT 'clean' CHECK (state IN ('clean', 'begun', 'working'))
+) STRICT;
+INSERT INTO _viewd_counts DEFAULT VALUES;
+INSERT INTO _viewd_run DEFAULT VALUES;
+";
+
+/// A name as SQL takes it, whatever it is.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Names, quoted, with commas between.
+pub(super) fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// Fills an empty database, in the caller's transaction.
+pub(super) fn create(connection: &Connection, generation: Generation, build: &Build<'_>) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", FORMAT)?;
+    connection.execute_batch(INTERNAL)?;
+    let number = super::checkpoint::stored(generation.0);
+    connection.execute(
+        "INSERT INTO _viewd_meta (projection, generation, fingerprint, stream, state) VALUES (?1, ?2, ?3, ?4, 'serving')",
+        params![build.projection, number, build.fingerprint.to_string(), build.stream],
+    )?;
+    connection.execute("INSERT INTO _viewd_checkpoint (sequence, generation) VALUES (0, ?1)", [number])?;
+    let fingerprint = build.fingerprint;
+    connection.execute(
+        "INSERT INTO _viewd_definition (text, events, rows, shapes, words) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![build.definition, fingerprint.events, fingerprint.rows, fingerprint.shapes, fingerprint.words],
+    )?;
+    for (number, table) in build.tables.iter().enumerate() {
+        connection.execute_batch(&table_sql(table))?;
+        for index in 0..table.indexes.len() {
+            connection.execute_batch(&index_sql(number, table, index))?;
+        }
+        describe(connection, table)?;
+    }
+    Ok(())
+}
+
+/// Tells clients the declared types: SQLite's own say nothing of decimals, booleans and times.
+fn describe(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO _viewd_columns (\"table\", \"column\", type, required, key) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (index, column) in table.columns.iter().enumerate() {
+        let key = table.key.iter().position(|&key| key == index);
+        let required = column.required || key.is_some();
+        let column_type = column.column_type.to_string();
+        statement.execute(params![table.name, column.name, column_type, required, key.map(|place| place as i64 + 1)])?;
+    }
+    Ok(())
+}
+
+/// A rowid table: with a text key these write faster than tables without one. A single integer key is the rowid.
+fn table_sql(table: &Table) -> String {
+    let mut sql = format!("CREATE TABLE {} (", quoted(&table.name));
+    for (index, column) in table.columns.iter().enumerate() {
+        let not_null = if column.required || table.key.contains(&index) { " NOT NULL" } else { "" };
+        sql += &format!("{} {}{not_null}, ", quoted(&column.name), column.column_type.sql());
+    }
+    let key = table.key.iter().map(|&index| table.columns[index].name.as_str());
+    sql + &format!("PRIMARY KEY ({})) STRICT", quoted_list(key))
+}
+
+/// The numbers make it unique whatever the names are, and no table's name starts with `_`.
+fn index_sql(number: usize, table: &Table, index: usize) -> String {
+    let columns = || table.indexes[index].iter().map(|&column| table.columns[column].name.as_str());
+    let name = format!("_{number}_{index}_{}_by_{}", table.name, columns().collect::<Vec<_>>().join("_"));
+    format!("CREATE INDEX {} ON {} ({})", quoted(&name), quoted(&table.name), quoted_list(columns()))
+}

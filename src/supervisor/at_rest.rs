@@ -1,0 +1,40 @@
+//! What the files say of their projections when no daemon runs.
+
+use crate::config::Config;
+use crate::status::{Nats, Projection, Report, State};
+use crate::store::{self, layout, stored};
+
+/// The report of a data directory at rest: nothing is known of any stream.
+pub fn report(config: &Config) -> Result<Report, store::Error> {
+    let names = layout::projections(&config.data_dir)?;
+    let projections = names.iter().map(|name| projection(config, name)).collect::<Result<_, _>>()?;
+    Ok(Report { nats: Nats { connected: false }, projections })
+}
+
+fn projection(config: &Config, name: &str) -> Result<Projection, store::Error> {
+    let stored = stored::read(&config.data_dir.join(name))?;
+    Ok(Projection {
+        name: name.to_owned(),
+        state: State::Stopped,
+        reason: None,
+        detail: None,
+        next: None,
+        pinned: false,
+        generation: stored.checkpoint.generation.0,
+        stream: stored.stream,
+        position: stored.checkpoint.sequence.0,
+        checkpoint_sequence: stored.checkpoint.sequence.0,
+        stream_first_sequence: None,
+        stream_last_sequence: None,
+        pending_messages: None,
+        lag_seconds: None,
+        lag_target_seconds: 0.0,
+        events_per_second: 0.0,
+        counts: stored.counts,
+        missed_sequences: stored.checkpoint.missed_sequences,
+        dead_letters: stored.set_aside.dead,
+        parked_events: stored.set_aside.parked,
+        rebuild: None,
+        search: Vec::new(),
+    })
+}

@@ -1,0 +1,127 @@
+//! The running daemon as its edges see it: reports, readiness, metrics. It holds handles, not work.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::clock;
+use crate::lag::Watch;
+use crate::metrics::{Metrics, STATES};
+use crate::source::connection::Connection;
+use crate::source::queue;
+use crate::source::status::Recreate;
+use crate::status::{Nats, Projection, Report};
+use crate::store::files::Files;
+use crate::worker::shared::Shared;
+
+/// What the API and the commands ask.
+pub struct Daemon {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) control: Connection,
+    pub(super) projections: Vec<Tracked>,
+    pub(super) draining: AtomicBool,
+}
+
+/// One projection's handles.
+pub(super) struct Tracked {
+    pub(super) shared: Arc<Shared>,
+    pub(super) watch: Watch,
+    pub(super) queue: queue::Gauge,
+    pub(super) files: Files,
+}
+
+impl Daemon {
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The projections' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.projections.iter().map(|tracked| tracked.shared.name())
+    }
+
+    pub fn report(&self) -> Report {
+        let connected = self.control.link().borrow().connected;
+        let report = |tracked: &Tracked| tracked.shared.report(tracked.watch.head());
+        Report { nats: Nats { connected }, projections: self.projections.iter().map(report).collect() }
+    }
+
+    /// Why the daemon, or one projection, is not ready; empty if it is.
+    pub fn not_ready(&self, projection: Option<&str>) -> Vec<String> {
+        if self.draining.load(Ordering::Relaxed) {
+            return vec!["the daemon is shutting down".to_owned()];
+        }
+        let asked = |tracked: &&Tracked| projection.is_none_or(|name| name == tracked.shared.name());
+        let waiting = self.projections.iter().filter(asked).filter(|tracked| !tracked.shared.ready());
+        waiting.map(|tracked| format!("projection `{}` has not been live yet", tracked.shared.name())).collect()
+    }
+
+    /// What a scrape reads: gauges that follow from the report are set from one reading of it.
+    pub fn metrics_text(&self) -> String {
+        let report = self.report();
+        let link = self.control.link().borrow().clone();
+        let metrics = &self.metrics;
+        metrics.nats_connected.set(i64::from(link.connected));
+        metrics.nats_reconnects_total.reset();
+        metrics.nats_reconnects_total.inc_by(link.connects.saturating_sub(1));
+        for (tracked, projection) in self.projections.iter().zip(&report.projections) {
+            self.projection_metrics(tracked, projection);
+        }
+        if let Some(free) = self.projections.first().and_then(|tracked| tracked.files.free_bytes()) {
+            metrics.storage_free_bytes.set(free as f64);
+        }
+        metrics.text()
+    }
+
+    fn projection_metrics(&self, tracked: &Tracked, report: &Projection) {
+        let metrics = &self.metrics;
+        let name = report.name.as_str();
+        let numbers = tracked.shared.numbers();
+        for state in STATES {
+            let gauge = metrics.projection_state.with_label_values(&[name, state]);
+            gauge.set(i64::from(state == report.state.word()));
+        }
+        let unix = |time: Option<crate::event::time::Timestamp>| time.map_or(0.0, clock::unix_seconds);
+        let gauge = |family: &prometheus::GaugeVec, value: f64| family.with_label_values(&[name]).set(value);
+        let integer = |family: &prometheus::IntGaugeVec, value: u64| {
+            family.with_label_values(&[name]).set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        let checkpoint = metrics.projection_checkpoint_sequence.with_label_values(&[name, &report.stream]);
+        checkpoint.set(report.checkpoint_sequence as f64);
+        gauge(&metrics.projection_pending_messages, report.pending_messages.map_or(f64::NAN, |pending| pending as f64));
+        gauge(&metrics.projection_lag_seconds, report.lag_seconds.unwrap_or(f64::NAN));
+        gauge(&metrics.projection_last_applied_event_timestamp_seconds, unix(numbers.stored_at));
+        gauge(&metrics.projection_last_progress_timestamp_seconds, clock::unix_seconds(numbers.progress));
+        gauge(&metrics.projection_oldest_dead_letter_timestamp_seconds, unix(numbers.oldest_dead_letter));
+        integer(&metrics.projection_dead_letters, report.dead_letters);
+        integer(&metrics.projection_parked_events, report.parked_events);
+        integer(&metrics.projection_generation, report.generation);
+        integer(&metrics.source_queue_bytes, tracked.queue.bytes() as u64);
+        integer(&metrics.sqlite_database_bytes, tracked.files.database_bytes());
+        integer(&metrics.sqlite_wal_bytes, tracked.files.wal_bytes());
+        self.stream_metrics(tracked, &report.stream);
+    }
+
+    fn stream_metrics(&self, tracked: &Tracked, stream: &str) {
+        let metrics = &self.metrics;
+        if let Some(head) = tracked.watch.head() {
+            metrics.stream_first_sequence.with_label_values(&[stream]).set(head.first.0 as f64);
+            metrics.stream_last_sequence.with_label_values(&[stream]).set(head.last.0 as f64);
+            let polled = clock::unix_seconds(clock::now()) - head.age.as_secs_f64();
+            metrics.stream_poll_last_success_timestamp_seconds.with_label_values(&[stream]).set(polled);
+        }
+        // Each projection has a reader of its own: what a stream's readers did is their sum.
+        let readers = self.projections.iter().filter(|other| other.shared.stream() == stream);
+        let sum = |count: &dyn Fn(&Tracked) -> u64| readers.clone().map(count).sum::<u64>();
+        let set = |counter: prometheus::IntCounter, value: u64| {
+            counter.reset();
+            counter.inc_by(value);
+        };
+        for reason in Recreate::ALL {
+            let counter = metrics.source_recreates_total.with_label_values(&[stream, reason.label()]);
+            set(counter, sum(&|tracked| tracked.watch.reader.recreates(reason)));
+        }
+        set(metrics.source_gaps_total.with_label_values(&[stream]), sum(&|tracked| tracked.watch.reader.gaps()));
+        let dropped = metrics.source_dropped_duplicates_total.with_label_values(&[stream]);
+        set(dropped, sum(&|tracked| tracked.watch.reader.dropped_duplicates()));
+    }
+}

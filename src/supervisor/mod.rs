@@ -1,0 +1,188 @@
+//! The tasks of the daemon, their start and their end.
+//!
+//! | task | runs on | when it fails | when cancelled |
+//! |---|---|---|---|
+//! | control connection and head polls, one a stream | tokio | tries again for ever; lag becomes unknown | ends at once |
+//! | reader, one a projection | tokio | tries again for ever, or gives its worker a fault | ends at once |
+//! | worker, one a projection | a thread of its own | the projection fails; a write of unknown outcome (74) or a panic (70) ends the process | commits the batch in hand, marks a clean end |
+//! | HTTP on TCP and on the admin socket | tokio | a connection's trouble is its client's | finishes open requests |
+//!
+//! The end, in order: readiness off and readers cancelled; workers commit and stop; HTTP stops. All of it within
+//! `shutdown_timeout_ms`; a second signal cuts it short. Nothing is lost either way: the checkpoint decides.
+
+pub mod at_rest;
+pub mod daemon;
+pub mod start;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::daemon::Daemon;
+use crate::projection::expression::Expression;
+use crate::projection::plan::Plan;
+use crate::source::connection;
+use crate::status::{Report, State};
+use crate::store;
+use crate::store::lock::Lock;
+use crate::worker::End;
+
+/// One projection to run.
+#[derive(Clone)]
+pub struct Declared {
+    pub plan: Arc<Plan>,
+    /// Of its source.
+    pub order_key: Option<Arc<Expression>>,
+}
+
+/// How a run ended.
+pub enum Ended {
+    /// By a signal, in order.
+    Drained,
+    /// Each projection has reached the head read at the start, or has failed.
+    CaughtUp(Report),
+    /// By a signal, cut short.
+    Late,
+}
+
+/// Why a run could not begin, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+    #[error("projection `{projection}`: its definition ({part}) no longer is what generation {generation} was built by")]
+    Changed { projection: String, part: &'static str, generation: u64 },
+    #[error("the worker of projection `{projection}` panicked")]
+    Panicked { projection: String },
+}
+
+// How often progress is looked at: a bar that moves ten times a second looks alive.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// Everything that runs, and must end in order.
+pub struct Running {
+    daemon: Arc<Daemon>,
+    workers: Workers,
+    tasks: JoinSet<()>,
+    /// Cancels readers, polls and workers.
+    readers: CancellationToken,
+    /// Cancels the edges.
+    edges: CancellationToken,
+    shutdown_timeout: Duration,
+    /// Of the data directory.
+    _lock: Lock,
+}
+
+impl Running {
+    pub fn daemon(&self) -> &Arc<Daemon> {
+        &self.daemon
+    }
+
+    /// Runs an edge: it is cancelled when the workers have stopped, and waited for.
+    pub fn edge<F: Future<Output = ()> + Send + 'static>(&mut self, edge: impl FnOnce(CancellationToken) -> F) {
+        self.tasks.spawn(edge(self.edges.clone()));
+    }
+
+    /// Runs until a signal, or, if `progress` waits for that, until every projection has caught up.
+    ///
+    /// `progress` is shown a report now and then and says whether it waits.
+    pub async fn until_ended(mut self, mut progress: impl FnMut(&Report) -> bool) -> Result<Ended, Error> {
+        let mut signals = signals();
+        let mut look = tokio::time::interval(PROGRESS_EVERY);
+        let mut targets = Targets::default();
+        let end = loop {
+            tokio::select! {
+                biased;
+                _ = signals.recv() => {
+                    tracing::info!("shutting down");
+                    break Ok(false);
+                }
+                Some(ended) = self.workers.ended.recv() => match ended {
+                    Worked::Ended(End::Stopped) => {}
+                    Worked::Ended(End::Fatal(error)) => break Err(Error::Store(error)),
+                    Worked::Panicked(projection) => break Err(Error::Panicked { projection }),
+                },
+                _ = look.tick() => {
+                    let report = self.daemon.report();
+                    if progress(&report) && targets.reached(&report) {
+                        break Ok(true);
+                    }
+                }
+            }
+        };
+        let deadline = self.shutdown_timeout;
+        let daemon = Arc::clone(&self.daemon);
+        let in_time = tokio::select! {
+            biased;
+            _ = signals.recv() => false,
+            finished = tokio::time::timeout(deadline, self.finish()) => finished.is_ok(),
+        };
+        match end? {
+            true => Ok(Ended::CaughtUp(daemon.report())),
+            false if in_time => Ok(Ended::Drained),
+            false => Ok(Ended::Late),
+        }
+    }
+
+    async fn finish(mut self) {
+        self.daemon.draining.store(true, Ordering::Relaxed);
+        self.readers.cancel();
+        let threads = self.workers.threads;
+        // A worker tells of its own panic; the join only waits.
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+        let _ = joined.await;
+        self.edges.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// The worker threads and what they tell of their ends.
+struct Workers {
+    threads: Vec<std::thread::JoinHandle<()>>,
+    ended: mpsc::UnboundedReceiver<Worked>,
+}
+
+/// What a worker's thread came to.
+enum Worked {
+    Ended(End),
+    Panicked(String),
+}
+
+/// SIGTERM and SIGINT, as often as they come.
+fn signals() -> mpsc::Receiver<()> {
+    // The first begins the shutdown, the second cuts it short; more say nothing new.
+    let (sender, receiver) = mpsc::channel(2);
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let sender = sender.clone();
+        let mut signal = signal(kind).expect("the runtime has its signal driver");
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                let _ = sender.try_send(());
+            }
+        });
+    }
+    receiver
+}
+
+/// The heads that a run waits for: of each stream as first read.
+#[derive(Default)]
+struct Targets(Vec<Option<u64>>);
+
+impl Targets {
+    fn reached(&mut self, report: &Report) -> bool {
+        self.0.resize(report.projections.len(), None);
+        let projections = report.projections.iter().zip(&mut self.0);
+        projections.fold(true, |all, (projection, target)| {
+            *target = target.or(projection.stream_last_sequence);
+            let there = target.is_some_and(|target| projection.checkpoint_sequence >= target);
+            all & (there || projection.state == State::Failed)
+        })
+    }
+}

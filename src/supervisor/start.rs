@@ -1,0 +1,215 @@
+//! From settings and definitions to running tasks.
+//!
+//! Everything that can be refused is refused before the first task runs: the lock, and every store.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::daemon::{Daemon, Tracked};
+use super::{Declared, Error, Running, Worked, Workers};
+use crate::config::Config;
+use crate::definition::fingerprint::Fingerprint;
+use crate::lag::Watch;
+use crate::metrics::Metrics;
+use crate::source::connection::Connection;
+use crate::source::head::{Head, Poll};
+use crate::source::reader::{self, Reader};
+use crate::source::status::Status;
+use crate::source::{Position, queue};
+use crate::status::Reason;
+use crate::store::layout::{Build, Folder};
+use crate::store::lock::Lock;
+use crate::store::writer::Store;
+use crate::worker::shared::{Numbers, Shared};
+use crate::worker::{self, Worker};
+
+/// So often may the process end at one checkpoint before the projection is left alone.
+const ENDS_MAX: u32 = 3;
+/// Less memory than this and a store's page cache is of no use.
+const CACHE_BYTES_MIN: u64 = 2 << 20;
+
+/// One projection, opened and not yet running.
+struct Opened {
+    declared: Declared,
+    store: Store,
+    shared: Arc<Shared>,
+    crash_loop: bool,
+}
+
+/// Starts everything but the edges.
+pub async fn start(config: &Config, declared: Vec<Declared>, metrics: Arc<Metrics>) -> Result<Running, Error> {
+    let lock = Lock::take(&config.data_dir)?;
+    let count = declared.len().max(1) as u64;
+    let cache_bytes = (config.limits.memory_bytes_max / 8 * 3 / count).max(CACHE_BYTES_MIN);
+    let opened = declared.into_iter().map(|declared| open(config, declared, cache_bytes));
+    let opened = opened.collect::<Result<Vec<_>, Error>>()?;
+    let control = Connection::open(&config.nats, "viewd").await?;
+
+    let mut tasks = JoinSet::new();
+    let readers = CancellationToken::new();
+    let heads = polls(config, &opened, &control, &metrics, &readers, &mut tasks);
+    let (sender, ended) = mpsc::unbounded_channel();
+    let queue_bytes = usize::try_from(config.limits.memory_bytes_max / 8 / count).unwrap_or(usize::MAX);
+    let (mut threads, mut tracked) = (Vec::new(), Vec::new());
+    for opened in opened {
+        let connection = Connection::open(&config.nats, "viewd reader").await?;
+        let head = heads[opened.shared.stream()].clone();
+        let (track, worker) = launch(config, opened, connection, head, queue_bytes, &metrics, &readers, &mut tasks);
+        tracked.push(track);
+        if let Some(worker) = worker {
+            threads.push(thread(worker, sender.clone()));
+        }
+    }
+    let daemon = Arc::new(Daemon { metrics, control, projections: tracked, draining: AtomicBool::new(false) });
+    Ok(Running {
+        daemon,
+        workers: Workers { threads, ended },
+        tasks,
+        readers,
+        edges: CancellationToken::new(),
+        shutdown_timeout: config.limits.shutdown_timeout,
+        _lock: lock,
+    })
+}
+
+fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened, Error> {
+    let definition = Arc::clone(declared.plan.definition());
+    let source = &config.sources[&definition.stream_source];
+    let fingerprint = Fingerprint::new(&definition, source.reading(config.limits.event_bytes_max));
+    let folder = Folder::new(&config.data_dir, &definition.name);
+    let generation = folder.current_or_first(&Build {
+        projection: &definition.name,
+        stream: &source.stream,
+        definition: &definition.source.text,
+        fingerprint: &fingerprint,
+        tables: &definition.tables,
+    })?;
+    let mut store = Store::open(&folder, generation, &definition.tables, cache_bytes)?;
+    if let Some(part) = changed(store.fingerprint(), &fingerprint) {
+        return Err(Error::Changed { projection: definition.name.clone(), part, generation: generation.0 });
+    }
+    let crash_loop = store.begin_run()? >= ENDS_MAX;
+    let shared = Shared::new(
+        &definition.name,
+        &source.stream,
+        definition.policy.freshness,
+        config.limits.head_poll,
+        Numbers::of(&store),
+    );
+    Ok(Opened { declared, store, shared: Arc::new(shared), crash_loop })
+}
+
+/// The part of a definition that a view would have to be built anew for; words are adopted.
+fn changed(built_by: &Fingerprint, now: &Fingerprint) -> Option<&'static str> {
+    let parts = [
+        ("events: stream, subjects, format, order_key, on_error", &built_by.events, &now.events),
+        ("rows: tables and handlers", &built_by.rows, &now.rows),
+        ("shapes: indexes", &built_by.shapes, &now.shapes),
+    ];
+    parts.into_iter().find(|(_, before, now)| before != now).map(|(part, ..)| part)
+}
+
+/// One poll a stream.
+fn polls(
+    config: &Config,
+    opened: &[Opened],
+    control: &Connection,
+    metrics: &Metrics,
+    cancel: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> BTreeMap<String, Head> {
+    let mut heads = BTreeMap::new();
+    for opened in opened {
+        let stream = opened.shared.stream();
+        if !heads.contains_key(stream) {
+            let (poll, head) = Poll::new(control, stream, config.limits.head_poll);
+            tasks.spawn(poll.run(cancel.clone()));
+            metrics.add_stream(stream);
+            heads.insert(stream.to_owned(), head);
+        }
+    }
+    heads
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is a different thing that a projection runs with")]
+fn launch(
+    config: &Config,
+    opened: Opened,
+    connection: Connection,
+    head: Head,
+    queue_bytes: usize,
+    metrics: &Arc<Metrics>,
+    cancel: &CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> (Tracked, Option<Worker>) {
+    let Opened { declared, store, shared, crash_loop } = opened;
+    let definition = Arc::clone(declared.plan.definition());
+    metrics.add_projection(&definition.name, definition.policy.freshness.as_secs_f64());
+    let source = &config.sources[&definition.stream_source];
+    let status = Arc::new(Status::default());
+    let (sender, receiver) = queue::channel(queue_bytes);
+    let watch = Watch { head: head.clone(), reader: Arc::clone(&status) };
+    let tracked = Tracked {
+        shared: Arc::clone(&shared),
+        watch: watch.clone(),
+        queue: sender.gauge(),
+        files: store.files(),
+    };
+    if crash_loop {
+        let detail = format!(
+            "the process ended {ENDS_MAX} times at checkpoint {}: the next event may be what ends it",
+            store.checkpoint().sequence
+        );
+        tracing::error!(projection = definition.name, detail, "projection failed");
+        shared.fail(Reason::CrashLoop, detail, None);
+        return (tracked, None);
+    }
+    let checkpoint = store.checkpoint();
+    let position = Position {
+        sequence: checkpoint.sequence,
+        created_ns: checkpoint.stream_created_ns,
+        anchors: checkpoint.anchors.clone(),
+    };
+    let settings = reader::Settings {
+        stream: source.stream.clone(),
+        filters: definition.subjects.clone(),
+        format: source.format,
+        event_bytes_max: usize::try_from(config.limits.event_bytes_max).unwrap_or(usize::MAX),
+        heartbeat: config.limits.heartbeat,
+    };
+    let reader = Reader::new(connection, settings, position, sender, head.stream, status);
+    tasks.spawn(reader.run(cancel.clone()));
+    let worker = Worker {
+        plan: declared.plan,
+        order_key: declared.order_key,
+        batch_events_max: config.limits.batch_events_max,
+        parked_events_max: config.limits.parked_events_max,
+        store,
+        receiver,
+        shared,
+        watch,
+        metrics: Arc::clone(metrics),
+        shutdown: cancel.clone(),
+    };
+    (tracked, Some(worker))
+}
+
+fn thread(worker: Worker, ended: mpsc::UnboundedSender<Worked>) -> std::thread::JoinHandle<()> {
+    let name = worker.shared.name().to_owned();
+    let run = move || {
+        // Nothing of the worker is used after a panic but its name.
+        let worked = match std::panic::catch_unwind(AssertUnwindSafe(|| worker::run(worker))) {
+            Ok(end) => Worked::Ended(end),
+            Err(_) => Worked::Panicked(name),
+        };
+        // Nobody listens any more only when the daemon has ended.
+        let _ = ended.send(worked);
+    };
+    std::thread::Builder::new().name("worker".to_owned()).spawn(run).expect("the system has a thread to give")
+}

@@ -1,0 +1,229 @@
+//! From chunks to what one transaction writes: folded rows, dead letters, counts.
+//!
+//! Runs over the same chunks as often as needed: again with an exact fold when an open one met a failure that depends
+//! on stored rows, and again up to an earlier message when a policy says that the batch must end before it. Each run
+//! begins from the blocked keys as committed, so its outcome depends on the messages and the stored rows alone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::definition::OnError;
+use crate::event::Sequence;
+use crate::event::chunk::{Chunk, Event};
+use crate::event::time::Timestamp;
+use crate::projection::expression::{Expression, Output};
+use crate::projection::fold::{Failed, Fold, Rows};
+use crate::projection::plan::Plan;
+use crate::projection::reject::Reject;
+use crate::projection::transition::Operation;
+use crate::status::{Counts, Reason};
+use crate::store::dead_letter::{DeadLetter, State};
+
+/// What a batch comes to.
+pub(super) struct Assembled {
+    pub(super) fold: Fold,
+    pub(super) dead_letters: Vec<DeadLetter>,
+    pub(super) counts: Counts,
+    /// Order keys that this batch blocks.
+    pub(super) blocked: Vec<String>,
+    /// The position after it.
+    pub(super) sequence: Sequence,
+    pub(super) messages: u64,
+    /// When the stream stored its last message; None if it holds none.
+    pub(super) stored_at: Option<Timestamp>,
+}
+
+/// Why the chunks must be gone through again.
+pub(super) enum Again<E> {
+    /// With an exact fold.
+    Exact,
+    /// Only up to before this message, after which the projection stops.
+    Until(Sequence, Stop),
+    /// A row could not be read, or the batch not written.
+    Store(E),
+}
+
+/// Why the projection stops after a batch.
+#[derive(Clone, Debug)]
+pub(super) struct Stop {
+    pub(super) reason: Reason,
+    pub(super) detail: String,
+    /// What mends it.
+    pub(super) next: Option<String>,
+}
+
+/// What decides over events that break a rule.
+pub(super) struct Rules {
+    pub(super) plan: Arc<Plan>,
+    pub(super) order_key: Option<Arc<Expression>>,
+    pub(super) parked_events_max: u64,
+}
+
+/// The events that are set aside, as committed.
+#[derive(Default)]
+pub(super) struct SetAside {
+    /// Order keys with a dead letter or parked events.
+    pub(super) blocked: HashSet<String>,
+    pub(super) dead_letters: u64,
+    pub(super) parked: u64,
+}
+
+/// Folds the messages of `chunks` below `until`.
+pub(super) fn assemble<R: Rows>(
+    rules: &Rules,
+    set_aside: &SetAside,
+    chunks: &[Arc<Chunk>],
+    until: Option<Sequence>,
+    exact: bool,
+    rows: &mut R,
+) -> Result<Assembled, Again<R::Error>> {
+    let mut run = Run {
+        rules,
+        set_aside,
+        operations: Vec::new(),
+        done: Assembled {
+            fold: Fold::new(rules.plan.tables().len(), exact),
+            dead_letters: Vec::new(),
+            counts: Counts::default(),
+            blocked: Vec::new(),
+            sequence: Sequence(0),
+            messages: 0,
+            stored_at: None,
+        },
+    };
+    for chunk in chunks {
+        for event in chunk.events() {
+            if until.is_some_and(|until| event.sequence() >= until) {
+                run.done.sequence = Sequence(event.sequence().0 - 1);
+                return Ok(run.done);
+            }
+            run.event(&event, rows)?;
+            run.done.messages += u64::from(event.part() == 0);
+            run.done.stored_at = Some(event.stored_at());
+        }
+        run.done.sequence = chunk.scanned_to();
+    }
+    Ok(run.done)
+}
+
+struct Run<'a> {
+    rules: &'a Rules,
+    set_aside: &'a SetAside,
+    /// Of the running event; kept for its memory.
+    operations: Vec<Operation>,
+    done: Assembled,
+}
+
+impl Run<'_> {
+    fn event<R: Rows>(&mut self, event: &Event, rows: &mut R) -> Result<(), Again<R::Error>> {
+        if self.blocks()
+            && let Some(key) = self.order_key(event)
+            && self.blocked(&key)
+        {
+            let reason = format!("parked behind a dead letter of order key `{key}`");
+            return self.set_aside(event, State::Parked, reason, Some(key));
+        }
+        self.operations.clear();
+        let rejected = match self.rules.plan.project(event, &mut self.operations) {
+            Ok(false) => {
+                self.done.counts.ignored += 1;
+                return Ok(());
+            }
+            Ok(true) => match self.done.fold.apply(&mut self.operations, self.rules.plan.tables(), rows) {
+                Ok(()) => {
+                    self.done.counts.applied += 1;
+                    return Ok(());
+                }
+                Err(Failed::Uncertain) => return Err(Again::Exact),
+                Err(Failed::Rows(error)) => return Err(Again::Store(error)),
+                Err(Failed::OutOfRange(failure)) => {
+                    Reject::out_of_range(&failure, self.rules.plan.definition(), event)
+                }
+            },
+            Err(reject) => reject,
+        };
+        self.reject(event, &rejected)
+    }
+
+    /// Does what the definition's policy says of an event that breaks a rule.
+    #[cold]
+    fn reject<E>(&mut self, event: &Event, reject: &Reject) -> Result<(), Again<E>> {
+        let reason = reject.to_string();
+        match self.rules.plan.definition().policy.on_error {
+            OnError::Halt => Err(Again::Until(event.sequence(), halt(reason))),
+            OnError::Skip => self.set_aside(event, State::Skipped, reason, None),
+            OnError::Park => {
+                let key = self.order_key(event);
+                self.done.blocked.extend(key.clone());
+                self.set_aside(event, State::Dead, reason, key)
+            }
+        }
+    }
+
+    fn set_aside<E>(
+        &mut self,
+        event: &Event,
+        state: State,
+        reason: String,
+        order_key: Option<String>,
+    ) -> Result<(), Again<E>> {
+        let policy = &self.rules.plan.definition().policy;
+        let counts = &mut self.done.counts;
+        let (count, total, max, what) = match state {
+            State::Dead => {
+                let before = self.set_aside.dead_letters;
+                (&mut counts.dead_lettered, before, policy.dead_letters_max, "dead letters (policy.dead_letters_max)")
+            }
+            State::Parked => {
+                let before = self.set_aside.parked;
+                (&mut counts.parked, before, self.rules.parked_events_max, "parked events (limits.parked_events_max)")
+            }
+            // Nothing waits for a person behind these.
+            State::Skipped => (&mut counts.skipped, 0, u64::MAX, "skipped events"),
+        };
+        if total + *count >= max {
+            let detail = format!("{max} {what} are allowed, and sequence {} would be one more: {reason}", event.sequence());
+            return Err(Again::Until(event.sequence(), Stop { reason: Reason::SetAsideFull, detail, next: None }));
+        }
+        *count += 1;
+        self.done.dead_letters.push(dead_letter(event, state, order_key, reason));
+        Ok(())
+    }
+
+    /// Whether any order key is blocked: if none is, no event's key needs to be known.
+    fn blocks(&self) -> bool {
+        !(self.set_aside.blocked.is_empty() && self.done.blocked.is_empty())
+    }
+
+    fn blocked(&self, key: &str) -> bool {
+        self.set_aside.blocked.contains(key) || self.done.blocked.iter().any(|blocked| blocked == key)
+    }
+
+    /// The event's order key as text; None (an expression that fails included) parks nothing.
+    fn order_key(&self, event: &Event) -> Option<String> {
+        match self.rules.order_key.as_ref()?.evaluate(event).ok()? {
+            Output::Null => None,
+            Output::Text(text) => Some(text.into_owned()),
+            other => Some(other.shown()),
+        }
+    }
+}
+
+fn halt(detail: String) -> Stop {
+    Stop { reason: Reason::Halted, detail, next: None }
+}
+
+fn dead_letter(event: &Event, state: State, order_key: Option<String>, reason: String) -> DeadLetter {
+    DeadLetter {
+        sequence: event.sequence(),
+        part: event.part(),
+        type_name: event.reject().is_none().then(|| event.type_name().to_owned()),
+        subject: event.subject().to_owned(),
+        order_key,
+        state,
+        reason,
+        payload: event.payload().to_vec(),
+        headers: event.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        stored_at: event.stored_at(),
+    }
+}

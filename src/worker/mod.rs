@@ -1,0 +1,347 @@
+//! One projection's loop: take what has been read, fold it, commit it.
+//!
+//! Runs on a thread of its own and is the only writer of its view. Batches form by themselves: whatever was read while
+//! the last one was being committed, up to `batch_events_max`. The loop ends only between batches, so the checkpoint
+//! never runs ahead of the rows.
+//!
+//! | what happens | what the loop does |
+//! |---|---|
+//! | an event breaks a rule | the definition's policy: set aside, skip, or halt before it |
+//! | a fold or a flush fails on a row | the same chunks again, exactly |
+//! | disk full | `degraded`, the same chunks again after a pause that doubles |
+//! | damaged file, stale writer | `failed`: the view is served as it stands |
+//! | a write or sync of unknown outcome | ends the process (74): a restart finds what is true |
+//! | the reader gives a fault | `failed` with the fault's reason |
+//! | cancelled | the batch in hand is committed, then the loop ends |
+
+mod assemble;
+mod rate;
+pub mod shared;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus::{Histogram, IntCounter};
+use tokio_util::sync::CancellationToken;
+
+use self::assemble::{Again, Assembled, Rules, SetAside, Stop, assemble};
+use self::rate::Rate;
+use self::shared::Shared;
+use crate::clock;
+use crate::event::Sequence;
+use crate::event::chunk::Chunk;
+use crate::metrics::Metrics;
+use crate::projection::expression::Expression;
+use crate::projection::plan::Plan;
+use crate::lag::Watch;
+use crate::source::queue::{ReceiveError, Receiver};
+use crate::source::{Delivery, Fault, Reason as FaultReason};
+use crate::status::{Reason, State};
+use crate::store::Error as StoreError;
+use crate::store::writer::{Batch, Store};
+
+// How long an idle loop waits before it looks at its state again: fine for a person, nothing for a processor.
+const IDLE: Duration = Duration::from_millis(100);
+// After a full disk: 100 ms, doubled up to 10 s. Space comes back by hand or by rotation, in seconds at best.
+const FULL_PAUSE_MIN: Duration = Duration::from_millis(100);
+const FULL_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// What a worker needs.
+pub struct Worker {
+    pub plan: Arc<Plan>,
+    pub order_key: Option<Arc<Expression>>,
+    pub batch_events_max: usize,
+    pub parked_events_max: u64,
+    pub store: Store,
+    pub receiver: Receiver,
+    pub shared: Arc<Shared>,
+    pub watch: Watch,
+    pub metrics: Arc<Metrics>,
+    pub shutdown: CancellationToken,
+}
+
+/// How a worker ended.
+#[derive(Debug)]
+pub enum End {
+    /// Cancelled, or failed in a way that leaves the daemon running: the shared state says which.
+    Stopped,
+    /// The outcome of a write is unknown: the process must end.
+    Fatal(StoreError),
+}
+
+/// Runs until cancelled or failed.
+pub fn run(worker: Worker) -> End {
+    let mut running = Loop::new(worker);
+    let blocked = match running.worker.store.blocked_keys() {
+        Ok(blocked) => blocked,
+        Err(error) => return running.failed(Stop { reason: Reason::Corrupt, next: error.hint(), detail: error.to_string() }),
+    };
+    running.set_aside.blocked.extend(blocked);
+    running.publish(0);
+    let end = running.run();
+    if let Err(error) = running.worker.store.end_run() {
+        tracing::warn!(projection = running.name, %error, "mark the clean end");
+    }
+    end
+}
+
+struct Loop {
+    name: String,
+    worker: Worker,
+    rules: Rules,
+    set_aside: SetAside,
+    histograms: Histograms,
+    rate: Rate,
+}
+
+struct Histograms {
+    batch: Histogram,
+    apply: Histogram,
+    write: Histogram,
+    commit: Histogram,
+    latency: Histogram,
+    results: [IntCounter; 5],
+}
+
+/// What one batch led to.
+enum Batched {
+    Committed,
+    Failed(Stop),
+    Cancelled,
+    Fatal(StoreError),
+}
+
+impl Loop {
+    fn new(worker: Worker) -> Self {
+        let name = worker.plan.definition().name.clone();
+        let rules = Rules {
+            plan: Arc::clone(&worker.plan),
+            order_key: worker.order_key.clone(),
+            parked_events_max: worker.parked_events_max,
+        };
+        let histograms = Histograms::new(&worker.metrics, &name);
+        Self { name, rules, set_aside: SetAside::default(), histograms, rate: Rate::new(Instant::now()), worker }
+    }
+
+    fn run(&mut self) -> End {
+        loop {
+            if self.worker.shutdown.is_cancelled() {
+                return End::Stopped;
+            }
+            let batched = match self.worker.receiver.recv_timeout(IDLE) {
+                Ok(Delivery::Chunk(chunk)) => self.take(chunk),
+                Ok(Delivery::Fault(fault)) => Batched::Failed(stop_of(&fault)),
+                Err(ReceiveError::Timeout) => self.idle(),
+                // The reader has ended without a fault: only a shutdown does that.
+                Err(ReceiveError::Closed) => return End::Stopped,
+            };
+            match batched {
+                Batched::Committed => {}
+                Batched::Cancelled => return End::Stopped,
+                Batched::Failed(stop) => return self.failed(stop),
+                Batched::Fatal(error) => return End::Fatal(error),
+            }
+        }
+    }
+
+    /// Makes a batch of a chunk and what has been read since.
+    fn take(&mut self, first: Arc<Chunk>) -> Batched {
+        let mut events = first.len();
+        let mut chunks = vec![first];
+        let mut fault = None;
+        while events < self.worker.batch_events_max {
+            match self.worker.receiver.try_recv() {
+                Ok(Delivery::Chunk(chunk)) => {
+                    events += chunk.len();
+                    chunks.push(chunk);
+                }
+                Ok(Delivery::Fault(found)) => {
+                    fault = Some(found);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        match (self.batch(&chunks), fault) {
+            (Batched::Committed, Some(fault)) => Batched::Failed(stop_of(&fault)),
+            (batched, _) => batched,
+        }
+    }
+
+    /// Commits chunks, as often as it takes.
+    fn batch(&mut self, chunks: &[Arc<Chunk>]) -> Batched {
+        let (mut until, mut exact, mut stop) = (None, false, None);
+        let mut pause = FULL_PAUSE_MIN;
+        loop {
+            let error = match self.attempt(chunks, until, exact) {
+                Ok(()) => return stop.map_or(Batched::Committed, Batched::Failed),
+                Err(Again::Exact) => {
+                    exact = true;
+                    continue;
+                }
+                Err(Again::Until(sequence, found)) => {
+                    until = Some(sequence);
+                    stop = Some(found);
+                    continue;
+                }
+                Err(Again::Store(error)) => error,
+            };
+            match error {
+                StoreError::OnRow { .. } if !exact => exact = true,
+                StoreError::Full { .. } | StoreError::Busy { .. } => {
+                    self.count_error(&error);
+                    self.worker.shared.storage_full(Some(error.to_string()));
+                    if !self.wait(pause) {
+                        return Batched::Cancelled;
+                    }
+                    pause = (pause * 2).min(FULL_PAUSE_MAX);
+                }
+                error => return self.broken(error),
+            }
+        }
+    }
+
+    /// Folds and commits once.
+    fn attempt(&mut self, chunks: &[Arc<Chunk>], until: Option<Sequence>, exact: bool) -> Result<(), Again<StoreError>> {
+        self.worker.store.begin_batch().map_err(Again::Store)?;
+        let begun = Instant::now();
+        let mut assembled = assemble(&self.rules, &self.set_aside, chunks, until, exact, &mut self.worker.store)?;
+        self.histograms.apply.observe(begun.elapsed().as_secs_f64());
+
+        let last = chunks.iter().rfind(|chunk| chunk.scanned_to() <= assembled.sequence);
+        let head = self.worker.watch.head();
+        let committed = self.worker.store.commit(Batch {
+            sequence: assembled.sequence,
+            stored_at: assembled.stored_at,
+            messages: assembled.messages,
+            tables: assembled.fold.take(),
+            dead_letters: &assembled.dead_letters,
+            counts: assembled.counts,
+            origin: last.and_then(|chunk| chunk.origin()),
+            anchor: last.and_then(|chunk| chunk.anchor()),
+            live: self.worker.shared.at_head(assembled.sequence, head),
+            committed_at: clock::now(),
+        });
+        let committed = committed.map_err(Again::Store)?;
+        self.histograms.write.observe(committed.write.as_secs_f64());
+        self.histograms.commit.observe(committed.commit.as_secs_f64());
+        self.committed(&assembled);
+        Ok(())
+    }
+
+    /// Updates everything that others see of a batch, together, after its commit.
+    fn committed(&mut self, assembled: &Assembled) {
+        self.set_aside.blocked.extend(assembled.blocked.iter().cloned());
+        let counts = assembled.counts;
+        let results = [counts.applied, counts.ignored, counts.dead_lettered, counts.parked, counts.skipped];
+        for (counter, count) in self.histograms.results.iter().zip(results) {
+            counter.inc_by(count);
+        }
+        if counts.sum() > 0 {
+            self.histograms.batch.observe(counts.sum() as f64);
+        }
+        self.worker.shared.storage_full(None);
+        let was_live = self.worker.shared.numbers().state == State::Live;
+        if let (Some(stored_at), true) = (assembled.stored_at, was_live) {
+            let micros = clock::now().0.saturating_sub(stored_at.0).max(0);
+            self.histograms.latency.observe(micros as f64 / 1e6);
+        }
+        self.publish(counts.sum());
+    }
+
+    fn idle(&mut self) -> Batched {
+        if let Err(error) = self.worker.store.idle() {
+            return self.broken(error);
+        }
+        self.publish(0);
+        let durable = self.worker.store.checkpoint().has_been_live;
+        if !durable && self.worker.shared.numbers().has_been_live {
+            // It was at the head before the head was known: no batch said so.
+            return match self.worker.store.mark_live() {
+                Ok(()) | Err(StoreError::Full { .. } | StoreError::Busy { .. }) => Batched::Committed,
+                Err(error) => self.broken(error),
+            };
+        }
+        Batched::Committed
+    }
+
+    fn broken(&self, error: StoreError) -> Batched {
+        self.count_error(&error);
+        match error {
+            StoreError::Unknown { .. } => Batched::Fatal(error),
+            error => Batched::Failed(Stop { reason: Reason::Corrupt, next: error.hint(), detail: error.to_string() }),
+        }
+    }
+
+    fn count_error(&self, error: &StoreError) {
+        let kind = match error {
+            StoreError::Full { .. } => "full",
+            StoreError::Busy { .. } => "busy",
+            StoreError::Unknown { .. } => "io",
+            _ => "corrupt",
+        };
+        self.worker.metrics.storage_errors_total.with_label_values(&["sqlite", kind]).inc();
+    }
+
+    fn failed(&mut self, stop: Stop) -> End {
+        tracing::error!(projection = self.name, reason = stop.reason.word(), detail = stop.detail, "projection failed");
+        self.publish(0);
+        self.worker.shared.fail(stop.reason, stop.detail, stop.next);
+        End::Stopped
+    }
+
+    /// Shows what has been committed, and `events` for the rate.
+    fn publish(&mut self, events: u64) {
+        let rate = self.rate.add(events, Instant::now());
+        let store = &self.worker.store;
+        let totals = store.totals();
+        self.set_aside.dead_letters = totals.dead;
+        self.set_aside.parked = totals.parked;
+        let oldest_queued = self.worker.receiver.oldest();
+        let watch = &self.worker.watch;
+        self.worker.shared.update(watch.head(), watch.trouble(), |numbers| {
+            numbers.take(store);
+            numbers.oldest_queued = oldest_queued;
+            numbers.events_per_second = rate;
+        });
+    }
+
+    /// Waits; false if cancelled meanwhile.
+    fn wait(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            if self.worker.shutdown.is_cancelled() {
+                return false;
+            }
+            std::thread::sleep(IDLE.min(pause));
+        }
+        true
+    }
+}
+
+fn stop_of(fault: &Fault) -> Stop {
+    let reason = match fault.reason {
+        FaultReason::Gap { .. } => Reason::Gap,
+        FaultReason::SourceChanged => Reason::SourceChanged,
+        FaultReason::Retention => Reason::Retention,
+        FaultReason::Unsupported => Reason::SourceUnreachable,
+    };
+    Stop { reason, detail: fault.detail.clone(), next: fault.next.map(str::to_owned) }
+}
+
+impl Histograms {
+    fn new(metrics: &Metrics, projection: &str) -> Self {
+        let result = |index: usize| {
+            let result = crate::metrics::RESULTS[index];
+            metrics.projection_events_total.with_label_values(&[projection, result])
+        };
+        Self {
+            batch: metrics.projection_batch_events.with_label_values(&[projection]),
+            apply: metrics.stage(projection, "apply"),
+            write: metrics.stage(projection, "write"),
+            commit: metrics.stage(projection, "commit"),
+            latency: metrics.projection_end_to_end_latency_seconds.with_label_values(&[projection]),
+            results: std::array::from_fn(result),
+        }
+    }
+}

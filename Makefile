@@ -1,0 +1,28 @@
+# What people do with this repository. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench
+
+SCRIPTS := .ci/run tests/demo $(wildcard tests/tools/*)
+
+help: ## list these
+	@sed -n 's/^\([a-z]*\): ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: ## build, publish a year of flights, project them, query them (KEEP=1 leaves everything running)
+	@KEEP=$(KEEP) tests/demo
+
+# The tests obtain their tools themselves; fetched beforehand, no test's time is spent on it.
+test: ## run all tests
+	@tests/tools/nats-server >/dev/null
+	@tests/tools/promtool >/dev/null
+	cargo test --locked
+
+lint: ## check format, lints and scripts
+	cargo fmt --all --check
+	cargo clippy --locked --all-targets -- --deny warnings
+	@for script in $(SCRIPTS); do bash -n "$$script" || exit 1; done
+
+bench: ## measure catch-up beside a hand-written loop
+	@tests/tools/nats-server >/dev/null
+	@tests/tools/flights-data >/dev/null
+	cargo bench --locked --bench catch_up

@@ -89,9 +89,17 @@ mod tests {
 
     #[test]
     fn distances() {
-        let head = Head { first: Sequence(1), last: Sequence(10), at: Timestamp(5_000_000), age: Duration::ZERO };
+        let head = Head {
+            first: Sequence(1),
+            last: Sequence(10),
+            at: Timestamp(5_000_000),
+            age: Duration::ZERO,
+        };
         let check = |checkpoint, oldest: Option<i64>, pending, seconds: Option<f64>| {
-            assert_eq!(head.lag(Sequence(checkpoint), oldest.map(Timestamp)), Lag { pending, seconds });
+            assert_eq!(
+                head.lag(Sequence(checkpoint), oldest.map(Timestamp)),
+                Lag { pending, seconds }
+            );
         };
         check(10, Some(1_000_000), 0, Some(0.0));
         check(10, None, 0, Some(0.0));

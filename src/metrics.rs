@@ -7,15 +7,16 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// The results that an event can have, as the label `result`.
 pub const RESULTS: [&str; 5] = ["applied", "ignored", "dead_lettered", "parked", "skipped"];
 
 /// The states of a projection, as the label `state`.
-pub const STATES: [&str; 7] = ["starting", "catching_up", "live", "paused", "degraded", "failed", "stopped"];
+pub const STATES: [&str; 7] =
+    ["starting", "catching_up", "live", "paused", "degraded", "failed", "stopped"];
 
 /// The stages of a batch, as the label `stage`.
 pub const STAGES: [&str; 4] = ["decode", "apply", "write", "commit"];
@@ -89,7 +90,10 @@ impl Families {
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+        self.add(HistogramVec::new(
+            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
+            labels,
+        ))
     }
 }
 
@@ -153,7 +157,9 @@ impl Metrics {
             self.projection_events_total.with_label_values(&[projection, result]);
         }
         for state in STATES {
-            self.projection_state.with_label_values(&[projection, state]).set(i64::from(state == "starting"));
+            self.projection_state
+                .with_label_values(&[projection, state])
+                .set(i64::from(state == "starting"));
         }
         for stage in STAGES {
             self.projection_stage_duration_seconds.with_label_values(&[projection, stage]);
@@ -182,6 +188,8 @@ impl Metrics {
             family.with_label_values(labels);
         }
         self.stream_identity_changes_total.with_label_values(labels);
+        self.source_gaps_total.with_label_values(labels);
+        self.source_dropped_duplicates_total.with_label_values(labels);
     }
 
     /// Makes the series of a stage, a histogram that a worker holds.

@@ -4,11 +4,12 @@
 //! WAL transaction a batch with the checkpoint in it. It knows its events' encodings in advance and checks nothing
 //! that it does not need: what viewd is measured against is fast, not careful.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use async_nats::jetstream::{self, consumer};
 use async_nats::Message;
+use async_nats::jetstream::{self, consumer};
 use futures_util::StreamExt;
 use rusqlite::{CachedStatement, Connection, params};
 use serde::Deserialize;
@@ -92,13 +93,15 @@ struct Flight<'a> {
 #[derive(Deserialize)]
 struct Airline<'a> {
     carrier: &'a str,
-    name: &'a str,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
 struct Airport<'a> {
     airport: &'a str,
-    name: &'a str,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
     latitude: f64,
     longitude: f64,
     altitude: Option<i64>,
@@ -111,8 +114,10 @@ struct Plane<'a> {
     year: Option<i64>,
     #[serde(rename = "type")]
     kind: Option<&'a str>,
-    manufacturer: Option<&'a str>,
-    model: Option<&'a str>,
+    #[serde(borrow)]
+    manufacturer: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    model: Option<Cow<'a, str>>,
     engines: Option<i64>,
     seats: Option<i64>,
     engine: Option<&'a str>,
@@ -164,7 +169,9 @@ struct View {
 impl View {
     fn open(folder: &Path, all: bool) -> Result<Self> {
         let connection = Connection::open(folder.join("view.db"))?;
-        connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536;")?;
+        connection.execute_batch(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536;",
+        )?;
         connection.execute_batch(BOARD)?;
         if all {
             connection.execute_batch(OTHERS)?;
@@ -174,13 +181,16 @@ impl View {
     }
 
     fn apply(&mut self, batch: &[Message], sequence: u64) -> Result<()> {
-        let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         {
             let mut statements = Statements { connection: &transaction, all: self.all };
             for message in batch {
                 statements.message(message)?;
             }
-            transaction.prepare_cached("UPDATE checkpoint SET sequence = ?")?.execute([sequence as i64])?;
+            transaction
+                .prepare_cached("UPDATE checkpoint SET sequence = ?")?
+                .execute([sequence as i64])?;
         }
         Ok(transaction.commit()?)
     }
@@ -195,12 +205,22 @@ impl Statements<'_> {
     fn message(&mut self, message: &Message) -> Result<()> {
         let payload = &message.payload[..];
         let subject = message.subject.as_str();
-        let header = |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
+        let header = |name: &str| {
+            message
+                .headers
+                .as_ref()
+                .and_then(|headers| headers.get(name))
+                .map(|value| value.as_str())
+        };
         let mut tokens = subject.split('.').skip(1);
         match (tokens.next(), subject.rsplit('.').next()) {
             (Some("registry"), _) if self.all => match tokens.next() {
-                Some("airlines") => self.airline(&serde_json::from_slice::<Structured<_>>(payload)?.data),
-                Some("airports") => self.airport(&serde_json::from_slice::<Structured<_>>(payload)?.data),
+                Some("airlines") => {
+                    self.airline(&serde_json::from_slice::<Structured<_>>(payload)?.data)
+                }
+                Some("airports") => {
+                    self.airport(&serde_json::from_slice::<Structured<_>>(payload)?.data)
+                }
                 _ => self.plane(&serde_json::from_slice(payload)?),
             },
             (Some("registry"), _) => Ok(()),
@@ -290,7 +310,11 @@ impl Statements<'_> {
         ])?;
         if self.all {
             self.count("carriers (carrier, scheduled)", "scheduled", [flight.carrier])?;
-            self.count("daily (origin, day, scheduled)", "scheduled", [flight.origin, flight.flight_date])?;
+            self.count(
+                "daily (origin, day, scheduled)",
+                "scheduled",
+                [flight.origin, flight.flight_date],
+            )?;
             self.prepare(
                 "INSERT INTO routes (origin, dest, distance, first_day, last_day, scheduled) VALUES (?1, ?2, ?3, ?4, ?4, 1)
                  ON CONFLICT DO UPDATE SET scheduled = scheduled + 1, last_day = max(coalesce(last_day, ?4), ?4)",
@@ -381,8 +405,16 @@ impl Statements<'_> {
                 "INSERT INTO carriers (carrier, cancelled) VALUES (?, 1) ON CONFLICT DO UPDATE SET cancelled = cancelled + 1"
             };
             self.prepare(carriers)?.execute([flight.carrier])?;
-            self.count(&format!("routes (origin, dest, {status})"), status, [flight.origin, flight.dest])?;
-            self.count(&format!("daily (origin, day, {status})"), status, [flight.origin, flight.flight_date])?;
+            self.count(
+                &format!("routes (origin, dest, {status})"),
+                status,
+                [flight.origin, flight.dest],
+            )?;
+            self.count(
+                &format!("daily (origin, day, {status})"),
+                status,
+                [flight.origin, flight.flight_date],
+            )?;
         }
         Ok(())
     }
@@ -393,7 +425,7 @@ impl Statements<'_> {
         self.prepare(&format!(
             "INSERT INTO {into} VALUES ({values}1) ON CONFLICT DO UPDATE SET {column} = {column} + 1"
         ))?
-        .execute(key)?;
+        .execute(rusqlite::params_from_iter(key))?;
         Ok(())
     }
 }

@@ -41,7 +41,11 @@ fn main() -> Result<()> {
     for round in 1..=rounds {
         for row in &mut rows {
             let measured = bench.measure(row)?;
-            say(&format!("round {round}: {:16} {:>9.0} events/s", row.name, bench.events as f64 / measured.wall));
+            say(&format!(
+                "round {round}: {:16} {:>9.0} events/s",
+                row.name,
+                bench.events as f64 / measured.wall
+            ));
             row.runs.push(measured);
         }
     }
@@ -152,7 +156,11 @@ impl Bench {
 
     #[expect(clippy::print_stdout, reason = "the result")]
     fn report(&self, rows: &[Row]) {
-        println!("\n{} events; median of {} runs (lowest to highest)\n", self.events, rows[0].runs.len());
+        println!(
+            "\n{} events; median of {} runs (lowest to highest)\n",
+            self.events,
+            rows[0].runs.len()
+        );
         println!(
             "{:16} {:>26} {:>8} {:>14} {:>14} {:>9}",
             "", "events/s", "of raw", "CPU s/million", "server CPU s/M", "peak RSS"

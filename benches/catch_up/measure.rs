@@ -50,16 +50,18 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .context("start nats-server")?;
-        let ports = store.join(format!("nats-server_{}.ports", child.id()));
         let begun = Instant::now();
         loop {
-            if let Ok(text) = std::fs::read_to_string(&ports)
+            if let Some(text) = ports(store)
                 && let Ok(ports) = serde_json::from_str::<serde_json::Value>(&text)
             {
                 let url = ports["nats"][0].as_str().context("a port")?.to_owned();
                 return Ok(Self { url, child });
             }
-            ensure!(begun.elapsed() < Duration::from_secs(10), "nats-server did not start within 10 s");
+            ensure!(
+                begun.elapsed() < Duration::from_secs(10),
+                "nats-server did not start within 10 s"
+            );
             std::thread::sleep(POLL);
         }
     }
@@ -80,7 +82,13 @@ impl Server {
         };
         let wall = begun.elapsed().as_secs_f64();
         let server_cpu = cpu(self.child.id())?.0 - server_before;
-        Ok(Measured { success: child.wait()?.success(), wall, cpu: cpu_seconds, server_cpu, peak_rss })
+        Ok(Measured {
+            success: child.wait()?.success(),
+            wall,
+            cpu: cpu_seconds,
+            server_cpu,
+            peak_rss,
+        })
     }
 }
 
@@ -91,10 +99,21 @@ impl Drop for Server {
     }
 }
 
+/// The file that the server writes when it listens; its name begins with the program's.
+fn ports(folder: &Path) -> Option<String> {
+    let mut entries = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let file =
+        entries.find(|path| path.extension().is_some_and(|extension| extension == "ports"))?;
+    std::fs::read_to_string(file).ok()
+}
+
 /// What one of the project's tool scripts prints: the path of what it obtained.
 pub fn tool(script: &str) -> Result<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
-    let output = Command::new(&path).stderr(Stdio::inherit()).output().with_context(|| format!("run {script}"))?;
+    let output = Command::new(&path)
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("run {script}"))?;
     if !output.status.success() {
         bail!("{script} failed");
     }
@@ -103,7 +122,8 @@ pub fn tool(script: &str) -> Result<String> {
 
 /// CPU seconds of a process, and whether it has ended (its parent has not yet asked for it).
 fn cpu(pid: u32) -> Result<(f64, bool)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("read /proc: Linux is needed")?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .context("read /proc: Linux is needed")?;
     // The name in parentheses may hold spaces.
     let fields: Vec<_> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     let ticks = |field: usize| fields[field].parse::<f64>();

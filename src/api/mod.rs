@@ -44,7 +44,10 @@ struct Ready {
     projection: Option<String>,
 }
 
-async fn readyz(State(daemon): State<Arc<Daemon>>, Query(query): Query<Ready>) -> Result<String, Problem> {
+async fn readyz(
+    State(daemon): State<Arc<Daemon>>,
+    Query(query): Query<Ready>,
+) -> Result<String, Problem> {
     if let Some(name) = &query.projection
         && !daemon.names().any(|known| known == name)
     {
@@ -63,7 +66,10 @@ async fn projections(State(daemon): State<Arc<Daemon>>) -> Response {
     Json(daemon.report()).into_response()
 }
 
-async fn projection(State(daemon): State<Arc<Daemon>>, Path(name): Path<String>) -> Result<Response, Problem> {
+async fn projection(
+    State(daemon): State<Arc<Daemon>>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
     let mut report = daemon.report();
     report.projections.retain(|projection| projection.name == name);
     if report.projections.is_empty() {
@@ -78,12 +84,20 @@ async fn unknown_route() -> Problem {
 }
 
 async fn unknown_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this route answers GET only")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "this route answers GET only",
+    )
 }
 
 /// Counts and times each request by its route, never by its path.
 async fn measure(State(daemon): State<Arc<Daemon>>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str)
+        .to_owned();
     let method = match request.method().as_str() {
         known @ ("GET" | "HEAD" | "POST") => known,
         _ => "other",
@@ -94,7 +108,13 @@ async fn measure(State(daemon): State<Arc<Daemon>>, request: Request, next: Next
     let begun = Instant::now();
     let response = next.run(request).await;
     metrics.http_requests_in_flight.dec();
-    metrics.http_request_duration_seconds.with_label_values(&[&route]).observe(begun.elapsed().as_secs_f64());
-    metrics.http_requests_total.with_label_values(&[&route, &method, response.status().as_str()]).inc();
+    metrics
+        .http_request_duration_seconds
+        .with_label_values(&[&route])
+        .observe(begun.elapsed().as_secs_f64());
+    metrics
+        .http_requests_total
+        .with_label_values(&[&route, &method, response.status().as_str()])
+        .inc();
     response
 }

@@ -31,7 +31,11 @@ impl Problem {
 
     pub fn unknown_projection<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Self {
         let known: Vec<_> = known.collect();
-        let problem = Self::new(StatusCode::NOT_FOUND, "unknown-projection", format!("no projection `{name}`"));
+        let problem = Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown-projection",
+            format!("no projection `{name}`"),
+        );
         Self { hint: did_you_mean(name, known.iter().copied()), ..problem }
     }
 

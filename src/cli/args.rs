@@ -6,7 +6,13 @@ use clap::{Args, Parser, Subcommand};
 
 /// Keeps SQLite views of NATS JetStream events current, exactly once, as declared in files.
 #[derive(Debug, Parser)]
-#[command(name = "viewd", version, max_term_width = 100, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "viewd",
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) global: Global,

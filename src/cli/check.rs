@@ -33,9 +33,15 @@ pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(),
     }
     for declared in &declared {
         let definition = declared.plan.definition();
-        let count = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        let count = |count: usize, noun: &str| {
+            format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+        };
         let tables = count(definition.tables.len(), "table");
-        output.note(&format!("{}: {tables}, {}", definition.name, count(definition.handlers.len(), "handler")));
+        output.note(&format!(
+            "{}: {tables}, {}",
+            definition.name,
+            count(definition.handlers.len(), "handler")
+        ));
     }
     match streams {
         Err(error) => {
@@ -57,7 +63,8 @@ fn streams(config: &Config, declared: &[Declared]) -> anyhow::Result<Streams> {
     runtime.block_on(async {
         let connection = Connection::open(&config.nats, "viewd check").await?;
         if tokio::time::timeout(CONNECT_TIMEOUT, connection.connected()).await.is_err() {
-            let error = connection.link().borrow().error.clone().unwrap_or_else(|| "no answer".to_owned());
+            let error =
+                connection.link().borrow().error.clone().unwrap_or_else(|| "no answer".to_owned());
             anyhow::bail!("NATS cannot be reached at {}: {error}", config.nats.servers.join(", "));
         }
         let mut streams = Streams::new();
@@ -77,17 +84,27 @@ fn against_streams(config: &Config, declared: &[Declared], streams: &Streams) ->
     for declared in declared {
         let definition = declared.plan.definition();
         let stream = &config.sources[&definition.stream_source].stream;
-        let place = || Place::Outside(format!("stream `{stream}` of projection `{}`", definition.name));
+        let place =
+            || Place::Outside(format!("stream `{stream}` of projection `{}`", definition.name));
         match streams.get(stream) {
             None => {}
             Some(Err(problem)) => {
-                let hint = format!("create it, or name another in `sources.{}.stream`", definition.stream_source);
+                let hint = format!(
+                    "create it, or name another in `sources.{}.stream`",
+                    definition.stream_source
+                );
                 diagnostics.push(Diagnostic::at(place(), problem.clone()).hint(hint));
             }
             Some(Ok(head)) => {
                 if head.retention != "limits" {
-                    let message = format!("its retention is `{}`: reading would delete messages", head.retention);
-                    diagnostics.push(Diagnostic::at(place(), message).hint("viewd reads streams with retention `limits`"));
+                    let message = format!(
+                        "its retention is `{}`: reading would delete messages",
+                        head.retention
+                    );
+                    diagnostics.push(
+                        Diagnostic::at(place(), message)
+                            .hint("viewd reads streams with retention `limits`"),
+                    );
                 }
                 for filter in &definition.subjects {
                     if !head.subjects.iter().any(|taken| subject::overlap(filter, taken)) {

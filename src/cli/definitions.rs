@@ -15,9 +15,14 @@ use crate::projection::plan::{Plan, refused};
 use crate::supervisor::Declared;
 
 /// Reads the settings of all layers.
-pub(super) fn settings(path: Option<&Path>, sets: &[String], output: &Output) -> Result<Loaded, Failure> {
+pub(super) fn settings(
+    path: Option<&Path>,
+    sets: &[String],
+    output: &Output,
+) -> Result<Loaded, Failure> {
     // A variable that is not text is none of ours.
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     Config::load(path, environment, sets).map_err(|diagnostics| {
         report(&diagnostics, output);
         Failure::printed(Kind::Configuration)
@@ -31,7 +36,8 @@ pub(super) fn read(config: &Config) -> Result<(Vec<Declared>, Vec<Diagnostic>), 
     let sources: Vec<_> = config.sources.keys().map(String::as_str).collect();
     let mut declared = Vec::new();
     for source in files(&config.projections)? {
-        let name = Path::new(&source.path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name =
+            Path::new(&source.path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let (definition, mut found) = definition::parse(&source, &name, &sources);
         diagnostics.append(&mut found);
         let Some(definition) = definition else { continue };
@@ -43,7 +49,10 @@ pub(super) fn read(config: &Config) -> Result<(Vec<Declared>, Vec<Diagnostic>), 
         }
     }
     if declared.is_empty() && diagnostics.is_empty() {
-        let error = anyhow::anyhow!("there are no definitions (*.toml) in `{}`", config.projections.display());
+        let error = anyhow::anyhow!(
+            "there are no definitions (*.toml) in `{}`",
+            config.projections.display()
+        );
         return Err(Failure::new(Kind::Configuration, error)
             .hint("declare a projection there, or name another folder in `projections`"));
     }
@@ -75,8 +84,10 @@ fn files(folder: &Path) -> Result<Vec<Arc<Source>>, Failure> {
             std::io::ErrorKind::PermissionDenied => Kind::Permission,
             _ => Kind::Io,
         };
-        let error = anyhow::Error::from(error).context(format!("read the definitions in `{}`", folder.display()));
-        Failure::new(kind, error).hint("`projections` in the settings names the folder of definitions")
+        let error = anyhow::Error::from(error)
+            .context(format!("read the definitions in `{}`", folder.display()));
+        Failure::new(kind, error)
+            .hint("`projections` in the settings names the folder of definitions")
     };
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -89,14 +100,20 @@ fn files(folder: &Path) -> Result<Vec<Arc<Source>>, Failure> {
     }
     paths.sort();
     let read = |path: &std::path::PathBuf| {
-        let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
-        let text = text.map_err(|error| Failure::new(Kind::Configuration, error).hint("definitions are UTF-8 text"))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
+        let text = text.map_err(|error| {
+            Failure::new(Kind::Configuration, error).hint("definitions are UTF-8 text")
+        })?;
         Ok(Arc::new(Source { path: path.display().to_string(), text }))
     };
     paths.iter().map(read).collect()
 }
 
-fn order_keys(config: &Config, diagnostics: &mut Vec<Diagnostic>) -> Vec<(String, Arc<Expression>)> {
+fn order_keys(
+    config: &Config,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<(String, Arc<Expression>)> {
     let mut compiled = Vec::new();
     for (name, settings) in &config.sources {
         let Some(order_key) = &settings.order_key else { continue };

@@ -48,16 +48,27 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         Ok(loaded)
     };
     match &arguments.command {
-        Command::Run { exit_when_caught_up } => run::run(settings()?.config, *exit_when_caught_up, output),
+        Command::Run { exit_when_caught_up } => {
+            run::run(settings()?.config, *exit_when_caught_up, output)
+        }
         Command::Check { offline } => check::run(&settings()?.config, *offline, output),
-        Command::Status { projection, watch } => status::run(&settings()?.config, projection.as_deref(), *watch, output),
-        Command::Query { projection, sql, limit } => query::run(&settings()?.config, projection, sql, *limit, output),
+        Command::Status { projection, watch } => {
+            status::run(&settings()?.config, projection.as_deref(), *watch, output)
+        }
+        Command::Query { projection, sql, limit } => {
+            query::run(&settings()?.config, projection, sql, *limit, output)
+        }
         Command::Config { command: ConfigCommand::Show { origin } } => {
             show(&settings()?, *origin, output);
             Ok(())
         }
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Arguments::command(), "viewd", &mut std::io::stdout());
+            clap_complete::generate(
+                *shell,
+                &mut Arguments::command(),
+                "viewd",
+                &mut std::io::stdout(),
+            );
             Ok(())
         }
         Command::Version => {
@@ -73,9 +84,13 @@ fn show(loaded: &Loaded, origin: bool, output: &Output) {
         return output.line(&data.to_string());
     }
     if !origin {
-        return loaded.settings.iter().for_each(|setting| output.line(&format!("{} = {}", setting.key, setting.value)));
+        return loaded
+            .settings
+            .iter()
+            .for_each(|setting| output.line(&format!("{} = {}", setting.key, setting.value)));
     }
-    let mut table = Table::new(&[("SETTING", Align::Left), ("VALUE", Align::Left), ("ORIGIN", Align::Left)]);
+    let mut table =
+        Table::new(&[("SETTING", Align::Left), ("VALUE", Align::Left), ("ORIGIN", Align::Left)]);
     for setting in &loaded.settings {
         table.row(vec![setting.key.clone(), setting.value.clone(), setting.origin.clone()]);
     }
@@ -100,8 +115,12 @@ fn unknown_projection(name: &str, known: &[String]) -> Failure {
 /// What a store's error means for a command.
 fn store_failure(error: store::Error) -> Failure {
     let kind = match &error {
-        store::Error::Locked { .. } | store::Error::Busy { .. } | store::Error::Stale { .. } => Kind::Busy,
-        store::Error::Access { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+        store::Error::Locked { .. } | store::Error::Busy { .. } | store::Error::Stale { .. } => {
+            Kind::Busy
+        }
+        store::Error::Access { source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
             Kind::Permission
         }
         store::Error::Internal { .. } => Kind::Internal,

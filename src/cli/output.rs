@@ -78,10 +78,13 @@ impl Table {
         let header: Vec<_> = self.columns.iter().map(|(name, _)| name.clone()).collect();
         let mut text = String::new();
         for row in std::iter::once(&header).chain(&self.rows) {
-            let cells = row.iter().zip(&widths).zip(&self.columns).map(|((cell, width), (_, align))| match align {
-                Align::Left => format!("{cell:width$}"),
-                Align::Right => format!("{cell:>width$}"),
-            });
+            let cells =
+                row.iter().zip(&widths).zip(&self.columns).map(|((cell, width), (_, align))| {
+                    match align {
+                        Align::Left => format!("{cell:width$}"),
+                        Align::Right => format!("{cell:>width$}"),
+                    }
+                });
             let line = cells.collect::<Vec<_>>().join("  ");
             text.push_str(line.trim_end());
             text.push('\n');
@@ -92,10 +95,14 @@ impl Table {
 
 /// A cell on one line, control characters shown, cut where it is too long.
 fn shown(cell: &str) -> String {
-    let mut text: String = cell.chars().take(CELL_CHARS_MAX).flat_map(|char| {
-        let escaped = char.is_control().then(|| char.escape_default().to_string());
-        escaped.unwrap_or_else(|| char.to_string()).chars().collect::<Vec<_>>()
-    }).collect();
+    let mut text: String = cell
+        .chars()
+        .take(CELL_CHARS_MAX)
+        .flat_map(|char| {
+            let escaped = char.is_control().then(|| char.escape_default().to_string());
+            escaped.unwrap_or_else(|| char.to_string()).chars().collect::<Vec<_>>()
+        })
+        .collect();
     if cell.chars().nth(CELL_CHARS_MAX).is_some() {
         text.push('…');
     }

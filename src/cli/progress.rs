@@ -20,7 +20,10 @@ impl Progress {
     pub(super) fn new(terminal: bool, quiet: bool) -> Self {
         match (quiet, terminal) {
             (true, _) => Self::Silent,
-            (_, true) => Self::Bars { all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()), bars: Vec::new() },
+            (_, true) => Self::Bars {
+                all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+                bars: Vec::new(),
+            },
             (_, false) => Self::Lines { last: Instant::now() },
         }
     }
@@ -58,8 +61,11 @@ impl Progress {
 }
 
 fn bar(name: &str) -> ProgressBar {
-    let style = "{prefix:16} {bar:32} {human_pos}/{human_len} messages  {per_sec:>14}  {eta} left  {msg}";
-    let style = ProgressStyle::with_template(style).expect("a constant template").progress_chars("█▉▊▋▌▍▎▏ ");
+    let style =
+        "{prefix:16} {bar:32} {human_pos}/{human_len} messages  {per_sec:>14}  {eta} left  {msg}";
+    let style = ProgressStyle::with_template(style)
+        .expect("a constant template")
+        .progress_chars("█▉▊▋▌▍▎▏ ");
     let bar = ProgressBar::new(0).with_style(style);
     bar.set_prefix(name.to_owned());
     bar
@@ -87,7 +93,9 @@ fn line(projection: &Projection) -> String {
     let total = projection.stream_last_sequence.map_or("an unknown number of".to_owned(), grouped);
     let rate = grouped(events_per_second.round() as u64);
     let left = match projection.pending_messages {
-        Some(pending) if *events_per_second > 0.0 => format!(", {:.0} s left", pending as f64 / events_per_second),
+        Some(pending) if *events_per_second > 0.0 => {
+            format!(", {:.0} s left", pending as f64 / events_per_second)
+        }
         _ => String::new(),
     };
     format!("{name}: {done} of {total} messages, {rate} events/s{left}")

@@ -8,8 +8,15 @@ use crate::config::Config;
 use crate::store::layout;
 use crate::store::query::{self, Limits, Rows, Shown};
 
-pub(super) fn run(config: &Config, projection: &str, sql: &str, limit: usize, output: &Output) -> Result<(), Failure> {
-    let known = layout::projections(&config.data_dir).map_err(|error| super::store_failure(error.into()))?;
+pub(super) fn run(
+    config: &Config,
+    projection: &str,
+    sql: &str,
+    limit: usize,
+    output: &Output,
+) -> Result<(), Failure> {
+    let known = layout::projections(&config.data_dir)
+        .map_err(|error| super::store_failure(error.into()))?;
     if !known.iter().any(|name| name == projection) {
         return Err(unknown(&config.data_dir, projection, &known));
     }
@@ -59,8 +66,12 @@ fn json(rows: &Rows) -> String {
 fn print(rows: &Rows, output: &Output) {
     let numeric = |index: usize| rows.rows.iter().all(|row| row[index].is_number());
     let align = |index: usize| if numeric(index) { Align::Right } else { Align::Left };
-    let columns: Vec<_> =
-        rows.columns.iter().enumerate().map(|(index, column)| (column.name.as_str(), align(index))).collect();
+    let columns: Vec<_> = rows
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| (column.name.as_str(), align(index)))
+        .collect();
     let mut table = Table::new(&columns);
     for row in &rows.rows {
         table.row(row.iter().map(Shown::text).collect());

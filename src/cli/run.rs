@@ -14,22 +14,33 @@ use crate::status::{Report, State};
 use crate::supervisor::{self, Declared, Ended, start};
 use crate::telemetry;
 
-pub(super) fn run(config: Config, exit_when_caught_up: bool, output: &Output) -> Result<(), Failure> {
+pub(super) fn run(
+    config: Config,
+    exit_when_caught_up: bool,
+    output: &Output,
+) -> Result<(), Failure> {
     let declared = definitions::all(&config, output)?;
     let metrics = Arc::new(Metrics::new());
     let terminal = std::io::stderr().is_terminal();
-    telemetry::start(Arc::clone(&metrics), output.json, output.color, exit_when_caught_up && terminal);
+    telemetry::start(
+        Arc::clone(&metrics),
+        output.json,
+        output.color,
+        exit_when_caught_up && terminal,
+    );
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(Kind::Io, anyhow::Error::from(error).context("start")))?;
+    let runtime = runtime
+        .map_err(|error| Failure::new(Kind::Io, anyhow::Error::from(error).context("start")))?;
     let mut progress = exit_when_caught_up.then(|| Progress::new(terminal, output.quiet));
-    let ended = runtime.block_on(until_ended(&config, declared, metrics, |report| match &mut progress {
-        Some(progress) => {
-            progress.show(report, |line| output.note(line));
-            true
-        }
-        None => false,
-    }));
+    let ended =
+        runtime.block_on(until_ended(&config, declared, metrics, |report| match &mut progress {
+            Some(progress) => {
+                progress.show(report, |line| output.note(line));
+                true
+            }
+            None => false,
+        }));
     if let Some(progress) = &mut progress {
         progress.finish();
     }
@@ -39,8 +50,11 @@ pub(super) fn run(config: Config, exit_when_caught_up: bool, output: &Output) ->
         Ok(Ended::Drained) => Ok(()),
         Ok(Ended::CaughtUp(report)) => caught_up(&report, output),
         Ok(Ended::Late) => {
-            let error = anyhow::anyhow!("the shutdown took longer than limits.shutdown_timeout_ms and was cut short");
-            Err(Failure::new(Kind::Internal, error).hint("nothing is lost: the next start resumes at the checkpoint"))
+            let error = anyhow::anyhow!(
+                "the shutdown took longer than limits.shutdown_timeout_ms and was cut short"
+            );
+            Err(Failure::new(Kind::Internal, error)
+                .hint("nothing is lost: the next start resumes at the checkpoint"))
         }
         Err(failure) => Err(failure),
     }

@@ -17,11 +17,17 @@ use crate::supervisor::at_rest;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) fn run(config: &Config, projection: Option<&str>, watch: bool, output: &Output) -> Result<(), Failure> {
+pub(super) fn run(
+    config: &Config,
+    projection: Option<&str>,
+    watch: bool,
+    output: &Output,
+) -> Result<(), Failure> {
     loop {
         let (mut report, running) = read(config)?;
         if let Some(name) = projection {
-            let known: Vec<_> = report.projections.iter().map(|projection| projection.name.clone()).collect();
+            let known: Vec<_> =
+                report.projections.iter().map(|projection| projection.name.clone()).collect();
             report.projections.retain(|projection| projection.name == name);
             if report.projections.is_empty() {
                 return Err(super::unknown_projection(name, &known));
@@ -47,18 +53,23 @@ fn read(config: &Config) -> Result<(Report, bool), Failure> {
     let socket = config.data_dir.join(SOCKET);
     match UnixStream::connect(&socket) {
         Ok(stream) => {
-            let report = ask(stream).with_context(|| format!("ask the daemon on {}", socket.display()));
+            let report =
+                ask(stream).with_context(|| format!("ask the daemon on {}", socket.display()));
             Ok((report.map_err(|error| Failure::new(Kind::Unreachable, error))?, true))
         }
         // No daemon listens: what it left behind is as true as it was.
-        Err(_) => Ok((at_rest::report(config).map_err(|error| super::store_failure(error.into()))?, false)),
+        Err(_) => Ok((
+            at_rest::report(config).map_err(|error| super::store_failure(error.into()))?,
+            false,
+        )),
     }
 }
 
 /// One GET over the socket; the daemon answers with a length and keeps nothing back.
 fn ask(mut stream: UnixStream) -> Result<Report> {
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    stream.write_all(b"GET /v1/projections HTTP/1.1\r\nHost: viewd\r\nConnection: close\r\n\r\n")?;
+    stream
+        .write_all(b"GET /v1/projections HTTP/1.1\r\nHost: viewd\r\nConnection: close\r\n\r\n")?;
     let mut answer = BufReader::new(stream);
     let mut line = String::new();
     answer.read_line(&mut line)?;
@@ -153,7 +164,6 @@ fn seconds(seconds: f64) -> String {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,7 +174,14 @@ mod tests {
         for (number, text) in groups {
             assert_eq!(grouped(number), text);
         }
-        let spans = [(0.04, "0.0 s"), (9.96, "10.0 s"), (61.0, "61 s"), (600.0, "10 min"), (90_000.0, "25 h"), (864_000.0, "10 d")];
+        let spans = [
+            (0.04, "0.0 s"),
+            (9.96, "10.0 s"),
+            (61.0, "61 s"),
+            (600.0, "10 min"),
+            (90_000.0, "25 h"),
+            (864_000.0, "10 d"),
+        ];
         for (span, text) in spans {
             assert_eq!(seconds(span), text);
         }

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::anchor::{Anchor, Origin};
 use super::arena::{Arena, Name, Payload, Slot, Span};
@@ -33,6 +34,7 @@ pub struct Chunk {
     scanned_to: Sequence,
     origin: Option<Origin>,
     anchor: Option<Anchor>,
+    decoding: Duration,
 }
 
 /// One event: what handlers see. Cheap to clone.
@@ -71,6 +73,7 @@ pub struct ChunkBuilder {
     entries: Vec<Entry>,
     origin: Option<Origin>,
     anchor: Option<Anchor>,
+    decoding: Duration,
     /// What the last chunk took: the next is likely to take as much.
     last: Sizes,
 }
@@ -119,7 +122,8 @@ struct Sizes {
 impl Chunk {
     /// A chunk that only moves the position.
     pub fn advance(scanned_to: Sequence, origin: Option<Origin>, anchor: Option<Anchor>) -> Self {
-        Self { arena: Arena::default(), entries: Vec::new(), scanned_to, origin, anchor }
+        let (arena, entries, decoding) = (Arena::default(), Vec::new(), Duration::ZERO);
+        Self { arena, entries, scanned_to, origin, anchor, decoding }
     }
 
     /// Its events in stream order, those that could not be decoded included.
@@ -155,6 +159,11 @@ impl Chunk {
     /// The proof of its last message, to be kept with the checkpoint.
     pub fn anchor(&self) -> Option<Anchor> {
         self.anchor
+    }
+
+    /// How long its messages took to be taken from the client, checked and decoded.
+    pub fn decoding(&self) -> Duration {
+        self.decoding
     }
 
     /// The memory that it holds.
@@ -267,6 +276,7 @@ impl ChunkBuilder {
             entries: Vec::new(),
             origin: None,
             anchor: None,
+            decoding: Duration::ZERO,
             last: Sizes::default(),
         }
     }
@@ -299,6 +309,11 @@ impl ChunkBuilder {
             payload,
             decoded: decoded.map_err(Box::new),
         });
+    }
+
+    /// Counts time that was spent on its messages.
+    pub fn spent(&mut self, time: Duration) {
+        self.decoding += time;
     }
 
     /// What the store is to keep with the checkpoint of the chunk that is being built.
@@ -345,6 +360,7 @@ impl ChunkBuilder {
             scanned_to,
             origin: self.origin.take(),
             anchor: self.anchor.take(),
+            decoding: std::mem::take(&mut self.decoding),
         }
     }
 

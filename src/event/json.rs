@@ -52,7 +52,7 @@ pub struct Error {
 pub fn check(text: &str, range: Range<usize>, tape: &mut Vec<Node>) -> Result<u32, Error> {
     assert!(u32::try_from(range.end).is_ok(), "a chunk is shorter than 4 GiB");
     let root = tape.len();
-    let mut checker = Checker { bytes: text[..range.end].as_bytes(), at: range.start, tape };
+    let mut checker = Checker { bytes: &text.as_bytes()[..range.end], at: range.start, tape };
     match checker.document() {
         Ok(()) => Ok(u32::try_from(root).expect("a tape is shorter than its bytes")),
         Err(reason) => {

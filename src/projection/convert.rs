@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compact_str::CompactString;
 
-use super::expression::{Number, Output};
+use super::expression::{Failure, Number, Output};
 use crate::event::time::{Timestamp, is_date};
 use crate::row::{Cell, ColumnType};
 
@@ -33,32 +33,50 @@ pub fn convert(output: Output<'_>, column_type: ColumnType) -> Result<Cell, Mism
     let cell = match column_type {
         ColumnType::Text => match output {
             Output::Text(text) => return Ok(Cell::Text(CompactString::from(text))),
+            Output::Time(time) => Some(Cell::Text(CompactString::new(&*time.text()))),
             _ => None,
         },
-        ColumnType::Integer => number(&output).and_then(|number| number.integer()).map(Cell::Integer),
-        ColumnType::Decimal(digits) => {
-            number(&output).and_then(|number| number.decimal()?.scaled(digits)).map(Cell::Integer)
-        }
+        ColumnType::Integer => scaled(&output, 0).map(Cell::Integer),
+        ColumnType::Decimal(digits) => scaled(&output, digits).map(Cell::Integer),
         ColumnType::Real => match &output {
-            Output::Number(number) => Some(number.to_f64()).filter(|value| value.is_finite()).map(Cell::Real),
+            Output::Number(number) => {
+                Some(number.to_f64()).filter(|value| value.is_finite()).map(Cell::Real)
+            }
             _ => None,
         },
         ColumnType::Boolean => match &output {
             Output::Bool(value) => Some(Cell::Integer(i64::from(*value))),
             _ => None,
         },
-        ColumnType::Timestamp => time(&output).map(|time| Cell::Text(CompactString::new(&*time.text()))),
+        ColumnType::Timestamp => {
+            time(&output).map(|time| Cell::Text(CompactString::new(&*time.text())))
+        }
         ColumnType::Date => match &output {
             Output::Text(text) if is_date(text) => Some(Cell::Text(CompactString::new(text))),
             _ => time(&output).map(|time| Cell::Text(CompactString::new(&*time.date()))),
         },
-        ColumnType::Json => output.json().map(|text| Cell::Text(CompactString::from(text))),
+        ColumnType::Json => match output.json() {
+            Ok(text) => Some(Cell::Text(CompactString::from(text))),
+            Err(failure) => return Err(unwritable(&output, &failure)),
+        },
         ColumnType::Bytes => match &output {
-            Output::Text(text) => STANDARD.decode(text.as_bytes()).ok().map(|bytes| Cell::Bytes(bytes.into())),
+            Output::Text(text) => {
+                STANDARD.decode(text.as_bytes()).ok().map(|bytes| Cell::Bytes(bytes.into()))
+            }
             _ => None,
         },
     };
     cell.ok_or_else(|| mismatch(&output, column_type))
+}
+
+/// A number, or a string that is one in the JSON grammar, as a count of 10^-`digits`.
+#[inline]
+fn scaled(output: &Output<'_>, digits: u8) -> Option<i64> {
+    match output {
+        Output::Number(number) => number.scaled(digits),
+        Output::Text(text) => Number::parse(text)?.scaled(digits),
+        _ => None,
+    }
 }
 
 /// A number, or a string that is one in the JSON grammar.
@@ -73,6 +91,7 @@ fn number(output: &Output<'_>) -> Option<Number> {
 fn time(output: &Output<'_>) -> Option<Timestamp> {
     match output {
         Output::Text(text) => Timestamp::parse(text),
+        Output::Time(time) => Some(*time),
         _ => None,
     }
 }
@@ -87,7 +106,7 @@ fn mismatch(output: &Output<'_>, column_type: ColumnType) -> Mismatch {
         ColumnType::Boolean => "expected true or false",
         ColumnType::Timestamp => "expected an RFC 3339 timestamp",
         ColumnType::Date => "expected a date like 2013-01-31",
-        ColumnType::Json => "expected arrays and objects nested at most 128 deep",
+        ColumnType::Json => "expected a value",
         ColumnType::Bytes => "expected base64",
     }
     .to_owned();
@@ -115,6 +134,12 @@ fn mismatch(output: &Output<'_>, column_type: ColumnType) -> Mismatch {
         _ => {}
     }
     Mismatch { problem, got: Described(output).to_string(), hint }
+}
+
+/// A value that is too large or too deep to be written.
+#[cold]
+fn unwritable(output: &Output<'_>, failure: &Failure) -> Mismatch {
+    Mismatch { problem: failure.to_string(), got: Described(output).to_string(), hint: None }
 }
 
 /// A value with its kind, as in `the string "x"`.
@@ -168,7 +193,11 @@ mod tests {
     fn check(column_type: ColumnType, table: &str) {
         for row in table.lines().map(str::trim).filter(|row| !row.is_empty()) {
             let (value, expected) = row.split_once(" => ").expect("a row is `value => stored`");
-            assert_eq!(stored(value.trim(), column_type), expected.trim(), "{value} in {column_type}");
+            assert_eq!(
+                stored(value.trim(), column_type),
+                expected.trim(),
+                "{value} in {column_type}"
+            );
         }
     }
 
@@ -276,7 +305,10 @@ mod tests {
             true => expected a string, got true
             "#,
         );
-        check(ColumnType::Boolean, "true => 1\nfalse => 0\n1 => expected true or false, got the number 1");
+        check(
+            ColumnType::Boolean,
+            "true => 1\nfalse => 0\n1 => expected true or false, got the number 1",
+        );
         check(
             ColumnType::Json,
             r#"

@@ -42,7 +42,8 @@ impl Handler {
         let table = &definition.tables[self.table];
         let place = Place { handler: self, definition, table, event };
         if let Some(when) = &self.when {
-            let output = when.evaluate(event).map_err(|failure| place.expression(None, when, &failure))?;
+            let output =
+                when.evaluate(event).map_err(|failure| place.expression(None, when, &failure))?;
             if !output.is_true() {
                 return Ok(false);
             }
@@ -51,7 +52,12 @@ impl Handler {
         for (&column, value) in table.key.iter().zip(&self.key) {
             let cell = place.cell(column, Action::Set, value)?;
             if cell.is_null() {
-                return Err(place.reject(Kind::NullKey, Some(column), value.expression(), "gave null for a key column"));
+                return Err(place.reject(
+                    Kind::NullKey,
+                    Some(column),
+                    value.expression(),
+                    "gave null for a key column",
+                ));
             }
             key.0.push(cell);
         }
@@ -60,7 +66,12 @@ impl Handler {
             let cell = place.cell(*column, *action, value)?;
             let set = matches!(action, Action::Set | Action::SetOnce);
             if cell.is_null() && set && table.columns[*column].required {
-                return Err(place.reject(Kind::Required, Some(*column), value.expression(), "gave null for a required column"));
+                return Err(place.reject(
+                    Kind::Required,
+                    Some(*column),
+                    value.expression(),
+                    "gave null for a required column",
+                ));
             }
             if set || !cell.is_null() {
                 assignments.push(Assigned { column: *column, action: *action, cell });
@@ -81,12 +92,18 @@ impl Value {
 }
 
 /// Converts what an expression gave to the stored form of its column; null gives `Cell::Null`.
-pub(super) fn converted(output: Output<'_>, column_type: ColumnType, action: Action) -> Result<Cell, Mismatch> {
+pub(super) fn converted(
+    output: Output<'_>,
+    column_type: ColumnType,
+    action: Action,
+) -> Result<Cell, Mismatch> {
     match (action, output) {
         // A truth value counts 1 or 0, so that `add.late = ".data.delay > 15"` counts.
         (Action::Add | Action::Sub, Output::Bool(value)) => {
             let one = match column_type {
-                ColumnType::Decimal(digits) => Cell::Integer(i64::from(value) * 10_i64.pow(u32::from(digits))),
+                ColumnType::Decimal(digits) => {
+                    Cell::Integer(i64::from(value) * 10_i64.pow(u32::from(digits)))
+                }
                 ColumnType::Real => Cell::Real(f64::from(u8::from(value))),
                 _ => Cell::Integer(i64::from(value)),
             };
@@ -114,17 +131,29 @@ impl Place<'_> {
         let output = expression
             .evaluate(self.event)
             .map_err(|failure| self.expression(Some(column), expression, &failure))?;
-        converted(output, self.table.columns[column].column_type, action)
-            .map_err(|mismatch| self.reject(Kind::Type, Some(column), Some(expression), &mismatch.to_string()))
+        converted(output, self.table.columns[column].column_type, action).map_err(|mismatch| {
+            self.reject(Kind::Type, Some(column), Some(expression), &mismatch.to_string())
+        })
     }
 
-    fn expression(&self, column: Option<usize>, expression: &Expression, failure: &super::expression::Failure) -> Reject {
+    fn expression(
+        &self,
+        column: Option<usize>,
+        expression: &Expression,
+        failure: &super::expression::Failure,
+    ) -> Reject {
         self.reject(Kind::Expression, column, Some(expression), &failure.to_string())
     }
 
     /// Names projection, handler, column, expression, what it gave and the event.
     #[cold]
-    fn reject(&self, kind: Kind, column: Option<usize>, expression: Option<&Expression>, problem: &str) -> Reject {
+    fn reject(
+        &self,
+        kind: Kind,
+        column: Option<usize>,
+        expression: Option<&Expression>,
+        problem: &str,
+    ) -> Reject {
         let Self { handler, definition, table, event } = self;
         let target = match column {
             Some(column) => {
@@ -133,7 +162,8 @@ impl Place<'_> {
             }
             None => "`when`".to_owned(),
         };
-        let text = expression.map(|expression| format!(" `{}`", expression.text())).unwrap_or_default();
+        let text =
+            expression.map(|expression| format!(" `{}`", expression.text())).unwrap_or_default();
         let detail = format!(
             "projection `{}`, handler {} (line {}), {target}:{text} {problem} (event {} at sequence {})",
             definition.name,

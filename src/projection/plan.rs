@@ -13,8 +13,8 @@ use super::reject::Reject;
 use super::transition::Operation;
 use crate::definition::{Action, Assignment, Definition, Formula, FormulaKind, Table};
 use crate::diagnostic::{Diagnostic, Source};
-use crate::syntax::Text;
 use crate::event::chunk::Event;
+use crate::syntax::Text;
 
 /// A compiled definition.
 pub struct Plan {
@@ -35,7 +35,8 @@ impl Plan {
     /// Compiles a definition; tells everything that is wrong with its expressions at once.
     pub fn compile(definition: Arc<Definition>) -> Result<Self, Vec<Diagnostic>> {
         let mut compiler = Compiler { definition: &definition, diagnostics: Vec::new() };
-        let handlers: Vec<_> = definition.handlers.iter().map(|handler| compiler.handler(handler)).collect();
+        let handlers: Vec<_> =
+            definition.handlers.iter().map(|handler| compiler.handler(handler)).collect();
         let diagnostics = compiler.diagnostics;
         let handlers = handlers.into_iter().collect::<Option<Vec<_>>>();
         match handlers {
@@ -83,14 +84,20 @@ pub fn refused(error: &expression::Error, source: &Arc<Source>, text: &Text) -> 
 
 impl Routes {
     fn new(definition: &Definition) -> Self {
-        let takes = |index: usize, name: &str| definition.handlers[index].events.iter().any(|event| event.matches(name));
+        let takes = |index: usize, name: &str| {
+            definition.handlers[index].events.iter().any(|event| event.matches(name))
+        };
         let all = || 0..definition.handlers.len();
         let named = definition.handlers.iter().flat_map(|handler| &handler.events);
         let exact = named
             .filter(|event| !event.text.contains('*'))
-            .map(|event| (event.text.clone(), all().filter(|&index| takes(index, &event.text)).collect()))
+            .map(|event| {
+                (event.text.clone(), all().filter(|&index| takes(index, &event.text)).collect())
+            })
             .collect();
-        let pattern = |index: &usize| definition.handlers[*index].events.iter().any(|event| event.text.contains('*'));
+        let pattern = |index: &usize| {
+            definition.handlers[*index].events.iter().any(|event| event.text.contains('*'))
+        };
         Self { exact, patterns: all().filter(pattern).collect() }
     }
 
@@ -103,7 +110,9 @@ impl Routes {
         if let Some(handlers) = self.exact.get(type_name) {
             return handlers.iter().try_for_each(|&index| run(index));
         }
-        let takes = |index: &&usize| definition.handlers[**index].events.iter().any(|event| event.matches(type_name));
+        let takes = |index: &&usize| {
+            definition.handlers[**index].events.iter().any(|event| event.matches(type_name))
+        };
         self.patterns.iter().filter(takes).try_for_each(|&index| run(index))
     }
 }
@@ -158,12 +167,23 @@ impl Compiler<'_> {
         if number.is_none() {
             let message = format!("`{text}` is no number that an event can hold");
             let source = &self.definition.source;
-            self.diagnostics.push(Diagnostic::error(source, formula.span.clone(), message, "not a finite number"));
+            self.diagnostics.push(Diagnostic::error(
+                source,
+                formula.span.clone(),
+                message,
+                "not a finite number",
+            ));
         }
         number
     }
 
-    fn formula(&mut self, formula: &Formula, table: &Table, column: usize, action: Action) -> Option<Value> {
+    fn formula(
+        &mut self,
+        formula: &Formula,
+        table: &Table,
+        column: usize,
+        action: Action,
+    ) -> Option<Value> {
         let expression = match &formula.kind {
             FormulaKind::Jq(text) => self.expression(text)?,
             FormulaKind::Integer(value) => self.number(&value.to_string(), formula)?,
@@ -178,8 +198,10 @@ impl Compiler<'_> {
         match converted(literal, column_type, action) {
             Ok(cell) => Some(Value::Constant(cell)),
             Err(problem) => {
-                let message =
-                    format!("`{}.{}` is {column_type}: {problem}", table.name, table.columns[column].name);
+                let message = format!(
+                    "`{}.{}` is {column_type}: {problem}",
+                    table.name, table.columns[column].name
+                );
                 self.diagnostics.push(Diagnostic::error(
                     &self.definition.source,
                     formula.span.clone(),

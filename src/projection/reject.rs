@@ -41,7 +41,11 @@ impl Reject {
     }
 
     /// An event whose operations could not be carried out on the rows as they stand.
-    pub fn out_of_range(failure: &OutOfRange, definition: &Definition, event: &event::chunk::Event) -> Self {
+    pub fn out_of_range(
+        failure: &OutOfRange,
+        definition: &Definition,
+        event: &event::chunk::Event,
+    ) -> Self {
         let detail = format!(
             "projection `{}`: {failure} (event {} at sequence {})",
             definition.name,

@@ -113,7 +113,12 @@ impl Transition {
             Self::Settled { row, .. } => settle(row, operation, table),
             Self::Open { absent, present, guards } => {
                 if operation.verb == Verb::Delete {
-                    guards.extend(present.iter().enumerate().filter_map(|(column, change)| guard(column, change)));
+                    guards.extend(
+                        present
+                            .iter()
+                            .enumerate()
+                            .filter_map(|(column, change)| guard(column, change)),
+                    );
                     *self = Self::Settled { row: None, guards: std::mem::take(guards) };
                     return Ok(());
                 }
@@ -166,13 +171,18 @@ fn settle(row: &mut Option<Row>, operation: &Operation, table: &Table) -> Result
         (Verb::Delete, _) => *row = None,
         (Verb::Update, None) | (Verb::Insert, Some(_)) => {}
         (Verb::Update | Verb::Upsert, Some(cells)) => {
-            for assigned in operation.assignments.iter().filter(|assigned| assigned.action != Action::SetOnce) {
+            for assigned in
+                operation.assignments.iter().filter(|assigned| assigned.action != Action::SetOnce)
+            {
                 assign(&mut cells[assigned.column], assigned, table)?;
             }
         }
         (Verb::Insert | Verb::Upsert, None) => {
-            let mut cells: Row =
-                table.columns.iter().map(|column| column.default.clone().unwrap_or(Cell::Null)).collect();
+            let mut cells: Row = table
+                .columns
+                .iter()
+                .map(|column| column.default.clone().unwrap_or(Cell::Null))
+                .collect();
             for (&column, cell) in table.key.iter().zip(&operation.key.0) {
                 cells[column] = cell.clone();
             }
@@ -190,8 +200,9 @@ fn assign(cell: &mut Cell, assigned: &Assigned, table: &Table) -> Result<(), Out
     match assigned.action {
         Action::Set | Action::SetOnce => *cell = assigned.cell.clone(),
         Action::Add | Action::Sub => {
-            *cell = added(cell, assigned).ok_or_else(|| out_of_range(assigned.column, assigned.action, table))?;
-        },
+            *cell = added(cell, assigned)
+                .ok_or_else(|| out_of_range(assigned.column, assigned.action, table))?;
+        }
         Action::Min if cell.is_null() || assigned.cell < *cell => *cell = assigned.cell.clone(),
         Action::Max if cell.is_null() || assigned.cell > *cell => *cell = assigned.cell.clone(),
         Action::Min | Action::Max => {}
@@ -236,7 +247,9 @@ fn change(
             *change = Change::Add(sum);
         }
         // A definition lets one column take only one of add, min and max, so what is there is of the same kind.
-        (Action::Min, Change::Min(cell)) | (Action::Max, Change::Max(cell)) => assign(cell, assigned, table)?,
+        (Action::Min, Change::Min(cell)) | (Action::Max, Change::Max(cell)) => {
+            assign(cell, assigned, table)?
+        }
         (Action::Min, _) => *change = Change::Min(assigned.cell.clone()),
         (Action::Max, _) => *change = Change::Max(assigned.cell.clone()),
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
 use tokio::sync::watch;
 
+use super::trouble::Trouble;
 use crate::config::{Login, Nats};
 
 /// One connection: one task of the client, so a reader has one of its own and control another.
@@ -48,6 +49,8 @@ pub enum Error {
 /// Reconnecting begins after this long, and doubles up to the second.
 const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(5);
+/// A start, or the replacement of a server, takes less and is not worth a word.
+const CONNECT_GRACE: Duration = Duration::from_secs(1);
 /// A half-open link is found by pings that are not answered; the client gives up after two.
 const PING_EVERY: Duration = Duration::from_secs(10);
 
@@ -94,6 +97,15 @@ impl Connection {
             let renewed = link.wait_for(|link| !link.connected || link.connects != connects);
             // It is known within moments; whoever comes next waits for the connection in any case.
             let _ = tokio::time::timeout(RECONNECT_MAX, renewed).await;
+        }
+    }
+
+    /// Waits until the connection stands, and says so if that takes long.
+    pub(super) async fn stands(&self, trouble: &Trouble, stream: &str) {
+        if tokio::time::timeout(CONNECT_GRACE, self.connected()).await.is_err() {
+            let error = self.link.borrow().error.clone();
+            trouble.failed(stream, error.unwrap_or_else(|| "not connected to NATS".to_owned()));
+            self.connected().await;
         }
     }
 

@@ -88,22 +88,12 @@ impl Poll {
         let polls = async {
             loop {
                 beat.tick().await;
-                self.connected().await;
+                self.connection.stands(&self.trouble, &self.stream).await;
                 self.poll().await;
             }
         };
         // A poll holds nothing that a sudden end could leave half done.
         cancel.run_until_cancelled(polls).await;
-    }
-
-    async fn connected(&self) {
-        let link = self.connection.link();
-        if !link.borrow().connected {
-            let error = link.borrow().error.clone();
-            self.trouble
-                .failed(&self.stream, error.unwrap_or_else(|| "not connected to NATS".to_owned()));
-            self.connection.connected().await;
-        }
     }
 
     async fn poll(&self) {

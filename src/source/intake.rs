@@ -7,13 +7,12 @@ use tokio::time::Instant;
 use super::ack::{self, Ack};
 use super::session::{End, Jump, Session};
 use super::status::Recreate;
-use super::{Fault, Reason};
+use super::{CHUNK_MESSAGES_MAX, Fault, Reason};
 use crate::event::Sequence;
 use crate::event::chunk;
 use crate::event::time::Timestamp;
 
-/// Messages and bytes of a chunk: enough to make the hand-over cheap, little enough to stay in a processor's cache.
-const CHUNK_MESSAGES_MAX: usize = 1_000;
+/// Bytes of a chunk: enough to make the hand-over cheap, little enough to stay in a processor's cache.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 impl Session<'_> {
@@ -23,16 +22,22 @@ impl Session<'_> {
         if self.builder.is_empty() {
             self.began = self.heard;
         }
+        let chunk_messages_max = CHUNK_MESSAGES_MAX.min(self.reader.settings.batch_events_max);
         let mut next = Some(first);
+        let mut full = false;
         while let Some(message) = next {
             self.take(message)?;
-            if self.builder.len() >= CHUNK_MESSAGES_MAX
-                || self.builder.bytes_len() >= CHUNK_BYTES_MAX
-            {
-                return self.flush().await;
+            full = self.builder.len() >= chunk_messages_max
+                || self.builder.bytes_len() >= CHUNK_BYTES_MAX;
+            if full {
+                break;
             }
             next =
                 tokio::task::coop::unconstrained(self.subscriber.next()).now_or_never().flatten();
+        }
+        self.builder.spent(self.heard.elapsed());
+        if full {
+            return self.flush().await;
         }
         let more_follow = !self.at_head && !self.pulls.is_idle();
         if more_follow { Ok(()) } else { self.flush().await }
@@ -99,7 +104,9 @@ impl Session<'_> {
         Err(End::Fault(Fault {
             reason: Reason::SourceChanged,
             detail,
-            next: Some("viewd rebuild {projection}"),
+            next: Some(
+                "stop viewd, move data/{projection} away and start it: the view is built again",
+            ),
         }))
     }
 

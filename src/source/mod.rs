@@ -26,6 +26,9 @@ use crate::event::Sequence;
 use crate::event::anchor::Anchor;
 use crate::event::chunk::Chunk;
 
+/// Messages of a chunk: as its bytes, enough to make the hand-over cheap.
+pub const CHUNK_MESSAGES_MAX: usize = 1_000;
+
 /// Where a reader starts: what its projection's checkpoint says.
 #[derive(Clone, Debug, Default)]
 pub struct Position {

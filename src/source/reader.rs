@@ -29,6 +29,8 @@ pub struct Settings {
     pub filters: Vec<String>,
     pub format: Format,
     pub event_bytes_max: usize,
+    /// A chunk is never split over batches, so it may not be larger than one.
+    pub batch_events_max: usize,
     pub heartbeat: Duration,
 }
 
@@ -136,20 +138,10 @@ impl Reader {
     }
 
     async fn session(&mut self) -> End {
-        self.wait_for_connection().await;
+        self.connection.stands(&self.status.trouble, &self.settings.stream).await;
         match Session::open(self).await {
             Ok(mut session) => session.run().await,
             Err(end) => end,
-        }
-    }
-
-    async fn wait_for_connection(&self) {
-        let link = self.connection.link();
-        if !link.borrow().connected {
-            let error = link.borrow().error.clone();
-            let error = error.unwrap_or_else(|| "not connected to NATS".to_owned());
-            self.status.trouble.failed(&self.settings.stream, error);
-            self.connection.connected().await;
         }
     }
 

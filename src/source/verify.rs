@@ -83,7 +83,7 @@ fn compare(
     let changed = |detail: String| Fault {
         reason: Reason::SourceChanged,
         detail,
-        next: Some("viewd rebuild {projection}"),
+        next: Some("stop viewd, move data/{projection} away and start it: the view is built again"),
     };
     if position.created_ns.is_some_and(|created| created != info.created) {
         let proven = match proof {
@@ -119,7 +119,9 @@ pub(super) fn gap(stream: &str, first_missing: Sequence, first_held: Sequence) -
         detail: format!(
             "stream {stream} no longer holds {first_missing} to {last_missing}, which were not applied"
         ),
-        next: Some("viewd rebuild {projection} --forget"),
+        next: Some(
+            "stop viewd, move data/{projection} away and start it: the view is built from what the stream still holds",
+        ),
     }
 }
 

@@ -23,15 +23,21 @@ pub(super) fn keep(anchors: &mut Vec<Anchor>, anchor: Anchor, commits: u64) {
 }
 
 pub(super) fn text(anchors: &[Anchor]) -> String {
-    let triples: Vec<_> =
-        anchors.iter().map(|anchor| (anchor.sequence.0, anchor.stored_at_ns, anchor.payload_hash)).collect();
+    let triples: Vec<_> = anchors
+        .iter()
+        .map(|anchor| (anchor.sequence.0, anchor.stored_at_ns, anchor.payload_hash))
+        .collect();
     serde_json::to_string(&triples).expect("numbers are JSON")
 }
 
 /// What cannot be read is no anchor: the others, or the stream's bounds, still have to hold.
 pub(super) fn parse(text: &str) -> Vec<Anchor> {
     let triples: Vec<(u64, i64, u64)> = serde_json::from_str(text).unwrap_or_default();
-    let anchor = |(sequence, stored_at_ns, payload_hash)| Anchor { sequence: Sequence(sequence), stored_at_ns, payload_hash };
+    let anchor = |(sequence, stored_at_ns, payload_hash)| Anchor {
+        sequence: Sequence(sequence),
+        stored_at_ns,
+        payload_hash,
+    };
     triples.into_iter().map(anchor).collect()
 }
 

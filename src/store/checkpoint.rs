@@ -108,7 +108,11 @@ impl Checkpoint {
     }
 
     /// Moves the row from `previous` to this; false if it does not stand there.
-    pub(super) fn compare_and_set(&self, previous: Sequence, connection: &Connection) -> rusqlite::Result<bool> {
+    pub(super) fn compare_and_set(
+        &self,
+        previous: Sequence,
+        connection: &Connection,
+    ) -> rusqlite::Result<bool> {
         let mut statement = connection.prepare_cached(
             "UPDATE _viewd_checkpoint SET sequence = ?3, event_time = ?4, committed_at = ?5, from_sequence = ?6, \
              messages = ?7, revision = ?8, missed_sequences = ?9, has_been_live = ?10, stream_created_ns = ?11, \
@@ -142,16 +146,20 @@ pub(super) fn restored(number: i64) -> u64 {
 }
 
 pub(super) fn read_counts(connection: &Connection) -> rusqlite::Result<Counts> {
-    connection.query_row("SELECT applied, ignored, dead_lettered, parked, skipped FROM _viewd_counts", (), |row| {
-        let number = |column| row.get(column).map(restored);
-        Ok(Counts {
-            applied: number(0)?,
-            ignored: number(1)?,
-            dead_lettered: number(2)?,
-            parked: number(3)?,
-            skipped: number(4)?,
-        })
-    })
+    connection.query_row(
+        "SELECT applied, ignored, dead_lettered, parked, skipped FROM _viewd_counts",
+        (),
+        |row| {
+            let number = |column| row.get(column).map(restored);
+            Ok(Counts {
+                applied: number(0)?,
+                ignored: number(1)?,
+                dead_lettered: number(2)?,
+                parked: number(3)?,
+                skipped: number(4)?,
+            })
+        },
+    )
 }
 
 pub(super) fn sum(a: Counts, b: Counts) -> Counts {

@@ -22,11 +22,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// rows after a loss of power, and the stream is replayed from there. The log and its index outlive the connection,
 /// since without them another user could not open the file read-only.
 pub(super) fn open_writer(path: &Path, cache_bytes: u64) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
+        let mode: String =
+            connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
         let cache_kib = cache_bytes / 1024;
         connection.execute_batch(&format!(
             "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 0; \
@@ -48,7 +51,9 @@ pub(super) fn open_writer(path: &Path, cache_bytes: u64) -> Result<Connection, E
 
 /// Opens a file that is there for reading: works while its writer runs, after it has stopped, and for another user.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -64,7 +69,8 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
 /// Refuses a file that another program, or another version of viewd, has made.
 pub(super) fn check_format(connection: &Connection, path: &Path) -> Result<(), Error> {
     let number = |pragma: &str| {
-        let value = connection.query_row(&format!("PRAGMA {pragma}"), (), |row| row.get::<_, i32>(0));
+        let value =
+            connection.query_row(&format!("PRAGMA {pragma}"), (), |row| row.get::<_, i32>(0));
         value.map_err(|error| Error::sqlite(path, error))
     };
     let foreign = |detail: String| Err(Error::Foreign { path: path.to_path_buf(), detail });
@@ -73,6 +79,9 @@ pub(super) fn check_format(connection: &Connection, path: &Path) -> Result<(), E
     }
     match number("user_version")? {
         schema::FORMAT => Ok(()),
-        format => foreign(format!("store format {format}; this version of viewd reads {}", schema::FORMAT)),
+        format => foreign(format!(
+            "store format {format}; this version of viewd reads {}",
+            schema::FORMAT
+        )),
     }
 }

@@ -73,8 +73,11 @@ pub(super) fn insert(connection: &Connection, letters: &[DeadLetter]) -> rusqlit
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     for letter in letters {
-        let headers: serde_json::Map<String, serde_json::Value> =
-            letter.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        let headers: serde_json::Map<String, serde_json::Value> = letter
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into()))
+            .collect();
         statement.execute(params![
             stored(letter.sequence.0),
             letter.part,

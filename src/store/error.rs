@@ -81,7 +81,9 @@ impl Error {
                 "if {generation} is the one to serve: ln -s {generation} {}",
                 folder.join("current").display()
             )),
-            Self::Locked { .. } => Some("stop the other daemon, or give this one a data_dir of its own".into()),
+            Self::Locked { .. } => {
+                Some("stop the other daemon, or give this one a data_dir of its own".into())
+            }
             _ => None,
         }
     }
@@ -108,7 +110,8 @@ impl Error {
             },
             ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => {
                 // SQLite tells no more than this; the system often does.
-                let source = std::fs::metadata(&path).err().unwrap_or_else(|| io::Error::other(detail));
+                let source =
+                    std::fs::metadata(&path).err().unwrap_or_else(|| io::Error::other(detail));
                 Self::Access { action: "open view store", path, source }
             }
             _ => Self::Internal { path, detail },
@@ -150,5 +153,43 @@ impl From<rusqlite::Error> for Fault {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         Self::Store(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_of_sqlite_has_its_fate() {
+        let cases = [
+            (ffi::SQLITE_FULL, "full"),
+            (ffi::SQLITE_IOERR_SHMSIZE, "full"),
+            (ffi::SQLITE_BUSY, "busy"),
+            (ffi::SQLITE_BUSY_RECOVERY, "busy"),
+            (ffi::SQLITE_CORRUPT, "corrupt"),
+            (ffi::SQLITE_NOTADB, "corrupt"),
+            (ffi::SQLITE_IOERR_READ, "corrupt"),
+            (ffi::SQLITE_IOERR_SHORT_READ, "corrupt"),
+            (ffi::SQLITE_IOERR_WRITE, "unknown"),
+            (ffi::SQLITE_IOERR_FSYNC, "unknown"),
+            (ffi::SQLITE_IOERR_DIR_FSYNC, "unknown"),
+            (ffi::SQLITE_CANTOPEN, "access"),
+            (ffi::SQLITE_READONLY, "access"),
+            (ffi::SQLITE_CONSTRAINT, "internal"),
+        ];
+        for (code, fate) in cases {
+            let failure = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            let got = match Error::sqlite(Path::new("/nowhere/view.db"), failure) {
+                Error::Full { .. } => "full",
+                Error::Busy { .. } => "busy",
+                Error::Corrupt { .. } => "corrupt",
+                Error::Unknown { .. } => "unknown",
+                Error::Access { .. } => "access",
+                Error::Internal { .. } => "internal",
+                other => panic!("{code}: {other:?}"),
+            };
+            assert_eq!(got, fate, "{code}");
+        }
     }
 }

@@ -55,7 +55,11 @@ impl Generation {
 
     fn parse(name: &str) -> Option<Self> {
         let digits = name.strip_prefix("gen-").filter(|digits| digits.len() >= 6)?;
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok().map(Self)).flatten()
+        digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| digits.parse().ok().map(Self))
+            .flatten()
     }
 }
 
@@ -135,7 +139,8 @@ impl Folder {
         };
         linked.map_err(|error| Error::access("make link", &new, error))?;
         let current = self.path.join(CURRENT);
-        fs::rename(&new, &current).map_err(|error| Error::access("replace link", &current, error))?;
+        fs::rename(&new, &current)
+            .map_err(|error| Error::access("replace link", &current, error))?;
         sync(&self.path)
     }
 
@@ -145,19 +150,26 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             found => found.map_err(|error| Error::access("read folder", &self.path, error))?,
         };
-        let generations: Vec<Generation> = found.iter().filter_map(|name| Generation::parse(name)).collect();
+        let generations: Vec<Generation> =
+            found.iter().filter_map(|name| Generation::parse(name)).collect();
         for &generation in &generations {
             // One that cannot be read was never finished: data is only written after the link.
-            let holds_data = stored::read_database(&self.database(generation))
-                .is_ok_and(|stored| stored.checkpoint.messages > 0 || stored.checkpoint.sequence.0 > 0);
+            let holds_data =
+                stored::read_database(&self.database(generation)).is_ok_and(|stored| {
+                    stored.checkpoint.messages > 0 || stored.checkpoint.sequence.0 > 0
+                });
             if holds_data {
-                return Err(Error::Unlinked { folder: self.path.clone(), generation: generation.to_string() });
+                return Err(Error::Unlinked {
+                    folder: self.path.clone(),
+                    generation: generation.to_string(),
+                });
             }
         }
         for generation in generations {
             let folder = self.path.join(generation.to_string());
             tracing::info!(folder = %folder.display(), "remove unfinished generation");
-            fs::remove_dir_all(&folder).map_err(|error| Error::access("remove folder", &folder, error))?;
+            fs::remove_dir_all(&folder)
+                .map_err(|error| Error::access("remove folder", &folder, error))?;
         }
         Ok(())
     }
@@ -206,6 +218,7 @@ fn sync(path: &Path) -> Result<(), Error> {
 }
 
 fn names(folder: &Path) -> io::Result<Vec<String>> {
-    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let entries =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     entries.collect()
 }

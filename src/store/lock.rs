@@ -22,8 +22,13 @@ impl Lock {
         layout::make_folder(data_dir)?;
         let path = data_dir.join("LOCK");
         let failed = |source| Error::access("open lock file", &path, source);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

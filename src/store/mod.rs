@@ -11,7 +11,8 @@
 //! | `schema` | from declared tables to SQL, and the `_viewd_*` tables |
 //! | `connection` | how a file is opened, for writing and for reading |
 //! | `writer` | [`Store`](writer::Store): commits batches, gets rows |
-//! | `statement` | one SQL statement per shape of transition |
+//! | `shape` | from a transition to the SQL that carries it out |
+//! | `statement` | prepared statements, and their bindings |
 //! | `checkpoint` | the durable position and what stands beside it |
 //! | `dead_letter` | events set aside |
 //! | `run` | how often the process has ended at one checkpoint |
@@ -35,6 +36,7 @@ pub mod lock;
 pub mod query;
 mod run;
 mod schema;
+mod shape;
 pub mod shown;
 mod statement;
 pub mod stored;

@@ -100,7 +100,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Sql { hint, .. } => hint.clone(),
-            Self::TimedOut { .. } => Some("narrow it by a key or an indexed column, or raise limits.query_timeout_ms".into()),
+            Self::TimedOut { .. } => Some(
+                "narrow it by a key or an indexed column, or raise limits.query_timeout_ms".into(),
+            ),
             Self::Store(error) => error.hint(),
             Self::Denied { .. } | Self::TooLarge { .. } => None,
         }
@@ -135,12 +137,21 @@ impl Query<'_> {
         result.map_err(|error| self.explain(error, connection))
     }
 
-    fn rows(&self, connection: &Connection, declared: &Declared, sequence: Sequence) -> rusqlite::Result<Rows> {
+    fn rows(
+        &self,
+        connection: &Connection,
+        declared: &Declared,
+        sequence: Sequence,
+    ) -> rusqlite::Result<Rows> {
         let mut statement = connection.prepare(self.sql)?;
         if statement.column_count() == 0 {
             // VACUUM asks no authorizer; an empty statement has no columns either.
             let empty = statement.readonly();
-            return Err(if empty { rusqlite::Error::InvalidQuery } else { rusqlite::Error::ExecuteReturnedResults });
+            return Err(if empty {
+                rusqlite::Error::InvalidQuery
+            } else {
+                rusqlite::Error::ExecuteReturnedResults
+            });
         }
         let columns = columns(&statement, declared);
         let mut rows = Vec::new();
@@ -155,7 +166,8 @@ impl Query<'_> {
                 break;
             }
             let cells = columns.iter().enumerate();
-            let cells = cells.map(|(index, column)| Ok(Shown::new(row.get_ref(index)?, column.column_type)));
+            let cells = cells
+                .map(|(index, column)| Ok(Shown::new(row.get_ref(index)?, column.column_type)));
             let cells = cells.collect::<rusqlite::Result<Vec<_>>>()?;
             bytes += cells.iter().map(Shown::bytes).sum::<usize>();
             rows.push(cells);
@@ -165,7 +177,8 @@ impl Query<'_> {
 
     /// An error for the one who wrote the statement.
     fn explain(&self, error: rusqlite::Error, connection: &Connection) -> Error {
-        let sql = |message: &str| Error::Sql { message: message.to_owned(), offset: None, hint: None };
+        let sql =
+            |message: &str| Error::Sql { message: message.to_owned(), offset: None, hint: None };
         let failure = match &error {
             rusqlite::Error::MultipleStatement => return sql("one statement at a time"),
             rusqlite::Error::InvalidParameterCount(..) => {
@@ -173,9 +186,10 @@ impl Query<'_> {
             }
             rusqlite::Error::ExecuteReturnedResults => return denied("", self.sql),
             rusqlite::Error::InvalidQuery => return sql("no statement: write a SELECT"),
-            rusqlite::Error::NulError(_) => return sql("the statement holds a NUL character"),
             rusqlite::Error::SqlInputError { error, msg, offset, .. } => {
-                if error.code == ErrorCode::AuthorizationForStatementDenied || msg.starts_with(DENIED_FUNCTION) {
+                if error.code == ErrorCode::AuthorizationForStatementDenied
+                    || msg.starts_with(DENIED_FUNCTION)
+                {
                     return denied(msg, self.sql);
                 }
                 return Error::Sql {
@@ -191,7 +205,9 @@ impl Query<'_> {
             other => other.to_string(),
         };
         match failure.map(|failure| failure.code) {
-            Some(ErrorCode::OperationInterrupted) => Error::TimedOut { timeout: self.limits.timeout },
+            Some(ErrorCode::OperationInterrupted) => {
+                Error::TimedOut { timeout: self.limits.timeout }
+            }
             Some(ErrorCode::AuthorizationForStatementDenied) => denied(&message, self.sql),
             Some(ErrorCode::TooBig | ErrorCode::OutOfMemory) => Error::TooLarge { detail: message },
             Some(ErrorCode::ReadOnly) => denied(&message, self.sql),
@@ -208,7 +224,8 @@ impl Query<'_> {
 type Declared = HashMap<(String, String), ColumnType>;
 
 fn declared(connection: &Connection) -> rusqlite::Result<Declared> {
-    let mut statement = connection.prepare("SELECT \"table\", \"column\", type FROM _viewd_columns")?;
+    let mut statement =
+        connection.prepare("SELECT \"table\", \"column\", type FROM _viewd_columns")?;
     let rows = statement.query_map((), |row| {
         let name: String = row.get(2)?;
         Ok(((row.get(0)?, row.get(1)?), shown::column_type(&name)))
@@ -243,8 +260,12 @@ fn release(connection: &mut Connection) -> rusqlite::Result<()> {
 
 fn authorize(context: AuthContext<'_>) -> Authorization {
     match context.action {
-        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => Authorization::Allow,
-        AuthAction::Function { function_name } if !DENIED_FUNCTIONS.contains(&function_name) => Authorization::Allow,
+        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => {
+            Authorization::Allow
+        }
+        AuthAction::Function { function_name } if !DENIED_FUNCTIONS.contains(&function_name) => {
+            Authorization::Allow
+        }
         _ => Authorization::Deny,
     }
 }
@@ -272,7 +293,8 @@ fn hint(message: &str, connection: &Connection) -> Option<String> {
             "SELECT DISTINCT c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c \
              WHERE t.type IN ('table', 'view')",
         );
-        let nearest = diagnostic::nearest(bare(name), columns.ok()?.iter().map(String::as_str)).map(str::to_owned);
+        let nearest = diagnostic::nearest(bare(name), columns.ok()?.iter().map(String::as_str))
+            .map(str::to_owned);
         return nearest.map(|name| format!("did you mean `{name}`?"));
     }
     let name = message.strip_prefix("no such table: ")?;

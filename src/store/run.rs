@@ -57,7 +57,12 @@ fn ends_at(state: &str, same_checkpoint: bool, ends: u32) -> u32 {
     }
 }
 
-fn mark(connection: &Connection, state: &str, sequence: Sequence, ends: u32) -> rusqlite::Result<()> {
+fn mark(
+    connection: &Connection,
+    state: &str,
+    sequence: Sequence,
+    ends: u32,
+) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE _viewd_run SET state = ?1, sequence = ?2, ends = ?3",
         params![state, stored(sequence.0), ends],

@@ -94,7 +94,11 @@ pub(super) fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> Strin
 }
 
 /// Fills an empty database, in the caller's transaction.
-pub(super) fn create(connection: &Connection, generation: Generation, build: &Build<'_>) -> rusqlite::Result<()> {
+pub(super) fn create(
+    connection: &Connection,
+    generation: Generation,
+    build: &Build<'_>,
+) -> rusqlite::Result<()> {
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", FORMAT)?;
     connection.execute_batch(INTERNAL)?;
@@ -103,7 +107,8 @@ pub(super) fn create(connection: &Connection, generation: Generation, build: &Bu
         "INSERT INTO _viewd_meta (projection, generation, fingerprint, stream, state) VALUES (?1, ?2, ?3, ?4, 'serving')",
         params![build.projection, number, build.fingerprint.to_string(), build.stream],
     )?;
-    connection.execute("INSERT INTO _viewd_checkpoint (sequence, generation) VALUES (0, ?1)", [number])?;
+    connection
+        .execute("INSERT INTO _viewd_checkpoint (sequence, generation) VALUES (0, ?1)", [number])?;
     let fingerprint = build.fingerprint;
     connection.execute(
         "INSERT INTO _viewd_definition (text, events, rows, shapes, words) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -128,7 +133,13 @@ fn describe(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
         let key = table.key.iter().position(|&key| key == index);
         let required = column.required || key.is_some();
         let column_type = column.column_type.to_string();
-        statement.execute(params![table.name, column.name, column_type, required, key.map(|place| place as i64 + 1)])?;
+        statement.execute(params![
+            table.name,
+            column.name,
+            column_type,
+            required,
+            key.map(|place| place as i64 + 1)
+        ])?;
     }
     Ok(())
 }
@@ -147,6 +158,12 @@ fn table_sql(table: &Table) -> String {
 /// The numbers make it unique whatever the names are, and no table's name starts with `_`.
 fn index_sql(number: usize, table: &Table, index: usize) -> String {
     let columns = || table.indexes[index].iter().map(|&column| table.columns[column].name.as_str());
-    let name = format!("_{number}_{index}_{}_by_{}", table.name, columns().collect::<Vec<_>>().join("_"));
-    format!("CREATE INDEX {} ON {} ({})", quoted(&name), quoted(&table.name), quoted_list(columns()))
+    let name =
+        format!("_{number}_{index}_{}_by_{}", table.name, columns().collect::<Vec<_>>().join("_"));
+    format!(
+        "CREATE INDEX {} ON {} ({})",
+        quoted(&name),
+        quoted(&table.name),
+        quoted_list(columns())
+    )
 }

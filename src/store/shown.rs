@@ -33,11 +33,17 @@ impl Shown {
     pub(super) fn new(value: ValueRef<'_>, column_type: Option<ColumnType>) -> Self {
         match (value, column_type) {
             (ValueRef::Null, _) => Self::Null,
-            (ValueRef::Integer(count), Some(ColumnType::Decimal(digits))) => Self::Decimal { count, digits },
-            (ValueRef::Integer(value @ (0 | 1)), Some(ColumnType::Boolean)) => Self::Boolean(value == 1),
+            (ValueRef::Integer(count), Some(ColumnType::Decimal(digits))) => {
+                Self::Decimal { count, digits }
+            }
+            (ValueRef::Integer(value @ (0 | 1)), Some(ColumnType::Boolean)) => {
+                Self::Boolean(value == 1)
+            }
             (ValueRef::Integer(value), _) => Self::Integer(value),
             (ValueRef::Real(value), _) => Self::Real(value),
-            (ValueRef::Text(text), Some(ColumnType::Json)) => Self::Json(String::from_utf8_lossy(text).into_owned()),
+            (ValueRef::Text(text), Some(ColumnType::Json)) => {
+                Self::Json(String::from_utf8_lossy(text).into_owned())
+            }
             (ValueRef::Text(text), _) => Self::Text(String::from_utf8_lossy(text).into_owned()),
             (ValueRef::Blob(bytes), _) => Self::Bytes(bytes.to_vec()),
         }
@@ -52,7 +58,9 @@ impl Shown {
             Self::Real(value) => format!("{value:?}"),
             Self::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
             Self::Bytes(_) => format!("\"{}\"", self.text()),
-            Self::Integer(_) | Self::Decimal { .. } | Self::Boolean(_) | Self::Json(_) => self.text(),
+            Self::Integer(_) | Self::Decimal { .. } | Self::Boolean(_) | Self::Json(_) => {
+                self.text()
+            }
         }
     }
 
@@ -122,7 +130,12 @@ mod tests {
             (ValueRef::Integer(1250), Some(ColumnType::Decimal(2)), "12.50", "12.50"),
             (ValueRef::Integer(-5), Some(ColumnType::Decimal(2)), "-0.05", "-0.05"),
             (ValueRef::Integer(7), Some(ColumnType::Decimal(0)), "7", "7"),
-            (ValueRef::Integer(i64::MIN), Some(ColumnType::Decimal(9)), "-9223372036.854775808", "-9223372036.854775808"),
+            (
+                ValueRef::Integer(i64::MIN),
+                Some(ColumnType::Decimal(9)),
+                "-9223372036.854775808",
+                "-9223372036.854775808",
+            ),
             (ValueRef::Integer(1250), None, "1250", "1250"),
             (ValueRef::Integer(1), Some(ColumnType::Boolean), "true", "true"),
             (ValueRef::Integer(2), Some(ColumnType::Boolean), "2", "2"),
@@ -137,7 +150,11 @@ mod tests {
         ];
         for (value, column_type, json, text) in cases {
             let shown = Shown::new(value, column_type);
-            assert_eq!((shown.json().as_str(), shown.text().as_str()), (json, text), "{value:?} {column_type:?}");
+            assert_eq!(
+                (shown.json().as_str(), shown.text().as_str()),
+                (json, text),
+                "{value:?} {column_type:?}"
+            );
         }
     }
 

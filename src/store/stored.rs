@@ -4,11 +4,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::Error;
 use super::checkpoint::{self, Checkpoint};
 use super::connection::open_reader;
 use super::dead_letter::{self, Totals};
 use super::layout;
-use super::Error;
 use crate::definition::fingerprint::Fingerprint;
 use crate::status::Counts;
 
@@ -70,6 +70,11 @@ pub(super) fn read_database(path: &Path) -> Result<Stored, Error> {
 /// What the generation was built by.
 pub(super) fn fingerprint(connection: &Connection) -> rusqlite::Result<Fingerprint> {
     connection.query_row("SELECT events, rows, shapes, words FROM _viewd_definition", (), |row| {
-        Ok(Fingerprint { events: row.get(0)?, rows: row.get(1)?, shapes: row.get(2)?, words: row.get(3)? })
+        Ok(Fingerprint {
+            events: row.get(0)?,
+            rows: row.get(1)?,
+            shapes: row.get(2)?,
+            words: row.get(3)?,
+        })
     })
 }

@@ -101,7 +101,8 @@ impl Store {
                 dead_letter::totals(&connection)?,
             ))
         };
-        let (shapes, fingerprint, checkpoint, counts, totals) = read().map_err(|error| Error::sqlite(&path, error))?;
+        let (shapes, fingerprint, checkpoint, counts, totals) =
+            read().map_err(|error| Error::sqlite(&path, error))?;
         Ok(Self {
             path,
             connection,
@@ -159,7 +160,9 @@ impl Store {
 
     /// Marks the view as once live, where no batch says so.
     pub fn mark_live(&mut self) -> Result<(), Error> {
-        self.execute(|connection| connection.execute("UPDATE _viewd_checkpoint SET has_been_live = 1", ()).map(drop))?;
+        self.execute(|connection| {
+            connection.execute("UPDATE _viewd_checkpoint SET has_been_live = 1", ()).map(drop)
+        })?;
         self.checkpoint.has_been_live = true;
         Ok(())
     }
@@ -249,7 +252,9 @@ impl Totals {
             match letter.state {
                 State::Dead => {
                     self.dead += 1;
-                    let oldest = self.oldest_stored_at.map_or(letter.stored_at, |oldest| oldest.min(letter.stored_at));
+                    let oldest = self
+                        .oldest_stored_at
+                        .map_or(letter.stored_at, |oldest| oldest.min(letter.stored_at));
                     self.oldest_stored_at = Some(oldest);
                 }
                 State::Parked => self.parked += 1,
@@ -319,10 +324,15 @@ fn write_rows(
     let mut flush = Flush::new(connection, shapes, tables);
     for (table, transitions) in transitions.iter().enumerate() {
         for (key, transition) in transitions {
-            changed += u64::from(flush.write(table, key, transition).map_err(|failure| match failure {
-                Failure::Sqlite(error) => Fault::Sqlite(error),
-                Failure::OutOfRange(column) => Fault::Store(on_row(&tables[table], table, key, column)),
-            })?);
+            changed +=
+                u64::from(flush.write(table, key, transition).map_err(
+                    |failure| match failure {
+                        Failure::Sqlite(error) => Fault::Sqlite(error),
+                        Failure::OutOfRange(column) => {
+                            Fault::Store(on_row(&tables[table], table, key, column))
+                        }
+                    },
+                )?);
         }
     }
     Ok(changed)
@@ -355,15 +365,21 @@ mod tests {
             span: 0..0,
         };
         let columns = vec![column("id", ColumnType::Integer), column("text", ColumnType::Text)];
-        let tables = [Table { name: "t".into(), columns, key: vec![0], indexes: Vec::new(), span: 0..0 }];
+        let tables =
+            [Table { name: "t".into(), columns, key: vec![0], indexes: Vec::new(), span: 0..0 }];
         let fingerprint = Fingerprint {
             events: String::new(),
             rows: String::new(),
             shapes: String::new(),
             words: String::new(),
         };
-        let build =
-            Build { projection: "p", stream: "S", definition: "", fingerprint: &fingerprint, tables: &tables };
+        let build = Build {
+            projection: "p",
+            stream: "S",
+            definition: "",
+            fingerprint: &fingerprint,
+            tables: &tables,
+        };
         let folder = Folder::new(data, "p");
         let generation = folder.current_or_first(&build).expect("a generation");
         Store::open(&folder, generation, &tables, 1 << 20).expect("a store")
@@ -393,7 +409,10 @@ mod tests {
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut store = store(data.path());
         store.commit(batch(1, 0..10)).expect("committed");
-        let pages: i64 = store.connection.query_row("PRAGMA page_count", (), |row| row.get(0)).expect("a number");
+        let pages: i64 = store
+            .connection
+            .query_row("PRAGMA page_count", (), |row| row.get(0))
+            .expect("a number");
         store.connection.pragma_update(None, "max_page_count", pages + 5).expect("a limit");
         for _ in 0..2 {
             assert!(matches!(store.commit(batch(2, 10..1000)), Err(Error::Full { .. })));
@@ -401,7 +420,10 @@ mod tests {
         }
         store.connection.pragma_update(None, "max_page_count", 1_000_000).expect("a limit");
         assert_eq!(store.commit(batch(2, 10..1000)).expect("committed").rows_changed, 990);
-        let rows: i64 = store.connection.query_row("SELECT count(*) FROM t", (), |row| row.get(0)).expect("a number");
+        let rows: i64 = store
+            .connection
+            .query_row("SELECT count(*) FROM t", (), |row| row.get(0))
+            .expect("a number");
         assert_eq!(rows, 1000);
     }
 
@@ -411,7 +433,9 @@ mod tests {
         let mut store = store(data.path());
         store.commit(batch(1, 0..20_000)).expect("committed");
         assert_eq!((store.wal().complete, store.wal().partial), (1, 0));
-        assert!(store.files().database_bytes() > 20_000_000 && store.files().wal_bytes() > 20_000_000);
+        assert!(
+            store.files().database_bytes() > 20_000_000 && store.files().wal_bytes() > 20_000_000
+        );
         store.idle().expect("nothing to do");
         assert_eq!(store.wal().complete, 1);
 

@@ -7,7 +7,8 @@ use crate::store::{self, layout, stored};
 /// The report of a data directory at rest: nothing is known of any stream.
 pub fn report(config: &Config) -> Result<Report, store::Error> {
     let names = layout::projections(&config.data_dir)?;
-    let projections = names.iter().map(|name| projection(config, name)).collect::<Result<_, _>>()?;
+    let projections =
+        names.iter().map(|name| projection(config, name)).collect::<Result<_, _>>()?;
     Ok(Report { nats: Nats { connected: false }, projections })
 }
 

@@ -42,7 +42,10 @@ impl Daemon {
     pub fn report(&self) -> Report {
         let connected = self.control.link().borrow().connected;
         let report = |tracked: &Tracked| tracked.shared.report(tracked.watch.head());
-        Report { nats: Nats { connected }, projections: self.projections.iter().map(report).collect() }
+        Report {
+            nats: Nats { connected },
+            projections: self.projections.iter().map(report).collect(),
+        }
     }
 
     /// Why the daemon, or one projection, is not ready; empty if it is.
@@ -50,9 +53,13 @@ impl Daemon {
         if self.draining.load(Ordering::Relaxed) {
             return vec!["the daemon is shutting down".to_owned()];
         }
-        let asked = |tracked: &&Tracked| projection.is_none_or(|name| name == tracked.shared.name());
-        let waiting = self.projections.iter().filter(asked).filter(|tracked| !tracked.shared.ready());
-        waiting.map(|tracked| format!("projection `{}` has not been live yet", tracked.shared.name())).collect()
+        let asked =
+            |tracked: &&Tracked| projection.is_none_or(|name| name == tracked.shared.name());
+        let waiting =
+            self.projections.iter().filter(asked).filter(|tracked| !tracked.shared.ready());
+        waiting
+            .map(|tracked| format!("projection `{}` has not been live yet", tracked.shared.name()))
+            .collect()
     }
 
     /// What a scrape reads: gauges that follow from the report are set from one reading of it.
@@ -61,12 +68,12 @@ impl Daemon {
         let link = self.control.link().borrow().clone();
         let metrics = &self.metrics;
         metrics.nats_connected.set(i64::from(link.connected));
-        metrics.nats_reconnects_total.reset();
-        metrics.nats_reconnects_total.inc_by(link.connects.saturating_sub(1));
+        set(&metrics.nats_reconnects_total, link.connects.saturating_sub(1));
         for (tracked, projection) in self.projections.iter().zip(&report.projections) {
             self.projection_metrics(tracked, projection);
         }
-        if let Some(free) = self.projections.first().and_then(|tracked| tracked.files.free_bytes()) {
+        if let Some(free) = self.projections.first().and_then(|tracked| tracked.files.free_bytes())
+        {
             metrics.storage_free_bytes.set(free as f64);
         }
         metrics.text()
@@ -80,24 +87,40 @@ impl Daemon {
             let gauge = metrics.projection_state.with_label_values(&[name, state]);
             gauge.set(i64::from(state == report.state.word()));
         }
-        let unix = |time: Option<crate::event::time::Timestamp>| time.map_or(0.0, clock::unix_seconds);
-        let gauge = |family: &prometheus::GaugeVec, value: f64| family.with_label_values(&[name]).set(value);
+        let unix =
+            |time: Option<crate::event::time::Timestamp>| time.map_or(0.0, clock::unix_seconds);
+        let gauge = |family: &prometheus::GaugeVec, value: f64| {
+            family.with_label_values(&[name]).set(value)
+        };
         let integer = |family: &prometheus::IntGaugeVec, value: u64| {
             family.with_label_values(&[name]).set(i64::try_from(value).unwrap_or(i64::MAX));
         };
-        let checkpoint = metrics.projection_checkpoint_sequence.with_label_values(&[name, &report.stream]);
+        let checkpoint =
+            metrics.projection_checkpoint_sequence.with_label_values(&[name, &report.stream]);
         checkpoint.set(report.checkpoint_sequence as f64);
-        gauge(&metrics.projection_pending_messages, report.pending_messages.map_or(f64::NAN, |pending| pending as f64));
+        gauge(
+            &metrics.projection_pending_messages,
+            report.pending_messages.map_or(f64::NAN, |pending| pending as f64),
+        );
         gauge(&metrics.projection_lag_seconds, report.lag_seconds.unwrap_or(f64::NAN));
         gauge(&metrics.projection_last_applied_event_timestamp_seconds, unix(numbers.stored_at));
-        gauge(&metrics.projection_last_progress_timestamp_seconds, clock::unix_seconds(numbers.progress));
-        gauge(&metrics.projection_oldest_dead_letter_timestamp_seconds, unix(numbers.oldest_dead_letter));
+        gauge(
+            &metrics.projection_last_progress_timestamp_seconds,
+            clock::unix_seconds(numbers.progress),
+        );
+        gauge(
+            &metrics.projection_oldest_dead_letter_timestamp_seconds,
+            unix(numbers.oldest_dead_letter),
+        );
         integer(&metrics.projection_dead_letters, report.dead_letters);
         integer(&metrics.projection_parked_events, report.parked_events);
         integer(&metrics.projection_generation, report.generation);
         integer(&metrics.source_queue_bytes, tracked.queue.bytes() as u64);
         integer(&metrics.sqlite_database_bytes, tracked.files.database_bytes());
         integer(&metrics.sqlite_wal_bytes, tracked.files.wal_bytes());
+        for (outcome, count) in ["full", "partial", "failed"].into_iter().zip(numbers.log_copies) {
+            set(&metrics.sqlite_checkpoints_total.with_label_values(&[name, outcome]), count);
+        }
         self.stream_metrics(tracked, &report.stream);
     }
 
@@ -107,21 +130,30 @@ impl Daemon {
             metrics.stream_first_sequence.with_label_values(&[stream]).set(head.first.0 as f64);
             metrics.stream_last_sequence.with_label_values(&[stream]).set(head.last.0 as f64);
             let polled = clock::unix_seconds(clock::now()) - head.age.as_secs_f64();
-            metrics.stream_poll_last_success_timestamp_seconds.with_label_values(&[stream]).set(polled);
+            metrics
+                .stream_poll_last_success_timestamp_seconds
+                .with_label_values(&[stream])
+                .set(polled);
         }
         // Each projection has a reader of its own: what a stream's readers did is their sum.
         let readers = self.projections.iter().filter(|other| other.shared.stream() == stream);
         let sum = |count: &dyn Fn(&Tracked) -> u64| readers.clone().map(count).sum::<u64>();
-        let set = |counter: prometheus::IntCounter, value: u64| {
-            counter.reset();
-            counter.inc_by(value);
-        };
         for reason in Recreate::ALL {
-            let counter = metrics.source_recreates_total.with_label_values(&[stream, reason.label()]);
-            set(counter, sum(&|tracked| tracked.watch.reader.recreates(reason)));
+            let counter =
+                metrics.source_recreates_total.with_label_values(&[stream, reason.label()]);
+            set(&counter, sum(&|tracked| tracked.watch.reader.recreates(reason)));
         }
-        set(metrics.source_gaps_total.with_label_values(&[stream]), sum(&|tracked| tracked.watch.reader.gaps()));
+        set(
+            &metrics.source_gaps_total.with_label_values(&[stream]),
+            sum(&|tracked| tracked.watch.reader.gaps()),
+        );
         let dropped = metrics.source_dropped_duplicates_total.with_label_values(&[stream]);
-        set(dropped, sum(&|tracked| tracked.watch.reader.dropped_duplicates()));
+        set(&dropped, sum(&|tracked| tracked.watch.reader.dropped_duplicates()));
     }
+}
+
+/// Shows a count that is kept elsewhere.
+fn set(counter: &prometheus::IntCounter, value: u64) {
+    counter.reset();
+    counter.inc_by(value);
 }

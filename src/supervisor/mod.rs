@@ -57,7 +57,9 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Connection(#[from] connection::Error),
-    #[error("projection `{projection}`: its definition ({part}) no longer is what generation {generation} was built by")]
+    #[error(
+        "projection `{projection}`: its definition ({part}) no longer is what generation {generation} was built by"
+    )]
     Changed { projection: String, part: &'static str, generation: u64 },
     #[error("the worker of projection `{projection}` panicked")]
     Panicked { projection: String },
@@ -86,14 +88,20 @@ impl Running {
     }
 
     /// Runs an edge: it is cancelled when the workers have stopped, and waited for.
-    pub fn edge<F: Future<Output = ()> + Send + 'static>(&mut self, edge: impl FnOnce(CancellationToken) -> F) {
+    pub fn edge<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        edge: impl FnOnce(CancellationToken) -> F,
+    ) {
         self.tasks.spawn(edge(self.edges.clone()));
     }
 
     /// Runs until a signal, or, if `progress` waits for that, until every projection has caught up.
     ///
     /// `progress` is shown a report now and then and says whether it waits.
-    pub async fn until_ended(mut self, mut progress: impl FnMut(&Report) -> bool) -> Result<Ended, Error> {
+    pub async fn until_ended(
+        mut self,
+        mut progress: impl FnMut(&Report) -> bool,
+    ) -> Result<Ended, Error> {
         let mut signals = signals();
         let mut look = tokio::time::interval(PROGRESS_EVERY);
         let mut targets = Targets::default();
@@ -136,7 +144,9 @@ impl Running {
         self.readers.cancel();
         let threads = self.workers.threads;
         // A worker tells of its own panic; the join only waits.
-        let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().for_each(|thread| drop(thread.join()))
+        });
         let _ = joined.await;
         self.edges.cancel();
         while self.tasks.join_next().await.is_some() {}

@@ -43,7 +43,11 @@ struct Opened {
 }
 
 /// Starts everything but the edges.
-pub async fn start(config: &Config, declared: Vec<Declared>, metrics: Arc<Metrics>) -> Result<Running, Error> {
+pub async fn start(
+    config: &Config,
+    declared: Vec<Declared>,
+    metrics: Arc<Metrics>,
+) -> Result<Running, Error> {
     let lock = Lock::take(&config.data_dir)?;
     let count = declared.len().max(1) as u64;
     let cache_bytes = (config.limits.memory_bytes_max / 8 * 3 / count).max(CACHE_BYTES_MIN);
@@ -55,18 +59,25 @@ pub async fn start(config: &Config, declared: Vec<Declared>, metrics: Arc<Metric
     let readers = CancellationToken::new();
     let heads = polls(config, &opened, &control, &metrics, &readers, &mut tasks);
     let (sender, ended) = mpsc::unbounded_channel();
-    let queue_bytes = usize::try_from(config.limits.memory_bytes_max / 8 / count).unwrap_or(usize::MAX);
+    let queue_bytes =
+        usize::try_from(config.limits.memory_bytes_max / 8 / count).unwrap_or(usize::MAX);
     let (mut threads, mut tracked) = (Vec::new(), Vec::new());
     for opened in opened {
         let connection = Connection::open(&config.nats, "viewd reader").await?;
         let head = heads[opened.shared.stream()].clone();
-        let (track, worker) = launch(config, opened, connection, head, queue_bytes, &metrics, &readers, &mut tasks);
+        let (track, worker) =
+            launch(config, opened, connection, head, queue_bytes, &metrics, &readers, &mut tasks);
         tracked.push(track);
         if let Some(worker) = worker {
             threads.push(thread(worker, sender.clone()));
         }
     }
-    let daemon = Arc::new(Daemon { metrics, control, projections: tracked, draining: AtomicBool::new(false) });
+    let daemon = Arc::new(Daemon {
+        metrics,
+        control,
+        projections: tracked,
+        draining: AtomicBool::new(false),
+    });
     Ok(Running {
         daemon,
         workers: Workers { threads, ended },
@@ -92,7 +103,11 @@ fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened,
     })?;
     let mut store = Store::open(&folder, generation, &definition.tables, cache_bytes)?;
     if let Some(part) = changed(store.fingerprint(), &fingerprint) {
-        return Err(Error::Changed { projection: definition.name.clone(), part, generation: generation.0 });
+        return Err(Error::Changed {
+            projection: definition.name.clone(),
+            part,
+            generation: generation.0,
+        });
     }
     let crash_loop = store.begin_run()? >= ENDS_MAX;
     let shared = Shared::new(
@@ -137,7 +152,10 @@ fn polls(
     heads
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a different thing that a projection runs with")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is a different thing that a projection runs with"
+)]
 fn launch(
     config: &Config,
     opened: Opened,
@@ -181,6 +199,7 @@ fn launch(
         filters: definition.subjects.clone(),
         format: source.format,
         event_bytes_max: usize::try_from(config.limits.event_bytes_max).unwrap_or(usize::MAX),
+        batch_events_max: config.limits.batch_events_max,
         heartbeat: config.limits.heartbeat,
     };
     let reader = Reader::new(connection, settings, position, sender, head.stream, status);
@@ -211,5 +230,8 @@ fn thread(worker: Worker, ended: mpsc::UnboundedSender<Worked>) -> std::thread::
         // Nobody listens any more only when the daemon has ended.
         let _ = ended.send(worked);
     };
-    std::thread::Builder::new().name("worker".to_owned()).spawn(run).expect("the system has a thread to give")
+    std::thread::Builder::new()
+        .name("worker".to_owned())
+        .spawn(run)
+        .expect("the system has a thread to give")
 }

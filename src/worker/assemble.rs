@@ -11,7 +11,7 @@ use crate::definition::OnError;
 use crate::event::Sequence;
 use crate::event::chunk::{Chunk, Event};
 use crate::event::time::Timestamp;
-use crate::projection::expression::{Expression, Output};
+use crate::projection::expression::Expression;
 use crate::projection::fold::{Failed, Fold, Rows};
 use crate::projection::plan::Plan;
 use crate::projection::reject::Reject;
@@ -129,17 +129,19 @@ impl Run<'_> {
                 self.done.counts.ignored += 1;
                 return Ok(());
             }
-            Ok(true) => match self.done.fold.apply(&mut self.operations, self.rules.plan.tables(), rows) {
-                Ok(()) => {
-                    self.done.counts.applied += 1;
-                    return Ok(());
+            Ok(true) => {
+                match self.done.fold.apply(&mut self.operations, self.rules.plan.tables(), rows) {
+                    Ok(()) => {
+                        self.done.counts.applied += 1;
+                        return Ok(());
+                    }
+                    Err(Failed::Uncertain) => return Err(Again::Exact),
+                    Err(Failed::Rows(error)) => return Err(Again::Store(error)),
+                    Err(Failed::OutOfRange(failure)) => {
+                        Reject::out_of_range(&failure, self.rules.plan.definition(), event)
+                    }
                 }
-                Err(Failed::Uncertain) => return Err(Again::Exact),
-                Err(Failed::Rows(error)) => return Err(Again::Store(error)),
-                Err(Failed::OutOfRange(failure)) => {
-                    Reject::out_of_range(&failure, self.rules.plan.definition(), event)
-                }
-            },
+            }
             Err(reject) => reject,
         };
         self.reject(event, &rejected)
@@ -172,18 +174,34 @@ impl Run<'_> {
         let (count, total, max, what) = match state {
             State::Dead => {
                 let before = self.set_aside.dead_letters;
-                (&mut counts.dead_lettered, before, policy.dead_letters_max, "dead letters (policy.dead_letters_max)")
+                (
+                    &mut counts.dead_lettered,
+                    before,
+                    policy.dead_letters_max,
+                    "dead letters (policy.dead_letters_max)",
+                )
             }
             State::Parked => {
                 let before = self.set_aside.parked;
-                (&mut counts.parked, before, self.rules.parked_events_max, "parked events (limits.parked_events_max)")
+                (
+                    &mut counts.parked,
+                    before,
+                    self.rules.parked_events_max,
+                    "parked events (limits.parked_events_max)",
+                )
             }
             // Nothing waits for a person behind these.
             State::Skipped => (&mut counts.skipped, 0, u64::MAX, "skipped events"),
         };
         if total + *count >= max {
-            let detail = format!("{max} {what} are allowed, and sequence {} would be one more: {reason}", event.sequence());
-            return Err(Again::Until(event.sequence(), Stop { reason: Reason::SetAsideFull, detail, next: None }));
+            let detail = format!(
+                "{max} {what} are allowed, and sequence {} would be one more: {reason}",
+                event.sequence()
+            );
+            return Err(Again::Until(
+                event.sequence(),
+                Stop { reason: Reason::SetAsideFull, detail, next: None },
+            ));
         }
         *count += 1;
         self.done.dead_letters.push(dead_letter(event, state, order_key, reason));
@@ -196,16 +214,14 @@ impl Run<'_> {
     }
 
     fn blocked(&self, key: &str) -> bool {
-        self.set_aside.blocked.contains(key) || self.done.blocked.iter().any(|blocked| blocked == key)
+        self.set_aside.blocked.contains(key)
+            || self.done.blocked.iter().any(|blocked| blocked == key)
     }
 
     /// The event's order key as text; None (an expression that fails included) parks nothing.
     fn order_key(&self, event: &Event) -> Option<String> {
-        match self.rules.order_key.as_ref()?.evaluate(event).ok()? {
-            Output::Null => None,
-            Output::Text(text) => Some(text.into_owned()),
-            other => Some(other.shown()),
-        }
+        let output = self.rules.order_key.as_ref()?.evaluate(event).ok()?;
+        if output.is_null() { None } else { output.into_text().ok() }
     }
 }
 
@@ -213,7 +229,12 @@ fn halt(detail: String) -> Stop {
     Stop { reason: Reason::Halted, detail, next: None }
 }
 
-fn dead_letter(event: &Event, state: State, order_key: Option<String>, reason: String) -> DeadLetter {
+fn dead_letter(
+    event: &Event,
+    state: State,
+    order_key: Option<String>,
+    reason: String,
+) -> DeadLetter {
     DeadLetter {
         sequence: event.sequence(),
         part: event.part(),

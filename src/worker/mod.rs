@@ -30,12 +30,12 @@ use self::shared::Shared;
 use crate::clock;
 use crate::event::Sequence;
 use crate::event::chunk::Chunk;
+use crate::lag::Watch;
 use crate::metrics::Metrics;
 use crate::projection::expression::Expression;
 use crate::projection::plan::Plan;
-use crate::lag::Watch;
 use crate::source::queue::{ReceiveError, Receiver};
-use crate::source::{Delivery, Fault, Reason as FaultReason};
+use crate::source::{CHUNK_MESSAGES_MAX, Delivery, Fault, Reason as FaultReason};
 use crate::status::{Reason, State};
 use crate::store::Error as StoreError;
 use crate::store::writer::{Batch, Store};
@@ -74,7 +74,13 @@ pub fn run(worker: Worker) -> End {
     let mut running = Loop::new(worker);
     let blocked = match running.worker.store.blocked_keys() {
         Ok(blocked) => blocked,
-        Err(error) => return running.failed(Stop { reason: Reason::Corrupt, next: error.hint(), detail: error.to_string() }),
+        Err(error) => {
+            return running.failed(Stop {
+                reason: Reason::Corrupt,
+                next: error.hint(),
+                detail: error.to_string(),
+            });
+        }
     };
     running.set_aside.blocked.extend(blocked);
     running.publish(0);
@@ -96,6 +102,7 @@ struct Loop {
 
 struct Histograms {
     batch: Histogram,
+    decode: Histogram,
     apply: Histogram,
     write: Histogram,
     commit: Histogram,
@@ -120,7 +127,14 @@ impl Loop {
             parked_events_max: worker.parked_events_max,
         };
         let histograms = Histograms::new(&worker.metrics, &name);
-        Self { name, rules, set_aside: SetAside::default(), histograms, rate: Rate::new(Instant::now()), worker }
+        Self {
+            name,
+            rules,
+            set_aside: SetAside::default(),
+            histograms,
+            rate: Rate::new(Instant::now()),
+            worker,
+        }
     }
 
     fn run(&mut self) -> End {
@@ -130,7 +144,7 @@ impl Loop {
             }
             let batched = match self.worker.receiver.recv_timeout(IDLE) {
                 Ok(Delivery::Chunk(chunk)) => self.take(chunk),
-                Ok(Delivery::Fault(fault)) => Batched::Failed(stop_of(&fault)),
+                Ok(Delivery::Fault(fault)) => self.fault(&fault),
                 Err(ReceiveError::Timeout) => self.idle(),
                 // The reader has ended without a fault: only a shutdown does that.
                 Err(ReceiveError::Closed) => return End::Stopped,
@@ -149,7 +163,9 @@ impl Loop {
         let mut events = first.len();
         let mut chunks = vec![first];
         let mut fault = None;
-        while events < self.worker.batch_events_max {
+        // As long as the largest chunk still fits.
+        let chunk_events_max = CHUNK_MESSAGES_MAX.min(self.worker.batch_events_max);
+        while events + chunk_events_max <= self.worker.batch_events_max {
             match self.worker.receiver.try_recv() {
                 Ok(Delivery::Chunk(chunk)) => {
                     events += chunk.len();
@@ -163,7 +179,7 @@ impl Loop {
             }
         }
         match (self.batch(&chunks), fault) {
-            (Batched::Committed, Some(fault)) => Batched::Failed(stop_of(&fault)),
+            (Batched::Committed, Some(fault)) => self.fault(&fault),
             (batched, _) => batched,
         }
     }
@@ -202,10 +218,18 @@ impl Loop {
     }
 
     /// Folds and commits once.
-    fn attempt(&mut self, chunks: &[Arc<Chunk>], until: Option<Sequence>, exact: bool) -> Result<(), Again<StoreError>> {
+    fn attempt(
+        &mut self,
+        chunks: &[Arc<Chunk>],
+        until: Option<Sequence>,
+        exact: bool,
+    ) -> Result<(), Again<StoreError>> {
         self.worker.store.begin_batch().map_err(Again::Store)?;
+        let decoding = chunks.iter().map(|chunk| chunk.decoding()).sum::<Duration>();
+        self.histograms.decode.observe(decoding.as_secs_f64());
         let begun = Instant::now();
-        let mut assembled = assemble(&self.rules, &self.set_aside, chunks, until, exact, &mut self.worker.store)?;
+        let mut assembled =
+            assemble(&self.rules, &self.set_aside, chunks, until, exact, &mut self.worker.store)?;
         self.histograms.apply.observe(begun.elapsed().as_secs_f64());
 
         let last = chunks.iter().rfind(|chunk| chunk.scanned_to() <= assembled.sequence);
@@ -233,7 +257,8 @@ impl Loop {
     fn committed(&mut self, assembled: &Assembled) {
         self.set_aside.blocked.extend(assembled.blocked.iter().cloned());
         let counts = assembled.counts;
-        let results = [counts.applied, counts.ignored, counts.dead_lettered, counts.parked, counts.skipped];
+        let results =
+            [counts.applied, counts.ignored, counts.dead_lettered, counts.parked, counts.skipped];
         for (counter, count) in self.histograms.results.iter().zip(results) {
             counter.inc_by(count);
         }
@@ -258,18 +283,35 @@ impl Loop {
         if !durable && self.worker.shared.numbers().has_been_live {
             // It was at the head before the head was known: no batch said so.
             return match self.worker.store.mark_live() {
-                Ok(()) | Err(StoreError::Full { .. } | StoreError::Busy { .. }) => Batched::Committed,
+                Ok(()) | Err(StoreError::Full { .. } | StoreError::Busy { .. }) => {
+                    Batched::Committed
+                }
                 Err(error) => self.broken(error),
             };
         }
         Batched::Committed
     }
 
+    fn fault(&self, fault: &Fault) -> Batched {
+        if fault.reason == FaultReason::SourceChanged {
+            self.worker
+                .metrics
+                .stream_identity_changes_total
+                .with_label_values(&[self.worker.shared.stream()])
+                .inc();
+        }
+        Batched::Failed(stop_of(fault, &self.name))
+    }
+
     fn broken(&self, error: StoreError) -> Batched {
         self.count_error(&error);
         match error {
             StoreError::Unknown { .. } => Batched::Fatal(error),
-            error => Batched::Failed(Stop { reason: Reason::Corrupt, next: error.hint(), detail: error.to_string() }),
+            error => Batched::Failed(Stop {
+                reason: Reason::Corrupt,
+                next: error.hint(),
+                detail: error.to_string(),
+            }),
         }
     }
 
@@ -284,7 +326,12 @@ impl Loop {
     }
 
     fn failed(&mut self, stop: Stop) -> End {
-        tracing::error!(projection = self.name, reason = stop.reason.word(), detail = stop.detail, "projection failed");
+        tracing::error!(
+            projection = self.name,
+            reason = stop.reason.word(),
+            detail = stop.detail,
+            "projection failed"
+        );
         self.publish(0);
         self.worker.shared.fail(stop.reason, stop.detail, stop.next);
         End::Stopped
@@ -319,14 +366,18 @@ impl Loop {
     }
 }
 
-fn stop_of(fault: &Fault) -> Stop {
+fn stop_of(fault: &Fault, projection: &str) -> Stop {
     let reason = match fault.reason {
         FaultReason::Gap { .. } => Reason::Gap,
         FaultReason::SourceChanged => Reason::SourceChanged,
         FaultReason::Retention => Reason::Retention,
         FaultReason::Unsupported => Reason::SourceUnreachable,
     };
-    Stop { reason, detail: fault.detail.clone(), next: fault.next.map(str::to_owned) }
+    Stop {
+        reason,
+        detail: fault.detail.clone(),
+        next: fault.next.map(|next| next.replace("{projection}", projection)),
+    }
 }
 
 impl Histograms {
@@ -337,6 +388,7 @@ impl Histograms {
         };
         Self {
             batch: metrics.projection_batch_events.with_label_values(&[projection]),
+            decode: metrics.stage(projection, "decode"),
             apply: metrics.stage(projection, "apply"),
             write: metrics.stage(projection, "write"),
             commit: metrics.stage(projection, "commit"),

@@ -39,6 +39,8 @@ pub struct Numbers {
     pub oldest_dead_letter: Option<Timestamp>,
     pub parked_events: u64,
     pub events_per_second: f64,
+    /// Copies of the write-ahead log in this run: full, partial, failed.
+    pub log_copies: [u64; 3],
     /// When the checkpoint last moved, or was found at the head.
     pub progress: Timestamp,
     /// Whether it has been live in this generation, before or after a restart.
@@ -63,6 +65,7 @@ impl Numbers {
             oldest_dead_letter: None,
             parked_events: 0,
             events_per_second: 0.0,
+            log_copies: [0; 3],
             progress: clock::now(),
             has_been_live: false,
         };
@@ -84,12 +87,20 @@ impl Numbers {
         self.dead_letters = totals.dead;
         self.oldest_dead_letter = totals.oldest_stored_at;
         self.parked_events = totals.parked;
+        let wal = store.wal();
+        self.log_copies = [wal.complete, wal.partial, wal.failed];
         self.has_been_live |= checkpoint.has_been_live;
     }
 }
 
 impl Shared {
-    pub fn new(name: &str, stream: &str, lag_target: Duration, head_poll: Duration, numbers: Numbers) -> Self {
+    pub fn new(
+        name: &str,
+        stream: &str,
+        lag_target: Duration,
+        head_poll: Duration,
+        numbers: Numbers,
+    ) -> Self {
         let numbers = Mutex::new(numbers);
         Self { name: name.to_owned(), stream: stream.to_owned(), lag_target, head_poll, numbers }
     }
@@ -118,7 +129,12 @@ impl Shared {
 
     /// Changes the numbers and, unless the projection has failed, derives its state from them, the head of the stream
     /// and what troubles the reader.
-    pub fn update(&self, head: Option<Head>, trouble: Option<String>, change: impl FnOnce(&mut Numbers)) {
+    pub fn update(
+        &self,
+        head: Option<Head>,
+        trouble: Option<String>,
+        change: impl FnOnce(&mut Numbers),
+    ) {
         let mut numbers = self.lock();
         change(&mut numbers);
         if numbers.state == State::Failed {
@@ -175,11 +191,13 @@ impl Shared {
         let mut numbers = self.lock();
         match detail {
             Some(_) => {
-                (numbers.state, numbers.reason, numbers.detail) = (State::Degraded, Some(Reason::StorageFull), detail);
+                (numbers.state, numbers.reason, numbers.detail) =
+                    (State::Degraded, Some(Reason::StorageFull), detail);
                 numbers.next = Some("free some space: writing goes on by itself".to_owned());
             }
             None if numbers.reason == Some(Reason::StorageFull) => {
-                (numbers.state, numbers.reason, numbers.detail, numbers.next) = (State::CatchingUp, None, None, None);
+                (numbers.state, numbers.reason, numbers.detail, numbers.next) =
+                    (State::CatchingUp, None, None, None);
             }
             None => {}
         }

@@ -18,7 +18,6 @@ impl Add for Value {
             (a, b) => match (a.kind(), b.kind()) {
                 (ValueKind::Array, ValueKind::Array) => {
                     let (mut a, b) = (array(a), array(b));
-                    budget::operations(b.items.len() / 16);
                     a.append(b);
                     Ok(a.into())
                 }
@@ -58,7 +57,9 @@ impl Mul for Value {
         budget::operation();
         match (self, other) {
             (Self::Number(a), Self::Number(b)) => numeric(a.mul(&b), &a, "*", &b),
-            (Self::Text(text), Self::Number(count)) | (Self::Number(count), Self::Text(text)) => repeat(&text, &count),
+            (Self::Text(text), Self::Number(count)) | (Self::Number(count), Self::Text(text)) => {
+                repeat(&text, &count)
+            }
             (a, b) if a.kind() == ValueKind::Object && b.kind() == ValueKind::Object => {
                 Ok(deeply_merged(object(a), object(b)).into())
             }
@@ -133,7 +134,12 @@ pub(super) fn split(text: &str, separator: &str) -> Value {
     text.split(separator).map(part).collect()
 }
 
-fn numeric(result: std::result::Result<Number, NumberError>, a: &Number, operator: &str, b: &Number) -> Result {
+fn numeric(
+    result: std::result::Result<Number, NumberError>,
+    a: &Number,
+    operator: &str,
+    b: &Number,
+) -> Result {
     result.map(Value::Number).map_err(|problem| {
         let (a, b) = (Value::Number(a.clone()), Value::Number(b.clone()));
         error(format!("{a} {operator} {b}: {problem}"))
@@ -157,7 +163,9 @@ fn repeat(text: &str, count: &Number) -> Result {
             return Ok(Value::Null);
         }
         let count = Value::Number(count.clone());
-        return Err(error(format!("{text:?} * {count}: a string is repeated a whole number of times")));
+        return Err(error(format!(
+            "{text:?} * {count}: a string is repeated a whole number of times"
+        )));
     }
     // Counted before the memory is taken.
     let bytes = text.len().saturating_mul(times);
@@ -172,7 +180,9 @@ fn deeply_merged(mut a: Object, b: Object) -> Object {
     for (key, value) in b.members {
         let present = a.members.get_mut(&key).map(|slot| std::mem::replace(slot, Value::Null));
         let merged = match present {
-            Some(present) if present.kind() == ValueKind::Object && value.kind() == ValueKind::Object => {
+            Some(present)
+                if present.kind() == ValueKind::Object && value.kind() == ValueKind::Object =>
+            {
                 deeply_merged(object(present), object(value)).into()
             }
             _ => value,

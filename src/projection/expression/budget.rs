@@ -12,6 +12,11 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread::LocalKey;
 
+#[cfg(panic = "abort")]
+compile_error!(
+    "an evaluation is ended by unwinding: the profile must not have `panic = \"abort\"`"
+);
+
 /// Operations on values in one evaluation: a tenth of a second or so of the dearest ones.
 pub const OPERATIONS_MAX: u64 = 1_000_000;
 /// Bytes of text made in one evaluation: twice the largest event of the default settings.
@@ -23,6 +28,9 @@ pub const DEPTH_MAX: u8 = 128;
 const STEPS_PER_OPERATION: u64 = 4;
 /// Reading this many bytes of text costs what one operation costs.
 const BYTES_PER_OPERATION: usize = 256;
+
+/// Passing over this many bytes of JSON costs what one operation costs.
+const BYTES_PASSED_PER_OPERATION: usize = 4_096;
 
 /// Stack that one evaluation may take: half of what threads have by default.
 ///
@@ -58,7 +66,9 @@ pub fn bounded<T>(evaluation: impl FnOnce() -> T) -> Result<T, Exceeded> {
     STEPS_LEFT.set(before.0);
     TEXT_BYTES_LEFT.set(before.1);
     STACK_END.set(before.2);
-    outcome.map_err(|payload: Box<dyn Any + Send>| *payload.downcast().unwrap_or(Box::new(Exceeded::Fault)))
+    outcome.map_err(|payload: Box<dyn Any + Send>| {
+        *payload.downcast().unwrap_or(Box::new(Exceeded::Fault))
+    })
 }
 
 /// One operation on a value.
@@ -89,6 +99,12 @@ pub fn steps(count: usize) {
 #[inline]
 pub fn scan(bytes: usize) {
     operations(bytes / BYTES_PER_OPERATION);
+}
+
+/// A container of the event in which something is looked up: its members are passed over, not read.
+#[inline]
+pub fn pass(bytes: usize) {
+    operations(bytes / BYTES_PASSED_PER_OPERATION);
 }
 
 /// Text that is made: called before the memory is taken.

@@ -7,6 +7,7 @@ use jaq_core::load::{Arena, File, Loader, span};
 use jaq_core::{Compiler, Ctx, Filter, Vars};
 
 use super::budget::{self, Exceeded};
+use super::direct::Node;
 use super::engine::{Context, Engine};
 use super::functions::check_pattern;
 use super::number::{Number, is_json_number};
@@ -33,12 +34,16 @@ pub(super) fn compile(text: &str, scope: Scope) -> Result<Route, Error> {
     let parsed = Parser::new(&tokens).parse(|parser| parser.term());
     let term = parsed.map_err(|errors| slips::parse_error(text, &tokens, &errors[0]))?;
     syntax::check_term(&term, text)?;
+    syntax::check_paths(&term, text)?;
     check_names(&term, text)?;
     if let Some(literal) = Literal::of_term(&term) {
         return Ok(Route::Literal(literal));
     }
     if let Some(path) = Path::of_term(&term) {
         return Ok(Route::Path(path));
+    }
+    if let Some(node) = Node::of_term(&term) {
+        return Ok(Route::Direct(Box::new(node)));
     }
     Program::compile(text, &term).map(|program| Route::Program(Box::new(program)))
 }
@@ -48,7 +53,8 @@ impl Program {
         let arena = Arena::default();
         let loader = Loader::new(prelude::definitions(term));
         let modules = loader.load(&arena, File { code: text, path: () });
-        let modules = modules.map_err(|_| refused(0..text.len(), "not an expression", "here", None))?;
+        let modules =
+            modules.map_err(|_| refused(0..text.len(), "not an expression", "here", None))?;
         let compiled = Compiler::default().with_funs(prelude::natives()).compile(modules);
         let filter = compiled.map_err(|errors| {
             let undefined = errors.first().and_then(|(_, errors)| errors.first());
@@ -90,6 +96,14 @@ impl Program {
     }
 }
 
+/// What a single-valued expression gives.
+pub(super) fn evaluate_directly(node: &Node, event: &Event) -> Result<Value, Failure> {
+    match budget::bounded(|| node.evaluate(&Value::Document(event.clone()))) {
+        Ok(outcome) => outcome.map_err(Failure::of_error),
+        Err(exceeded) => Err(Failure::of_exceeded(exceeded)),
+    }
+}
+
 impl Failure {
     pub(super) fn of_error(error: jaq_core::Error<Value>) -> Self {
         let message = match error.into_val() {
@@ -105,14 +119,20 @@ impl Failure {
 
     pub(super) fn of_exceeded(exceeded: Exceeded) -> Self {
         let (kind, message) = match exceeded {
-            Exceeded::Operations => {
-                (FailureKind::Budget, format!("took more than {} operations", budget::OPERATIONS_MAX))
+            Exceeded::Operations => (
+                FailureKind::Budget,
+                format!("took more than {} operations", budget::OPERATIONS_MAX),
+            ),
+            Exceeded::Text => (
+                FailureKind::Budget,
+                format!("made more than {} MiB of text", budget::TEXT_BYTES_MAX >> 20),
+            ),
+            Exceeded::Depth => {
+                (FailureKind::Budget, format!("made a value deeper than {}", budget::DEPTH_MAX))
             }
-            Exceeded::Text => {
-                (FailureKind::Budget, format!("made more than {} MiB of text", budget::TEXT_BYTES_MAX >> 20))
+            Exceeded::Fault => {
+                (FailureKind::Fault, "the expression engine failed on this event".to_owned())
             }
-            Exceeded::Depth => (FailureKind::Budget, format!("made a value deeper than {}", budget::DEPTH_MAX)),
-            Exceeded::Fault => (FailureKind::Fault, "the expression engine failed on this event".to_owned()),
         };
         Self { kind, message }
     }
@@ -122,7 +142,7 @@ impl Failure {
 const MESSAGE_BYTES_MAX: usize = 500;
 
 impl Literal {
-    fn of_term(term: &Term<&str>) -> Option<Self> {
+    pub(super) fn of_term(term: &Term<&str>) -> Option<Self> {
         match term {
             Term::Num(text) => Self::number(text),
             Term::Neg(inner) => match &**inner {
@@ -159,16 +179,16 @@ fn term_problem(term: &Term<&str>, text: &str) -> Option<Error> {
             Some(refused(span(text, number), message, "not a number", None))
         }
         Term::Str(Some(format), _) => call_problem(format, 0, text),
-        Term::Call(name, arguments) => {
-            call_problem(name, arguments.len(), text).or_else(|| pattern_problem(name, arguments, text))
-        }
+        Term::Call(name, arguments) => call_problem(name, arguments.len(), text)
+            .or_else(|| pattern_problem(name, arguments, text)),
         _ => None,
     }
 }
 
 fn call_problem(name: &str, arguments: usize, text: &str) -> Option<Error> {
     let (message, hint) = names::refuse(name, arguments)?;
-    let label = if names::is_allowed(name) { "another number of arguments" } else { "not a function" };
+    let label =
+        if names::is_allowed(name) { "another number of arguments" } else { "not a function" };
     Some(refused(span(text, name), message, label, hint))
 }
 
@@ -190,7 +210,9 @@ fn undefined_error(text: &str, name: &str, undefined: &Undefined) -> Error {
             let hint = "a variable is named by `... as $name | ...`".to_owned();
             refused(place, format!("unknown variable `{name}`"), "not known here", Some(hint))
         }
-        other => refused(place, format!("unknown {} `{name}`", other.as_str()), "not known here", None),
+        other => {
+            refused(place, format!("unknown {} `{name}`", other.as_str()), "not known here", None)
+        }
     }
 }
 

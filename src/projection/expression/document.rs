@@ -64,7 +64,10 @@ pub(super) fn field(event: &Event, name: &str) -> Option<Value> {
 /// The whole document.
 pub(super) fn members(event: &Event) -> Members {
     budget::operations(FIELDS.len());
-    FIELDS.iter().map(|&(field, name)| (CompactString::const_new(name), value(event, field))).collect()
+    FIELDS
+        .iter()
+        .map(|&(field, name)| (CompactString::const_new(name), value(event, field)))
+        .collect()
 }
 
 pub(super) fn value(event: &Event, field: Field) -> Value {

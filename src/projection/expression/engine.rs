@@ -8,7 +8,8 @@ use jaq_core::val::Range as Bounds;
 use jaq_core::{DataT, Native, ValX, data};
 
 use super::budget;
-use super::number::{Number, Rounding};
+use super::decimal::Rounding;
+use super::number::Number;
 use super::value::{Error, Result, Value, ValueKind, error};
 use super::{update, write};
 
@@ -151,11 +152,15 @@ impl Value {
         budget::operation();
         match (&self, index) {
             (Self::Null, _) => Ok(Self::Null),
-            (_, Self::Text(key)) if self.kind() == ValueKind::Object => Ok(self.member(key).unwrap_or(Self::Null)),
-            (_, Self::Number(number)) if self.kind() == ValueKind::Array => match number.integer() {
-                Some(index) => Ok(self.element(index).unwrap_or(Self::Null)),
-                None => Err(self.no_member(index)),
-            },
+            (_, Self::Text(key)) if self.kind() == ValueKind::Object => {
+                Ok(self.member(key).unwrap_or(Self::Null))
+            }
+            (_, Self::Number(number)) if self.kind() == ValueKind::Array => {
+                match number.integer() {
+                    Some(index) => Ok(self.element(index).unwrap_or(Self::Null)),
+                    None => Err(self.no_member(index)),
+                }
+            }
             _ => match self.as_slice_bounds(index) {
                 Some((from, upto)) => self.slice(from.as_ref(), upto.as_ref()),
                 None => Err(self.no_member(index)),
@@ -175,11 +180,14 @@ impl Value {
 
     /// The bounds of an object that stands for a slice in a path.
     pub(super) fn as_slice_bounds(&self, index: &Self) -> Option<(Option<Self>, Option<Self>)> {
-        if index.kind() != ValueKind::Object || !matches!(self.kind(), ValueKind::Array | ValueKind::String) {
+        if index.kind() != ValueKind::Object
+            || !matches!(self.kind(), ValueKind::Array | ValueKind::String)
+        {
             return None;
         }
         let bound = |name| index.member(name).filter(|bound| bound.kind() != ValueKind::Null);
-        (index.member("start").is_some() || index.member("end").is_some()).then(|| (bound("start"), bound("end")))
+        (index.member("start").is_some() || index.member("end").is_some())
+            .then(|| (bound("start"), bound("end")))
     }
 
     #[cold]
@@ -204,7 +212,9 @@ impl Value {
             Self::Text(text) => {
                 budget::scan(text.len());
                 let range = slice_bounds(text.chars().count(), from, upto)?;
-                let byte = |place: usize| text.char_indices().nth(place).map_or(text.len(), |(byte, _)| byte);
+                let byte = |place: usize| {
+                    text.char_indices().nth(place).map_or(text.len(), |(byte, _)| byte)
+                };
                 Ok(Self::from(&text[byte(range.start)..byte(range.end)]))
             }
             _ => match self.elements() {
@@ -220,7 +230,12 @@ impl Value {
 
 /// Why a value has no member or element: the same words on every route.
 #[cold]
-pub(super) fn no_member_message(value: &str, kind: ValueKind, index: &str, index_kind: ValueKind) -> String {
+pub(super) fn no_member_message(
+    value: &str,
+    kind: ValueKind,
+    index: &str,
+    index_kind: ValueKind,
+) -> String {
     let value = described(value, kind);
     match index_kind {
         ValueKind::String => format!("{value} has no member {index}"),
@@ -237,12 +252,21 @@ fn described(value: &str, kind: ValueKind) -> String {
 }
 
 /// The places that a slice names: bounds count from the end if negative, and are cut to what is there.
-pub(super) fn slice_bounds(length: usize, from: Option<&Value>, upto: Option<&Value>) -> Result<Range<usize>> {
+pub(super) fn slice_bounds(
+    length: usize,
+    from: Option<&Value>,
+    upto: Option<&Value>,
+) -> Result<Range<usize>> {
     let bound = |bound: Option<&Value>, rounding: Rounding, absent: usize| -> Result<usize> {
         let number = match bound {
             None | Some(Value::Null) => return Ok(absent),
             Some(Value::Number(number)) => number,
-            Some(other) => return Err(error(format!("a slice's bound is a number, and {other} is {}", other.kind()))),
+            Some(other) => {
+                return Err(error(format!(
+                    "a slice's bound is a number, and {other} is {}",
+                    other.kind()
+                )));
+            }
         };
         let far = if number.is_negative() { i64::MIN } else { i64::MAX };
         let place = number.round(0, rounding).ok().and_then(|whole| whole.integer()).unwrap_or(far);

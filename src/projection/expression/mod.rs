@@ -7,11 +7,14 @@
 //! Invariant: whatever an event holds, evaluation gives a value or a [`Failure`]. It never aborts, exits, hangs or
 //! exhausts the stack, and it knows no clock, zone, environment or randomness (I9).
 //!
-//! A plain path or literal, which most expressions are, is answered without jaq ([`path`]); the routes agree.
+//! A plain path or literal is answered from the event's own bytes ([`path`]), an expression of single values by a walk
+//! over a small tree ([`direct`]), everything else by jaq; the routes agree.
 
 mod arithmetic;
 mod budget;
 mod compile;
+mod decimal;
+mod direct;
 mod document;
 mod engine;
 mod functions;
@@ -32,6 +35,7 @@ use std::fmt;
 use std::ops::Range;
 
 use self::compile::Program;
+use self::direct::Node;
 use self::path::Path;
 use crate::event::chunk::Event;
 
@@ -91,6 +95,8 @@ pub enum FailureKind {
 enum Route {
     Literal(Literal),
     Path(Path),
+    /// Of single values only.
+    Direct(Box<Node>),
     /// By jaq.
     Program(Box<Program>),
 }
@@ -143,6 +149,7 @@ impl Expression {
         match &self.route {
             Route::Path(path) => path.evaluate(event),
             Route::Literal(literal) => Ok(literal.output()),
+            Route::Direct(node) => compile::evaluate_directly(node, event).map(Output::of_value),
             Route::Program(program) => program.evaluate(event).map(Output::of_value),
         }
     }

@@ -149,19 +149,38 @@ const MISSING: &[(&[&str], &str)] = &[
         &["now", "localtime", "strflocaltime", "today", "dateadd", "datesub", "date"],
         "expressions know no clock and no time zone of the machine: use `.time` or `.stored_at`, and `in_zone(\"Europe/Berlin\")`",
     ),
-    (&["env", "input_filename", "get_search_list", "modulemeta"], "expressions know no environment"),
+    (
+        &["env", "input_filename", "get_search_list", "modulemeta"],
+        "expressions know no environment",
+    ),
     (
         &["input", "inputs", "debug", "stderr", "halt", "halt_error", "input_line_number"],
         "an expression sees one event, and gives a value",
     ),
     (&["recurse", "recurse_down"], "`..` gives every value inside, `walk(f)` changes them"),
-    (&["until", "while", "repeat", "combinations"], "use `range`, `limit`, `reduce` or `foreach`, which end"),
     (
-        &["nan", "infinite", "isnan", "isinfinite", "isnormal", "isvalid", "finites", "normals", "significand"],
+        &["until", "while", "repeat", "combinations"],
+        "use `range`, `limit`, `reduce` or `foreach`, which end",
+    ),
+    (
+        &[
+            "nan",
+            "infinite",
+            "isnan",
+            "isinfinite",
+            "isnormal",
+            "isvalid",
+            "finites",
+            "normals",
+            "significand",
+        ],
         "every number is finite: a division by zero is an error of the event",
     ),
     (&["tostream", "fromstream", "truncate_stream"], "streams are not part of the language"),
-    (&["@csv", "@tsv", "@html", "@sh", "@base32", "@base32d"], "the formats are @text, @json, @uri, @base64 and @base64d"),
+    (
+        &["@csv", "@tsv", "@html", "@sh", "@base32", "@base32d"],
+        "the formats are @text, @json, @uri, @base64 and @base64d",
+    ),
     (&["lower", "lowercase", "downcase", "tolower"], "`ascii_downcase`"),
     (&["upper", "uppercase", "upcase", "toupper"], "`ascii_upcase`"),
     (&["count", "len", "size"], "`length`"),
@@ -184,7 +203,8 @@ pub(super) fn refuse(name: &str, arguments: usize) -> Option<(String, Option<Str
         return None;
     }
     let message = format!("`{name}` takes {}, not {arguments}", counts(arities));
-    let hint = (arguments > 0 || arities.contains(&1)).then(|| "arguments are separated by `;`".to_owned());
+    let hint = (arguments > 0 || arities.contains(&1))
+        .then(|| "arguments are separated by `;`".to_owned());
     Some((message, hint))
 }
 
@@ -199,7 +219,10 @@ fn unknown(name: &str, arguments: usize) -> (String, Option<String>) {
     }
     if arguments == 0 && !name.starts_with('@') {
         let or = if hint.is_empty() { "" } else { " otherwise " };
-        let _ = write!(hint, "{or}a string is written `\"{name}\"`, a member of the data `.data.{name}`");
+        let _ = write!(
+            hint,
+            "{or}a string is written `\"{name}\"`, a member of the data `.data.{name}`"
+        );
     }
     (message, (!hint.is_empty()).then_some(hint))
 }

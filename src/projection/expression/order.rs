@@ -27,7 +27,8 @@ impl Value {
     /// Of two arrays or two objects.
     fn compare_members(&self, other: &Self) -> Ordering {
         if let (Some(a), Some(b)) = (self.elements(), other.elements()) {
-            let unequal = a.iter().zip(b.iter()).map(|(a, b)| a.compare(b)).find(|order| order.is_ne());
+            let unequal =
+                a.iter().zip(b.iter()).map(|(a, b)| a.compare(b)).find(|order| order.is_ne());
             return unequal.unwrap_or_else(|| a.len().cmp(&b.len()));
         }
         let (Some(a), Some(b)) = (self.members(), other.members()) else {
@@ -35,7 +36,8 @@ impl Value {
         };
         let (a, b) = (sorted(&a), sorted(&b));
         let keys = a.iter().map(|(key, _)| key).cmp(b.iter().map(|(key, _)| key));
-        let values = || a.iter().zip(&b).map(|((_, a), (_, b))| a.compare(b)).find(|order| order.is_ne());
+        let values =
+            || a.iter().zip(&b).map(|((_, a), (_, b))| a.compare(b)).find(|order| order.is_ne());
         keys.then_with(|| values().unwrap_or(Ordering::Equal))
     }
 }

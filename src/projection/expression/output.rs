@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
+use super::Failure;
+use super::budget::{self, Exceeded};
 use super::number::Number;
 use super::value::{Value, ValueKind};
 use super::write::{self, Sink};
 use crate::event::json::{Json, Kind};
+use crate::event::time::Timestamp;
 
 /// The value of an expression for an event.
 pub enum Output<'a> {
@@ -13,6 +16,8 @@ pub enum Output<'a> {
     Bool(bool),
     Number(Number),
     Text(Cow<'a, str>),
+    /// A time of the event document, which is text to everybody who asks.
+    Time(Timestamp),
     /// An array or object of the event's data, where it lies.
     Json(Json<'a>),
     /// An array or object that was built, or one of the event document's own.
@@ -59,7 +64,7 @@ impl<'a> Output<'a> {
             Self::Null => ValueKind::Null,
             Self::Bool(_) => ValueKind::Boolean,
             Self::Number(_) => ValueKind::Number,
-            Self::Text(_) => ValueKind::String,
+            Self::Text(_) | Self::Time(_) => ValueKind::String,
             Self::Json(json) if json.kind() == Kind::Array => ValueKind::Array,
             Self::Json(_) => ValueKind::Object,
             Self::Value(value) => value.kind(),
@@ -68,11 +73,26 @@ impl<'a> Output<'a> {
 
     /// The value as compact JSON, keys in the event's order, of repeated keys the last.
     ///
-    /// None if arrays and objects nest deeper than an event's may.
-    pub fn json(&self) -> Option<String> {
+    /// Within a budget of its own: a value may hold one array many times over, and so be far larger than it is.
+    pub fn json(&self) -> Result<String, Failure> {
         let mut sink = Sink::whole();
-        self.write(&mut sink);
-        sink.finish()
+        let Self::Value(value) = self else {
+            self.write(&mut sink);
+            return sink.finish().ok_or(Failure::of_exceeded(Exceeded::Depth));
+        };
+        match budget::bounded(|| value.to_json()) {
+            Ok(text) => Ok(text),
+            Err(exceeded) => Err(Failure::of_exceeded(exceeded)),
+        }
+    }
+
+    /// The value as text for comparing: a string as it is, anything else as JSON.
+    pub fn into_text(self) -> Result<String, Failure> {
+        match self {
+            Self::Text(text) => Ok(text.into_owned()),
+            Self::Time(time) => Ok(time.to_string()),
+            other => other.json(),
+        }
     }
 
     /// The value as JSON for a message, cut after some 60 characters.
@@ -88,6 +108,7 @@ impl<'a> Output<'a> {
             Self::Bool(value) => sink.raw(if *value { "true" } else { "false" }),
             Self::Number(number) => sink.number(number),
             Self::Text(text) => sink.text(text),
+            Self::Time(time) => sink.text(&time.text()),
             Self::Json(json) => write::json(*json, sink),
             Self::Value(value) => write::value(value, sink),
         }

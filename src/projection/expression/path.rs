@@ -12,16 +12,17 @@ use jaq_core::path::{Opt, Part};
 
 use super::document::{self, Field};
 use super::engine::no_member_message;
-use super::value::{Value, ValueKind, place};
-use super::{Failure, Output};
+use super::value::{self, Value, ValueKind, place};
+use super::{Failure, Output, budget};
 use crate::event::chunk::{Data, Event};
 use crate::event::json::{Json, Kind};
 
-/// A path from the document downwards.
+/// A path downwards from a value, mostly from the document.
 #[derive(Debug)]
 pub(super) struct Path {
-    /// None for a member that the document does not have, which is null whatever follows.
+    /// What the first step names in the document; None for what it does not have, which is null whatever follows.
     field: Option<Field>,
+    /// Never empty.
     steps: Box<[Step]>,
 }
 
@@ -32,87 +33,91 @@ enum Step {
 }
 
 impl Path {
-    /// The path that a term is, if it is a plain one.
+    /// The path that a term is, if it is a plain one from the document.
     pub(super) fn of_term(term: &Term<&str>) -> Option<Self> {
         let Term::Path(head, parts) = term else { return None };
-        if !matches!(**head, Term::Id) {
-            return None;
-        }
-        let step = |(part, opt): &(Part<Term<&str>>, Opt)| match (part, opt) {
-            (Part::Index(index), Opt::Essential) => Step::of_term(index),
-            _ => None,
-        };
-        let mut steps = parts.0.iter().map(step).collect::<Option<Vec<_>>>()?.into_iter();
-        match steps.next()? {
-            Step::Member(name) => Some(Self { field: Field::named(&name), steps: steps.collect() }),
-            Step::Element(_) => None,
-        }
+        let path = Self::of_parts(&parts.0)?;
+        (matches!(**head, Term::Id) && matches!(path.steps[0], Step::Member(_))).then_some(path)
     }
 
+    /// The path of these parts, if they are literal indices.
+    pub(super) fn of_parts(parts: &[(Part<Term<&str>>, Opt)]) -> Option<Self> {
+        let steps: Box<[Step]> = parts.iter().map(Step::of_part).collect::<Option<_>>()?;
+        let field = match steps.first()? {
+            Step::Member(name) => Field::named(name),
+            Step::Element(_) => None,
+        };
+        Some(Self { field, steps })
+    }
+
+    /// What the path gives for an event.
     #[inline]
     pub(super) fn evaluate<'a>(&'a self, event: &'a Event) -> Result<Output<'a>, Failure> {
-        match self.field {
-            None => Ok(Output::Null),
-            Some(Field::Data) => match event.data() {
-                Data::Json(root) => self.walk(root),
-                _ => self.generally(Field::Data, event),
+        let Some(field) = self.field else { return Ok(Output::Null) };
+        match (field, &self.steps[1..]) {
+            (Field::Data, steps) => match event.data() {
+                Data::Json(root) => match walk(root, steps) {
+                    Ok(json) => Ok(json.map_or(Output::Null, Output::of_json)),
+                    Err((json, step)) => Err(step.refused(&Output::of_json(json))),
+                },
+                _ => self.generally(event),
             },
-            Some(field) => match (field, &*self.steps) {
-                (Field::Type, []) => Ok(Output::Text(event.type_name().into())),
-                (Field::Id, []) => Ok(event.id().map_or(Output::Null, |id| Output::Text(id.into()))),
-                (Field::Subject, []) => Ok(Output::Text(event.subject().into())),
-                (Field::Tokens, [Step::Element(index)]) => {
-                    let found = match *index {
-                        index @ 0.. => event.tokens().nth(index as usize),
-                        index => place(index, event.tokens().count()).and_then(|place| event.tokens().nth(place)),
-                    };
-                    Ok(found.map_or(Output::Null, |token| Output::Text(token.into())))
-                }
-                (Field::Headers, [Step::Member(name)]) => {
-                    let found = event.headers().find(|(known, _)| known == name);
-                    Ok(found.map_or(Output::Null, |(_, value)| Output::Text(value.into())))
-                }
-                (field, _) => self.generally(field, event),
-            },
+            (Field::Type, []) => Ok(Output::Text(event.type_name().into())),
+            (Field::Id, []) => Ok(event.id().map_or(Output::Null, |id| Output::Text(id.into()))),
+            (Field::Subject, []) => Ok(Output::Text(event.subject().into())),
+            (Field::Time, []) => Ok(Output::Time(event.time())),
+            (Field::StoredAt, []) => Ok(Output::Time(event.stored_at())),
+            (Field::Tokens, [Step::Element(index)]) => {
+                let found = match *index {
+                    index @ 0.. => event.tokens().nth(index as usize),
+                    index => place(index, event.tokens().count())
+                        .and_then(|place| event.tokens().nth(place)),
+                };
+                Ok(found.map_or(Output::Null, |token| Output::Text(token.into())))
+            }
+            (Field::Headers, [Step::Member(name)]) => {
+                let found = event.headers().find(|(known, _)| known == name);
+                Ok(found.map_or(Output::Null, |(_, value)| Output::Text(value.into())))
+            }
+            _ => self.generally(event),
         }
     }
 
-    #[inline]
-    fn walk<'a>(&'a self, root: Json<'a>) -> Result<Output<'a>, Failure> {
-        let mut json = root;
-        for step in &self.steps {
-            let inner = match (json.kind(), step) {
-                (Kind::Object, Step::Member(name)) => json.get(name),
-                (Kind::Array, Step::Element(index @ 0..)) => json.element(*index as usize),
-                (Kind::Array, Step::Element(index)) => {
-                    place(*index, json.elements().count()).and_then(|place| json.element(place))
-                }
-                (Kind::Null, _) => None,
-                _ => return Err(step.refused(&Output::of_json(json))),
+    /// What the path gives for a value, by the operations that jaq uses where it matters.
+    pub(super) fn value_of(&self, value: &Value) -> value::Result {
+        let Value::Document(event) = value else { return descend(value.clone(), &self.steps) };
+        let Some(field) = self.field else {
+            return match &self.steps[0] {
+                Step::Member(_) => Ok(Value::Null),
+                Step::Element(_) => descend(value.clone(), &self.steps),
             };
-            match inner {
-                Some(inner) => json = inner,
-                None => return Ok(Output::Null),
+        };
+        let steps = &self.steps[1..];
+        if let (Field::Data, Data::Json(root)) = (field, event.data()) {
+            budget::operations(steps.len());
+            budget::pass(root.raw().len());
+            if let Ok(json) = walk(root, steps) {
+                return Ok(json.map_or(Value::Null, |json| Value::of_part(event, json)));
             }
         }
-        Ok(Output::of_json(json))
+        descend(document::value(event, field), steps)
     }
 
-    /// What is read rarely, or by the same operations as jaq's.
-    fn generally(&self, field: Field, event: &Event) -> Result<Output<'static>, Failure> {
-        let mut value = document::value(event, field);
-        for step in &self.steps {
-            let index = match step {
-                Step::Member(name) => Value::from(name.as_str()),
-                Step::Element(index) => Value::from(*index as isize),
-            };
-            value = value.child(&index).map_err(|error| Failure::of_error(error))?;
-        }
+    /// What is read rarely.
+    fn generally(&self, event: &Event) -> Result<Output<'static>, Failure> {
+        let value = self.value_of(&Value::Document(event.clone())).map_err(Failure::of_error)?;
         Ok(Output::of_value(value))
     }
 }
 
 impl Step {
+    fn of_part((part, opt): &(Part<Term<&str>>, Opt)) -> Option<Self> {
+        match (part, opt) {
+            (Part::Index(index), Opt::Essential) => Self::of_term(index),
+            _ => None,
+        }
+    }
+
     fn of_term(term: &Term<&str>) -> Option<Self> {
         match term {
             Term::Str(None, parts) => plain_text(parts).map(|text| Self::Member(text.into_owned())),
@@ -133,6 +138,42 @@ impl Step {
         };
         Failure::error(no_member_message(&value.shown(), value.kind(), &index, kind))
     }
+}
+
+/// The value that steps lead to; None where something is not there, an error where a scalar is in the way.
+#[inline]
+fn walk<'a, 'p>(
+    root: Json<'a>,
+    steps: &'p [Step],
+) -> Result<Option<Json<'a>>, (Json<'a>, &'p Step)> {
+    let mut json = root;
+    for step in steps {
+        let inner = match (json.kind(), step) {
+            (Kind::Object, Step::Member(name)) => json.get(name),
+            (Kind::Array, Step::Element(index @ 0..)) => json.element(*index as usize),
+            (Kind::Array, Step::Element(index)) => {
+                place(*index, json.elements().count()).and_then(|place| json.element(place))
+            }
+            (Kind::Null, _) => None,
+            _ => return Err((json, step)),
+        };
+        match inner {
+            Some(inner) => json = inner,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(json))
+}
+
+fn descend(mut value: Value, steps: &[Step]) -> value::Result {
+    for step in steps {
+        let index = match step {
+            Step::Member(name) => Value::from(name.as_str()),
+            Step::Element(index) => Value::from(*index as isize),
+        };
+        value = value.child(&index)?;
+    }
+    Ok(value)
 }
 
 /// The text of a string without interpolation.

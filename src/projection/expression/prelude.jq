@@ -43,13 +43,12 @@ def with_entries(f): to_entries | map(f) | from_entries;
 
 def paths: skip(1; path(..));
 def paths(f): skip(1; path_value(..)) | if .[1] | f then .[0] else empty end;
-def getpath($path): reduce $path[] as $p (.; .[$p]);
+def getpath($path): ($path | _path) as $steps | reduce $steps[] as $step (.; .[$step]);
 def del(f): delpaths([path(f)]);
 def pick(f): . as $whole | reduce path(f) as $path (null; setpath($path; $whole | getpath($path)));
 
 def match($re): _match($re; null)[];
 def match($re; $flags): _match($re; $flags)[];
-def test($re): test($re; null);
 def capture($re): _capture($re; null)[];
 def capture($re; $flags): _capture($re; $flags)[];
 def scan($re): _scan($re; null)[];

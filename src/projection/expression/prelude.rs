@@ -16,8 +16,9 @@ use super::functions;
 /// Of jaq-core's native functions, those that are kept.
 const KEPT: [&str; 6] = ["first", "last", "limit", "skip", "path", "path_value"];
 
-static DEFINITIONS: LazyLock<Vec<Def>> =
-    LazyLock::new(|| jaq_core::load::parse(include_str!("prelude.jq"), |p| p.defs()).expect("a test parses it"));
+static DEFINITIONS: LazyLock<Vec<Def>> = LazyLock::new(|| {
+    jaq_core::load::parse(include_str!("prelude.jq"), |p| p.defs()).expect("a test parses it")
+});
 
 /// Every native function.
 pub(super) fn natives() -> impl Iterator<Item = Fun<Engine>> {
@@ -57,10 +58,15 @@ pub(super) fn calls<'s>(term: &Term<&'s str>, tell: &mut impl FnMut(&'s str, &[T
 }
 
 /// Visits a term and every term inside.
-pub(super) fn visit<'s>(term: &Term<&'s str>, tell: &mut impl FnMut(&Term<&'s str>)) {
+pub(super) fn visit<'t, 's>(term: &'t Term<&'s str>, tell: &mut impl FnMut(&'t Term<&'s str>)) {
     tell(term);
     match term {
-        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) | Term::Arr(None) => {}
+        Term::Id
+        | Term::Recurse
+        | Term::Num(_)
+        | Term::Break(_)
+        | Term::Var(_)
+        | Term::Arr(None) => {}
         Term::Str(_, parts) => {
             for part in parts {
                 if let StrPart::Term(inner) = part {
@@ -108,14 +114,16 @@ pub(super) fn visit<'s>(term: &Term<&'s str>, tell: &mut impl FnMut(&Term<&'s st
             for (part, _) in &parts.0 {
                 match part {
                     Part::Index(index) => visit(index, tell),
-                    Part::Range(from, upto) => from.iter().chain(upto).for_each(|bound| visit(bound, tell)),
+                    Part::Range(from, upto) => {
+                        from.iter().chain(upto).for_each(|bound| visit(bound, tell))
+                    }
                 }
             }
         }
     }
 }
 
-fn visit_pattern<'s>(pattern: &Pattern<&'s str>, tell: &mut impl FnMut(&Term<&'s str>)) {
+fn visit_pattern<'t, 's>(pattern: &'t Pattern<&'s str>, tell: &mut impl FnMut(&'t Term<&'s str>)) {
     match pattern {
         Pattern::Var(_) => {}
         Pattern::Arr(patterns) => patterns.iter().for_each(|pattern| visit_pattern(pattern, tell)),

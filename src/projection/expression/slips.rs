@@ -16,7 +16,9 @@ pub(super) fn refuse(tokens: Tokens<'_, '_>, text: &str, scope: Scope) -> Result
 
 /// What is wrong with a text that has no tokens.
 pub(super) fn lex_error(text: &str, errors: &[lex::Error<&str>]) -> Error {
-    let Some((expected, rest)) = errors.last() else { return at(0..0, "not an expression", "here", None) };
+    let Some((expected, rest)) = errors.last() else {
+        return at(0..0, "not an expression", "here", None);
+    };
     let start = span(text, rest).start;
     let next = rest.chars().next().map_or(0, char::len_utf8);
     let found = &rest[..next];
@@ -28,17 +30,25 @@ pub(super) fn lex_error(text: &str, errors: &[lex::Error<&str>]) -> Error {
             let length = (inner.len() + 2).min(rest.len());
             at(start..start + length, "a string in single quotes", "not a string of jq", Some(hint))
         }
-        lex::Expect::Token if rest.starts_with("&&") => {
-            at(start..start + 2, "unknown operator `&&`", "not an operator of jq", Some("write `and`".to_owned()))
+        lex::Expect::Token if rest.starts_with("&&") => at(
+            start..start + 2,
+            "unknown operator `&&`",
+            "not an operator of jq",
+            Some("write `and`".to_owned()),
+        ),
+        lex::Expect::Token => {
+            at(place, format!("unexpected `{found}`"), "no part of an expression", None)
         }
-        lex::Expect::Token => at(place, format!("unexpected `{found}`"), "no part of an expression", None),
         lex::Expect::Delim(open) => {
             let start = span(text, open).start;
             at(start..start + 1, format!("`{open}` is never closed"), "opened here", None)
         }
-        lex::Expect::Escape => {
-            at(place, format!("unknown escape `\\{found}`"), "in this string", Some("write `\\\\` for a backslash".into()))
-        }
+        lex::Expect::Escape => at(
+            place,
+            format!("unknown escape `\\{found}`"),
+            "in this string",
+            Some("write `\\\\` for a backslash".into()),
+        ),
         lex::Expect::Unicode => at(place, "expected four hexadecimal digits", "after `\\u`", None),
         lex::Expect::Digit => at(place, "a number without digits", "expected a digit here", None),
         lex::Expect::Ident => at(place, "a name is missing", "expected a name here", None),
@@ -47,7 +57,11 @@ pub(super) fn lex_error(text: &str, errors: &[lex::Error<&str>]) -> Error {
 }
 
 /// What is wrong with tokens that are no expression.
-pub(super) fn parse_error(text: &str, tokens: Tokens<'_, '_>, error: &parse::TError<'_, &str>) -> Error {
+pub(super) fn parse_error(
+    text: &str,
+    tokens: Tokens<'_, '_>,
+    error: &parse::TError<'_, &str>,
+) -> Error {
     if let Some(slip) = unparsed(tokens, text) {
         return slip;
     }
@@ -71,7 +85,12 @@ pub(super) fn parse_error(text: &str, tokens: Tokens<'_, '_>, error: &parse::TEr
     }
 }
 
-fn at(place: Range<usize>, message: impl Into<String>, label: impl Into<String>, hint: Option<String>) -> Error {
+fn at(
+    place: Range<usize>,
+    message: impl Into<String>,
+    label: impl Into<String>,
+    hint: Option<String>,
+) -> Error {
     Error { span: place, message: message.into(), label: label.into(), hint }
 }
 
@@ -84,12 +103,21 @@ fn refuse_in(tokens: Tokens<'_, '_>, text: &str, scope: Scope, object: bool) -> 
                 refuse_word(token, next, text)?;
                 match token.0 {
                     "if" => conditions.push((token, false)),
-                    "else" => conditions.iter_mut().last().into_iter().for_each(|(_, otherwise)| *otherwise = true),
+                    "else" => conditions
+                        .iter_mut()
+                        .last()
+                        .into_iter()
+                        .for_each(|(_, otherwise)| *otherwise = true),
                     "end" => match conditions.pop() {
                         Some((condition, false)) if scope == Scope::Handler => {
                             let hint = "without `else` it gives its input, the whole event: write `else null`";
                             let place = span(text, condition.0).start..span(text, token.0).end;
-                            return Err(at(place, "`if` without `else`", "no `else`", Some(hint.to_owned())));
+                            return Err(at(
+                                place,
+                                "`if` without `else`",
+                                "no `else`",
+                                Some(hint.to_owned()),
+                            ));
                         }
                         _ => {}
                     },
@@ -129,7 +157,12 @@ fn refuse_word(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) -> R
         }
         "label" | "break" => {
             let hint = "`first(f)` and `limit(n; f)` end early".to_owned();
-            Err(at(place, format!("`{}` is not available", token.0), "not part of the language", Some(hint)))
+            Err(at(
+                place,
+                format!("`{}` is not available", token.0),
+                "not part of the language",
+                Some(hint),
+            ))
         }
         "is" if matches!(next_word, Some("null" | "NULL" | "not" | "NOT")) => {
             let end = span(text, next.expect("matched").0).end;
@@ -142,15 +175,27 @@ fn refuse_word(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) -> R
                 "AND" => "write `and`",
                 "OR" => "write `or`",
                 "IS" => "write `== null`",
-                "LIKE" | "like" => "use `test(\"...\")`, `startswith(\"...\")` or `contains(\"...\")`",
+                "LIKE" | "like" => {
+                    "use `test(\"...\")`, `startswith(\"...\")` or `contains(\"...\")`"
+                }
                 _ => "write `elif`",
             };
-            Err(at(place, format!("unknown operator `{}`", token.0), "not an operator of jq", Some(hint.to_owned())))
+            Err(at(
+                place,
+                format!("unknown operator `{}`", token.0),
+                "not an operator of jq",
+                Some(hint.to_owned()),
+            ))
         }
         "lookup" => match next.map(|next| (&next.1, next)) {
             Some((Tok::Block(inner), block)) if inner.iter().any(|token| token.0 == ",") => {
                 let hint = "arguments are separated by `;`: `lookup(\"table\"; key)`".to_owned();
-                Err(at(span(text, block.0), "`lookup` with a comma", "`,` gives several values", Some(hint)))
+                Err(at(
+                    span(text, block.0),
+                    "`lookup` with a comma",
+                    "`,` gives several values",
+                    Some(hint),
+                ))
             }
             _ => Ok(()),
         },
@@ -160,8 +205,9 @@ fn refuse_word(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) -> R
 
 /// `not .a` is `not`, and then a member of what it gives.
 fn refuse_prefix(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) -> Result<(), Error> {
-    const KEYWORDS: [&str; 12] =
-        ["if", "then", "elif", "else", "end", "and", "or", "as", "try", "catch", "reduce", "foreach"];
+    const KEYWORDS: [&str; 12] = [
+        "if", "then", "elif", "else", "end", "and", "or", "as", "try", "catch", "reduce", "foreach",
+    ];
     let Some(next) = next else { return Ok(()) };
     let (name, member) = (span(text, token.0), span(text, next.0));
     let path = next.0.starts_with('.') && next.0 != "..";
@@ -169,9 +215,16 @@ fn refuse_prefix(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) ->
         return Ok(());
     }
     let rest = &text[member.start..];
-    let input = &rest[..rest.find(|char: char| char.is_whitespace() || "|),;".contains(char)).unwrap_or(rest.len())];
+    let input = &rest[..rest
+        .find(|char: char| char.is_whitespace() || "|),;".contains(char))
+        .unwrap_or(rest.len())];
     let hint = format!("a function follows its input: `{input} | {}`", token.0);
-    Err(at(name, format!("`{}` before its input", token.0), "takes no input from its right", Some(hint)))
+    Err(at(
+        name,
+        format!("`{}` before its input", token.0),
+        "takes no input from its right",
+        Some(hint),
+    ))
 }
 
 fn refuse_symbol(token: &Token<&str>, text: &str, scope: Scope) -> Result<(), Error> {
@@ -182,7 +235,12 @@ fn refuse_symbol(token: &Token<&str>, text: &str, scope: Scope) -> Result<(), Er
                 "=" => "to compare, write `==`",
                 _ => "an expression gives a value; only a source's `transform` changes the event",
             };
-            Err(at(place, format!("an assignment: `{}`", token.0), "changes nothing here", Some(hint.to_owned())))
+            Err(at(
+                place,
+                format!("an assignment: `{}`", token.0),
+                "changes nothing here",
+                Some(hint.to_owned()),
+            ))
         }
         operator @ ("||" | "<>" | "!" | "===" | "!==" | "=~" | "**") => {
             let hint = match operator {
@@ -203,7 +261,12 @@ fn refuse_symbol(token: &Token<&str>, text: &str, scope: Scope) -> Result<(), Er
 /// `.order-id` is `.order` minus `id`.
 fn refuse_dash(tokens: Tokens<'_, '_>, text: &str) -> Result<(), Error> {
     let [name, dash, word, ..] = tokens else { return Ok(()) };
-    if name.0.len() < 2 || !name.0.starts_with('.') || name.0 == ".." || dash.0 != "-" || !matches!(word.1, Tok::Word) {
+    if name.0.len() < 2
+        || !name.0.starts_with('.')
+        || name.0 == ".."
+        || dash.0 != "-"
+        || !matches!(word.1, Tok::Word)
+    {
         return Ok(());
     }
     let (first, second, third) = (span(text, name.0), span(text, dash.0), span(text, word.0));
@@ -211,10 +274,13 @@ fn refuse_dash(tokens: Tokens<'_, '_>, text: &str) -> Result<(), Error> {
         return Ok(());
     }
     // As many `-word` as follow without a space belong to the name.
-    let rest = text[third.end..].find(|char: char| !(char.is_ascii_alphanumeric() || "-_".contains(char)));
+    let rest =
+        text[third.end..].find(|char: char| !(char.is_ascii_alphanumeric() || "-_".contains(char)));
     let end = rest.map_or(text.len(), |length| third.end + length);
     let key = &text[first.start + 1..end];
-    let hint = format!("a name with a dash is quoted: `.[\"{key}\"]`; to subtract, put spaces around the `-`");
+    let hint = format!(
+        "a name with a dash is quoted: `.[\"{key}\"]`; to subtract, put spaces around the `-`"
+    );
     let message = format!("`.{key}` means `{}` minus `{}`", name.0, &text[third.start..end]);
     Err(at(first.start..end, message, "not one name", Some(hint)))
 }
@@ -226,11 +292,21 @@ fn unparsed(tokens: Tokens<'_, '_>, text: &str) -> Option<Error> {
         if token.0 == "else" && next.is_some_and(|next| next.0 == "if") {
             let place = span(text, token.0).start..span(text, next?.0).end;
             let hint = "write `elif`, with one `end` for all".to_owned();
-            return Some(at(place, "`else if` without an `end` of its own", "expected `elif`", Some(hint)));
+            return Some(at(
+                place,
+                "`else if` without an `end` of its own",
+                "expected `elif`",
+                Some(hint),
+            ));
         }
         if token.0 == "?" && tokens[index..].iter().any(|later| later.0 == ":") {
             let hint = "write `if ... then ... else ... end`".to_owned();
-            return Some(at(span(text, token.0), "unknown operator `? :`", "not an operator of jq", Some(hint)));
+            return Some(at(
+                span(text, token.0),
+                "unknown operator `? :`",
+                "not an operator of jq",
+                Some(hint),
+            ));
         }
         if let (Tok::Word, "in" | "between" | "BETWEEN") = (&token.1, token.0)
             && index > 0

@@ -8,9 +8,10 @@ use std::ops::Range;
 
 use jaq_core::load::lex::{StrPart, Tok, Token};
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
+use jaq_core::load::span;
 use jaq_core::path::Part;
 
-use super::Error;
+use super::{Error, prelude};
 
 /// No expression that a person wrote is longer.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -26,7 +27,10 @@ const TERMS_DEPTH_MAX: usize = 150;
 /// Refuses a text that jaq's lexer could exhaust the stack on.
 pub(super) fn check_brackets(text: &str) -> Result<(), Error> {
     if text.len() > TEXT_BYTES_MAX {
-        return Err(too_deep(0..0, format!("the expression is longer than {TEXT_BYTES_MAX} bytes")));
+        return Err(too_deep(
+            0..0,
+            format!("the expression is longer than {TEXT_BYTES_MAX} bytes"),
+        ));
     }
     let bytes = text.as_bytes();
     let mut open = Vec::new();
@@ -64,10 +68,13 @@ pub(super) fn check_tokens(tokens: &[Token<&str>], text: &str) -> Result<(), Err
     let nesting = |token: &Token<&str>| {
         let Token(text, token) = token;
         match token {
-            Tok::Sym => usize::from(matches!(*text, "|" | "-") || (text.ends_with('=') && *text != "==")),
-            Tok::Word => {
-                usize::from(matches!(*text, "if" | "elif" | "then" | "try" | "catch" | "reduce" | "foreach" | "as"))
+            Tok::Sym => {
+                usize::from(matches!(*text, "|" | "-") || (text.ends_with('=') && *text != "=="))
             }
+            Tok::Word => usize::from(matches!(
+                *text,
+                "if" | "elif" | "then" | "try" | "catch" | "reduce" | "foreach" | "as"
+            )),
             _ => 0,
         }
     };
@@ -80,6 +87,58 @@ pub(super) fn check_tokens(tokens: &[Token<&str>], text: &str) -> Result<(), Err
 /// Refuses a term that jaq's compiler or evaluation could exhaust the stack on.
 pub(super) fn check_term(term: &Term<&str>, text: &str) -> Result<(), Error> {
     if term_depth(term) > TERMS_DEPTH_MAX { Err(joined(text)) } else { Ok(()) }
+}
+
+/// Refuses loops where a path is asked for, as in `path(reduce ...)` or `(foreach ...) |= 1`.
+///
+/// jaq keeps the steps of a path in a list that is dropped by recursion: a loop makes one of any length, and its end
+/// would be the process's. Every other path is as long as its text, or as a value is deep.
+pub(super) fn check_paths(term: &Term<&str>, text: &str) -> Result<(), Error> {
+    let mut found = None;
+    prelude::visit(term, &mut |term| {
+        let looped = match term {
+            Term::Call("path" | "paths" | "del" | "pick", arguments) => {
+                arguments.iter().find_map(loop_in_path)
+            }
+            Term::BinOp(path, operator, _) if is_assignment(operator) => loop_in_path(path),
+            _ => None,
+        };
+        found = found.take().or(looped);
+    });
+    let Some(name) = found else { return Ok(()) };
+    Err(Error {
+        span: span(text, name),
+        message: format!("`{name}` in a path"),
+        label: "gives no path here".to_owned(),
+        hint: Some(
+            "collect the paths first, and use `getpath`, `setpath` or `delpaths`".to_owned(),
+        ),
+    })
+}
+
+fn is_assignment(operator: &BinaryOp<&str>) -> bool {
+    use BinaryOp::{Assign, Update, UpdateAlt, UpdateMath};
+    matches!(operator, Assign | Update | UpdateAlt | UpdateMath(_))
+}
+
+/// The loop in a term whose paths are asked for, if there is one.
+fn loop_in_path<'s>(term: &Term<&'s str>) -> Option<&'s str> {
+    match term {
+        Term::Fold(name, ..) => Some(name),
+        Term::BinOp(_, BinaryOp::Pipe(Some(_)), right) => loop_in_path(right),
+        Term::BinOp(left, BinaryOp::Pipe(None) | BinaryOp::Comma | BinaryOp::Alt, right) => {
+            loop_in_path(left).or_else(|| loop_in_path(right))
+        }
+        Term::IfThenElse(branches, otherwise) => {
+            let branches = branches.iter().map(|(_, then)| then);
+            branches.chain(otherwise.iter().map(|term| &**term)).find_map(loop_in_path)
+        }
+        Term::TryCatch(inner, _) | Term::Path(inner, _) => loop_in_path(inner),
+        Term::Call("first" | "last" | "limit" | "skip" | "nth", arguments) => {
+            arguments.last().and_then(loop_in_path)
+        }
+        _ => None,
+    }
 }
 
 /// What counts of the tokens of a bracket, together with the deepest bracket among them.
@@ -105,9 +164,15 @@ fn depth(tokens: &[Token<&str>], count: &impl Fn(&Token<&str>) -> usize) -> usiz
 
 /// How deep the evaluation of a term recurses.
 fn term_depth(term: &Term<&str>) -> usize {
-    let deepest = |terms: &mut dyn Iterator<Item = &Term<&str>>| terms.map(term_depth).max().unwrap_or(0);
+    let deepest =
+        |terms: &mut dyn Iterator<Item = &Term<&str>>| terms.map(term_depth).max().unwrap_or(0);
     match term {
-        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) | Term::Var(_) | Term::Arr(None) => 1,
+        Term::Id
+        | Term::Recurse
+        | Term::Num(_)
+        | Term::Break(_)
+        | Term::Var(_)
+        | Term::Arr(None) => 1,
         Term::Str(_, parts) => {
             let mut terms = parts.iter().filter_map(|part| match part {
                 StrPart::Term(inner) => Some(inner),
@@ -117,7 +182,8 @@ fn term_depth(term: &Term<&str>) -> usize {
         }
         Term::Arr(Some(inner)) | Term::Neg(inner) | Term::Label(_, inner) => 1 + term_depth(inner),
         Term::Obj(members) => {
-            let mut terms = members.iter().flat_map(|(key, value)| std::iter::once(key).chain(value));
+            let mut terms =
+                members.iter().flat_map(|(key, value)| std::iter::once(key).chain(value));
             members.len() + deepest(&mut terms)
         }
         Term::BinOp(left, operator, right) => {
@@ -130,7 +196,9 @@ fn term_depth(term: &Term<&str>) -> usize {
         Term::Fold(_, source, pattern, arguments) => {
             1 + pattern_depth(pattern) + term_depth(source).max(deepest(&mut arguments.iter()))
         }
-        Term::TryCatch(tried, caught) => 1 + term_depth(tried).max(deepest(&mut caught.iter().map(|term| &**term))),
+        Term::TryCatch(tried, caught) => {
+            1 + term_depth(tried).max(deepest(&mut caught.iter().map(|term| &**term)))
+        }
         Term::IfThenElse(branches, otherwise) => {
             let terms = branches.iter().flat_map(|(condition, then)| [condition, then]);
             branches.len() + deepest(&mut terms.chain(otherwise.iter().map(|term| &**term)))
@@ -150,9 +218,12 @@ fn term_depth(term: &Term<&str>) -> usize {
 fn pattern_depth(pattern: &Pattern<&str>) -> usize {
     match pattern {
         Pattern::Var(_) => 1,
-        Pattern::Arr(patterns) => patterns.len() + patterns.iter().map(pattern_depth).max().unwrap_or(0),
+        Pattern::Arr(patterns) => {
+            patterns.len() + patterns.iter().map(pattern_depth).max().unwrap_or(0)
+        }
         Pattern::Obj(members) => {
-            let inner = members.iter().map(|(key, pattern)| term_depth(key).max(pattern_depth(pattern)));
+            let inner =
+                members.iter().map(|(key, pattern)| term_depth(key).max(pattern_depth(pattern)));
             members.len() + inner.max().unwrap_or(0)
         }
     }
@@ -161,7 +232,10 @@ fn pattern_depth(pattern: &Pattern<&str>) -> usize {
 /// As jaq's lexer has it: a backslash at its end continues a comment.
 fn comment_end(bytes: &[u8], mut at: usize) -> usize {
     loop {
-        let line = bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |length| at + length);
+        let line = bytes[at..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(bytes.len(), |length| at + length);
         let text = bytes[at..line].strip_suffix(b"\r").unwrap_or(&bytes[at..line]);
         let backslashes = text.iter().rev().take_while(|byte| **byte == b'\\').count();
         if backslashes % 2 == 0 || line == bytes.len() {
@@ -172,7 +246,10 @@ fn comment_end(bytes: &[u8], mut at: usize) -> usize {
 }
 
 fn joined(text: &str) -> Error {
-    too_deep(0..text.len(), format!("the expression joins more than {TERMS_DEPTH_MAX} terms in one place"))
+    too_deep(
+        0..text.len(),
+        format!("the expression joins more than {TERMS_DEPTH_MAX} terms in one place"),
+    )
 }
 
 fn too_deep(span: Range<usize>, message: String) -> Error {

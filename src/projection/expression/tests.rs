@@ -32,13 +32,15 @@ pub(super) fn event(payload: &str) -> Event {
 
 /// An event with this data.
 pub(super) fn event_of(data: &str) -> Event {
-    event(&format!("{{\"type\":\"Placed\",\"time\":\"2013-01-01T06:00:00+02:00\",\"data\":{{\"x\":{data}}}}}"))
+    event(&format!(
+        "{{\"type\":\"Placed\",\"time\":\"2013-01-01T06:00:00+02:00\",\"data\":{{\"x\":{data}}}}}"
+    ))
 }
 
 /// What an evaluation gave, as JSON, or its failure.
 pub(super) fn shown(outcome: Result<Output<'_>, Failure>) -> String {
-    match outcome {
-        Ok(output) => output.json().unwrap_or_else(|| "too deep".to_owned()),
+    match outcome.and_then(|output| output.json()) {
+        Ok(text) => text,
         Err(failure) => format!("error: {failure}"),
     }
 }
@@ -53,7 +55,9 @@ pub(super) fn given(text: &str, event: &Event) -> String {
 /// What jaq gives for a text, whatever the text is.
 pub(super) fn given_by_jaq(text: &str, event: &Event) -> String {
     let tokens = Lexer::new(text).lex().unwrap();
-    let Ok(term) = Parser::new(&tokens).parse(|parser| parser.term()) else { panic!("{text} does not parse") };
+    let Ok(term) = Parser::new(&tokens).parse(|parser| parser.term()) else {
+        panic!("{text} does not parse")
+    };
     let program = Program::compile(text, &term).unwrap();
     shown(program.evaluate(event).map(Output::of_value))
 }

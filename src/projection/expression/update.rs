@@ -33,7 +33,9 @@ pub(super) fn values<'a, I: Iterator<Item = ValX<'a, Value>>>(
             }
             Ok(Value::object(changed))
         }
-        Err(other) => opt.fail(other, |other| Exn::from(error(format!("{} has no elements", other.described())))),
+        Err(other) => opt.fail(other, |other| {
+            Exn::from(error(format!("{} has no elements", other.described())))
+        }),
     }
 }
 
@@ -52,7 +54,9 @@ pub(super) fn index<'a, I: Iterator<Item = ValX<'a, Value>>>(
         },
         Value::Number(number) => match (writable_array(value), number.integer()) {
             (Ok(array), Some(index)) => element(array, index, f),
-            (Ok(array), None) => opt.fail(array.into(), |array| Exn::from(Value::no_member(&array, index))),
+            (Ok(array), None) => {
+                opt.fail(array.into(), |array| Exn::from(Value::no_member(&array, index)))
+            }
             (Err(other), _) => opt.fail(other, |other| Exn::from(Value::no_member(&other, index))),
         },
         _ => match value.as_slice_bounds(index) {
@@ -73,7 +77,9 @@ pub(super) fn range<'a, I: Iterator<Item = ValX<'a, Value>>>(
     let array = match writable_array(value) {
         Ok(array) => array,
         Err(other) => {
-            return opt.fail(other, |other| Exn::from(error(format!("a slice of {} cannot be set", other.kind()))));
+            return opt.fail(other, |other| {
+                Exn::from(error(format!("a slice of {} cannot be set", other.kind())))
+            });
         }
     };
     let length = array.items.len();
@@ -82,7 +88,10 @@ pub(super) fn range<'a, I: Iterator<Item = ValX<'a, Value>>>(
     let part = array.items[slice.clone()].iter().cloned().collect();
     let replacement = match f(part).next().transpose()? {
         Some(replacement) => replacement.into_array().map_err(|other| {
-            Exn::from(error(format!("a slice of an array is set to an array, and {other} is {}", other.kind())))
+            Exn::from(error(format!(
+                "a slice of an array is set to an array, and {other} is {}",
+                other.kind()
+            )))
         })?,
         None => return Ok(remove_slice(array, slice)),
     };
@@ -95,6 +104,13 @@ pub(super) fn range<'a, I: Iterator<Item = ValX<'a, Value>>>(
 pub(super) fn set_path(value: Value, path: &[Value], to: Value) -> Result {
     check_length(path);
     set(value, path, to)
+}
+
+/// Ends the evaluation if a path is longer than values are deep: what walks one recurses.
+pub(super) fn check_length(path: &[Value]) {
+    if path.len() > 2 * usize::from(DEPTH_MAX) {
+        budget::stop_at(Exceeded::Depth);
+    }
 }
 
 /// The value without what the paths name: all at once, so that one removal does not move what another names.
@@ -110,13 +126,6 @@ pub(super) fn delete_paths(value: Value, mut paths: Vec<Value>) -> Result {
         }
         None => Err(error(format!("delpaths: {path} is no path"))),
     })
-}
-
-/// A recursion over a path makes, or walks, a value as deep.
-fn check_length(path: &[Value]) {
-    if path.len() > 2 * usize::from(DEPTH_MAX) {
-        budget::stop_at(Exceeded::Depth);
-    }
 }
 
 fn set(value: Value, path: &[Value], to: Value) -> Result {
@@ -172,12 +181,16 @@ fn element<'a, I: Iterator<Item = ValX<'a, Value>>>(
 ) -> ValX<'a, Value> {
     let length = array.items.len();
     let Some(place) = place(index, length) else {
-        return Err(Exn::from(error(format!("index {index} is before the start of an array of {length}"))));
+        return Err(Exn::from(error(format!(
+            "index {index} is before the start of an array of {length}"
+        ))));
     };
     if place >= length {
         let Some(added) = f(Value::Null).next() else { return Ok(array.into()) };
         if place > FILL_MAX {
-            return Err(Exn::from(error(format!("index {index} is too far past the end of an array of {length}"))));
+            return Err(Exn::from(error(format!(
+                "index {index} is too far past the end of an array of {length}"
+            ))));
         }
         let added = added?;
         budget::operations(place - length);
@@ -212,4 +225,3 @@ fn writable_array(value: Value) -> std::result::Result<Array, Value> {
         value => value.into_array(),
     }
 }
-

@@ -101,9 +101,9 @@ impl Value {
             Kind::Number => Self::Number(Number::written(json.raw())),
             Kind::String | Kind::Escaped => Self::from(&*json.text().expect("a string has text")),
             Kind::Array => Self::array(json.elements().map(Self::of_json).collect()),
-            Kind::Object => {
-                Self::object(json.members().map(|(key, value)| (key.into(), Self::of_json(value))).collect())
-            }
+            Kind::Object => Self::object(
+                json.members().map(|(key, value)| (key.into(), Self::of_json(value))).collect(),
+            ),
         }
     }
 
@@ -163,7 +163,9 @@ impl Value {
     /// An array to change, without copying where nobody else holds it; any other value as it is.
     pub(super) fn into_array(self) -> std::result::Result<Array, Self> {
         match self {
-            Self::Array(array) => Ok(Rc::try_unwrap(array).unwrap_or_else(|shared| (*shared).clone())),
+            Self::Array(array) => {
+                Ok(Rc::try_unwrap(array).unwrap_or_else(|shared| (*shared).clone()))
+            }
             Self::Part(..) => match self.elements() {
                 Some(items) => Ok(Array { items: items.into_owned(), depth: 2 }),
                 None => Err(self),
@@ -175,7 +177,9 @@ impl Value {
     /// An object to change, without copying where nobody else holds it; any other value as it is.
     pub(super) fn into_object(self) -> std::result::Result<Object, Self> {
         match self {
-            Self::Object(object) => Ok(Rc::try_unwrap(object).unwrap_or_else(|shared| (*shared).clone())),
+            Self::Object(object) => {
+                Ok(Rc::try_unwrap(object).unwrap_or_else(|shared| (*shared).clone()))
+            }
             Self::Document(_) | Self::Part(..) => match self.members() {
                 Some(members) => Ok(Object { members: members.into_owned(), depth: 2 }),
                 None => Err(self),
@@ -191,8 +195,8 @@ impl Value {
             Self::Document(event) => document::field(event, key),
             Self::Part(event, node) => {
                 let json = document::node(event, *node);
-                // All members are read, since of repeated keys the last counts.
-                budget::scan(json.raw().len());
+                // All members are passed, since of repeated keys the last counts.
+                budget::pass(json.raw().len());
                 json.get(key).map(|json| Self::of_part(event, json))
             }
             _ => None,
@@ -205,8 +209,14 @@ impl Value {
             Self::Array(array) => array.items.get(place(index, array.items.len())?).cloned(),
             Self::Part(event, node) => {
                 let json = document::node(event, *node);
-                budget::scan(json.raw().len());
-                let index = if index < 0 { place(index, json.elements().count())? } else { index as usize };
+                let index = if index < 0 {
+                    budget::pass(json.raw().len());
+                    place(index, json.elements().count())?
+                } else {
+                    index as usize
+                };
+                // The elements before it are passed; there are fewer of them than bytes.
+                budget::steps(index.min(json.raw().len()) / 16);
                 json.element(index).map(|json| Self::of_part(event, json))
             }
             _ => None,
@@ -245,6 +255,7 @@ impl Array {
     }
 
     pub(super) fn append(&mut self, other: Self) {
+        budget::steps(other.items.len());
         self.depth = self.depth.max(other.depth);
         self.items.extend(other.items);
     }
@@ -373,7 +384,11 @@ impl FromIterator<Self> for Value {
 
 /// The place that an index names, counted from the end if negative.
 pub(super) fn place(index: i64, length: usize) -> Option<usize> {
-    if index >= 0 { usize::try_from(index).ok() } else { length.checked_sub(usize::try_from(index.unsigned_abs()).ok()?) }
+    if index >= 0 {
+        usize::try_from(index).ok()
+    } else {
+        length.checked_sub(usize::try_from(index.unsigned_abs()).ok()?)
+    }
 }
 
 fn deeper(depth: u8) -> u8 {

@@ -150,7 +150,9 @@ pub(super) fn json(json: Json<'_>, sink: &mut Sink) {
     match json.kind() {
         Kind::Null | Kind::False | Kind::True | Kind::Number => sink.raw(json.raw()),
         Kind::String | Kind::Escaped => sink.text(&json.text().expect("a string has text")),
-        Kind::Array => sink.sequence(["[", "]"], json.elements(), |sink, item| self::json(item, sink)),
+        Kind::Array => {
+            sink.sequence(["[", "]"], json.elements(), |sink, item| self::json(item, sink))
+        }
         Kind::Object => sink.sequence(["{", "}"], members(json), |sink, (key, member)| {
             sink.member(&key);
             self::json(member, sink);
@@ -168,5 +170,9 @@ fn members(object: Json<'_>) -> Vec<(Cow<'_, str>, Json<'_>)> {
     } else {
         members.iter().map(|(key, _)| key).collect::<HashSet<_>>().len() == members.len()
     };
-    if unique { members } else { members.into_iter().collect::<IndexMap<_, _>>().into_iter().collect() }
+    if unique {
+        members
+    } else {
+        members.into_iter().collect::<IndexMap<_, _>>().into_iter().collect()
+    }
 }

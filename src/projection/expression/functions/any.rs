@@ -1,7 +1,5 @@
 //! Functions of any value.
 
-use jaq_core::native::{bome, v};
-
 use super::super::budget;
 use super::super::order;
 use super::super::value::{Members, Result, Value, ValueKind, error};
@@ -10,10 +8,10 @@ use crate::event::json::{self, Json};
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        ("true", v(0), |_| bome(Ok(Value::Bool(true)))),
-        ("false", v(0), |_| bome(Ok(Value::Bool(false)))),
-        ("null", v(0), |_| bome(Ok(Value::Null))),
-        ("_error", v(0), |cv| bome(Err(jaq_core::Error::new(cv.1)))),
+        nullary!("true", |_| Ok(Value::Bool(true))),
+        nullary!("false", |_| Ok(Value::Bool(false))),
+        nullary!("null", |_| Ok(Value::Null)),
+        nullary!("_error", |value| Err(jaq_core::Error::new(value))),
         nullary!("type", |value: Value| Ok(Value::from(value.kind().name()))),
         nullary!("length", length),
         nullary!("not", |value: Value| Ok(Value::Bool(!is_true(&value)))),
@@ -85,7 +83,9 @@ fn contains(whole: &Value, part: &Value) -> Result<bool> {
 
 fn holds(whole: &Value, part: &Value) -> bool {
     if let (Some(whole), Some(part)) = (whole.elements(), part.elements()) {
-        return part.iter().all(|part| whole.iter().any(|whole| contains(whole, part).unwrap_or(false)));
+        return part
+            .iter()
+            .all(|part| whole.iter().any(|whole| contains(whole, part).unwrap_or(false)));
     }
     if let (Some(_), Some(part)) = (whole.members(), part.members()) {
         return part.iter().all(|(key, part)| {
@@ -101,7 +101,8 @@ fn fromjson(value: Value) -> Result {
     budget::scan(text.len());
     let mut tape = Vec::new();
     let root = json::check(text, 0..text.len(), &mut tape);
-    let root = root.map_err(|problem| error(format!("fromjson: {value} is not JSON: {problem}")))?;
+    let root =
+        root.map_err(|problem| error(format!("fromjson: {value} is not JSON: {problem}")))?;
     Ok(Value::of_json(Json::new(text, &tape, root)))
 }
 
@@ -163,7 +164,9 @@ fn from_entries(value: Value) -> Result {
         let key = match key {
             Some(Value::Text(key)) => key.as_str().into(),
             Some(key @ (Value::Number(_) | Value::Bool(_))) => key.to_json().into(),
-            None if item.member("key").is_some() => item.member("key").expect("just seen").to_json().into(),
+            None if item.member("key").is_some() => {
+                item.member("key").expect("just seen").to_json().into()
+            }
             _ => return Err(error(format!("from_entries: {item} has no key"))),
         };
         let value = ["value", "v", "Value", "V"].iter().find_map(|name| item.member(name));

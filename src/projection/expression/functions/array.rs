@@ -9,7 +9,9 @@ use jaq_core::{Exn, ValX};
 use super::super::arithmetic::concatenated;
 use super::super::budget;
 use super::super::value::{Result, Value, ValueKind, error};
-use super::{Function, Input, Outputs, as_number, as_text, filter, into_items, nullary, refused, unary};
+use super::{
+    Function, Input, Outputs, as_number, as_text, filter, into_items, nullary, refused, unary,
+};
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
@@ -28,18 +30,28 @@ pub(super) fn functions() -> Vec<Function> {
         }),
         nullary!("min", |value| Ok(extreme(into_items("min", value)?, Ordering::Less))),
         nullary!("max", |value| Ok(extreme(into_items("max", value)?, Ordering::Greater))),
-        ("sort_by", filter(), |cv| by("sort_by", cv, |keyed| Ok(keyed.into_iter().map(|(_, item)| item).collect()))),
-        ("group_by", filter(), |cv| by("group_by", cv, |keyed| Ok(grouped(keyed).map(Value::array).collect()))),
-        ("unique_by", filter(), |cv| {
-            by("unique_by", cv, |keyed| Ok(grouped(keyed).filter_map(|group| group.into_iter().next()).collect()))
-        }),
+        Function::of_filter(("sort_by", filter(), |cv| {
+            by("sort_by", cv, |keyed| Ok(keyed.into_iter().map(|(_, item)| item).collect()))
+        })),
+        Function::of_filter(("group_by", filter(), |cv| {
+            by("group_by", cv, |keyed| Ok(grouped(keyed).map(Value::array).collect()))
+        })),
+        Function::of_filter(("unique_by", filter(), |cv| {
+            by("unique_by", cv, |keyed| {
+                Ok(grouped(keyed).filter_map(|group| group.into_iter().next()).collect())
+            })
+        })),
         // Of equal keys the first is the least and the last the greatest, as in jq.
-        ("min_by", filter(), |cv| {
-            by("min_by", cv, |keyed| Ok(keyed.into_iter().next().map_or(Value::Null, |(_, item)| item)))
-        }),
-        ("max_by", filter(), |cv| {
-            by("max_by", cv, |keyed| Ok(keyed.into_iter().next_back().map_or(Value::Null, |(_, item)| item)))
-        }),
+        Function::of_filter(("min_by", filter(), |cv| {
+            by("min_by", cv, |keyed| {
+                Ok(keyed.into_iter().next().map_or(Value::Null, |(_, item)| item))
+            })
+        })),
+        Function::of_filter(("max_by", filter(), |cv| {
+            by("max_by", cv, |keyed| {
+                Ok(keyed.into_iter().next_back().map_or(Value::Null, |(_, item)| item))
+            })
+        })),
         nullary!("flatten", |value| flatten(value, i64::MAX)),
         unary!("flatten", |value, depth| flatten(value, super::as_integer("flatten", &depth)?)),
         nullary!("transpose", transpose),
@@ -48,7 +60,7 @@ pub(super) fn functions() -> Vec<Function> {
         unary!("indices", indices),
         unary!("index", |value, part| Ok(end_of(indices(value, part)?, 0))),
         unary!("rindex", |value, part| Ok(end_of(indices(value, part)?, -1))),
-        ("range", v(3), range),
+        Function::of_filter(("range", v(3), range)),
     ]
 }
 
@@ -62,7 +74,8 @@ fn add(value: Value) -> Result {
         },
     };
     if !items.is_empty() && items.iter().all(|item| item.kind() == ValueKind::String) {
-        let texts: Vec<&str> = items.iter().filter_map(|item| item.as_text().map(|text| text.as_str())).collect();
+        let texts: Vec<&str> =
+            items.iter().filter_map(|item| item.as_text().map(|text| text.as_str())).collect();
         budget::operations(texts.len());
         return Ok(concatenated(&texts));
     }
@@ -104,7 +117,9 @@ fn by<'a>(
     let keyed = || -> ValX<'a, Value> {
         let items = into_items(name, cv.1)?;
         let key = |item: Value| {
-            let key = f.run((context.clone(), item.clone())).collect::<std::result::Result<Vec<_>, Exn<_>>>()?;
+            let key = f
+                .run((context.clone(), item.clone()))
+                .collect::<std::result::Result<Vec<_>, Exn<_>>>()?;
             Ok::<_, Exn<_>>((key, item))
         };
         let mut keyed = items.into_iter().map(key).collect::<std::result::Result<Vec<_>, _>>()?;
@@ -153,10 +168,12 @@ fn flatten_into(flat: &mut Vec<Value>, item: Value, depth: i64) {
 
 fn transpose(value: Value) -> Result {
     let rows = into_items("transpose", value)?;
-    let rows = rows.into_iter().map(|row| into_items("transpose", row)).collect::<Result<Vec<_>>>()?;
+    let rows =
+        rows.into_iter().map(|row| into_items("transpose", row)).collect::<Result<Vec<_>>>()?;
     let width = rows.iter().map(Vec::len).max().unwrap_or(0);
     budget::operations(width.saturating_mul(rows.len()));
-    let column = |at: usize| rows.iter().map(|row| row.get(at).cloned().unwrap_or(Value::Null)).collect();
+    let column =
+        |at: usize| rows.iter().map(|row| row.get(at).cloned().unwrap_or(Value::Null)).collect();
     Ok((0..width).map(column).collect())
 }
 
@@ -174,7 +191,9 @@ fn join(value: Value, separator: Value) -> Result {
                 text.as_str().to_owned()
             }
             Value::Bool(_) | Value::Number(_) => item.to_json(),
-            _ => return Err(error(format!("join: {item} is {} and cannot be joined", item.kind()))),
+            _ => {
+                return Err(error(format!("join: {item} is {} and cannot be joined", item.kind())));
+            }
         });
     }
     budget::text(separator.len().saturating_mul(texts.len()));
@@ -199,7 +218,9 @@ fn indices(value: Value, part: Value) -> Result {
     if value.kind() == ValueKind::Null {
         return Ok(Value::Null);
     }
-    let items = value.elements().ok_or_else(|| refused("indices", &value, "an array or string like the argument"))?;
+    let items = value
+        .elements()
+        .ok_or_else(|| refused("indices", &value, "an array or string like the argument"))?;
     let found = match part.elements() {
         Some(run) if run.is_empty() => Vec::new(),
         Some(run) => places(items.windows(run.len()), |window| window.iter().eq(run.iter())),

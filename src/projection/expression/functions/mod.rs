@@ -19,12 +19,37 @@ use super::value::{Result, Value, error};
 
 pub(super) use self::pattern::check as check_pattern;
 
-type Function = Filter<RunPtr<Engine>>;
+/// A native function, and how it is called without jaq.
+struct Function {
+    filter: Filter<RunPtr<Engine>>,
+    direct: Direct,
+}
+
+/// A function of values that gives one value.
+#[derive(Clone, Copy)]
+pub(super) enum Direct {
+    Nullary(fn(Value) -> Result),
+    Unary(fn(Value, Value) -> Result),
+    /// It gives no value or several, or takes filters or more arguments.
+    No,
+}
+
 type Input<'a> = Cv<'a, Engine>;
 type Outputs<'a> = jaq_core::ValXs<'a, Value>;
 
 /// Every native function of the prelude.
 pub(super) fn all() -> impl Iterator<Item = Fun<Engine>> {
+    functions().map(|function| run::<Engine>(function.filter))
+}
+
+/// How a function is called without jaq; None if there is no native one of this name.
+pub(super) fn direct(name: &str, arguments: usize) -> Option<Direct> {
+    let named =
+        |function: &Function| function.filter.0 == name && function.filter.1.len() == arguments;
+    functions().find(named).map(|function| function.direct)
+}
+
+fn functions() -> impl Iterator<Item = Function> {
     let areas = [
         any::functions(),
         array::functions(),
@@ -34,35 +59,55 @@ pub(super) fn all() -> impl Iterator<Item = Fun<Engine>> {
         text::functions(),
         time::functions(),
     ];
-    areas.into_iter().flatten().map(run::<Engine>)
+    areas.into_iter().flatten()
 }
 
-/// A function of the input alone: `name = function`.
+/// A function of the input alone.
 macro_rules! nullary {
     ($name:literal, $function:expr) => {
-        ($name, jaq_core::native::v(0), |cv| jaq_core::native::bome($function(cv.1)))
+        super::Function {
+            filter: ($name, jaq_core::native::v(0), |cv| {
+                let function: fn(super::Value) -> super::Result = $function;
+                jaq_core::native::bome(function(cv.1))
+            }),
+            direct: super::Direct::Nullary($function),
+        }
     };
 }
 
 /// A function of the input and one value.
 macro_rules! unary {
     ($name:literal, $function:expr) => {
-        ($name, jaq_core::native::v(1), |cv| jaq_core::native::unary(cv, $function))
+        super::Function {
+            filter: ($name, jaq_core::native::v(1), |cv| {
+                let function: fn(super::Value, super::Value) -> super::Result = $function;
+                jaq_core::native::unary(cv, function)
+            }),
+            direct: super::Direct::Unary($function),
+        }
     };
 }
 
 /// A function of the input and two values.
 macro_rules! binary {
     ($name:literal, $function:expr) => {
-        ($name, jaq_core::native::v(2), |mut cv| {
+        super::Function::of_filter(($name, jaq_core::native::v(2), |mut cv| {
             let second = cv.0.pop_var();
             let first = cv.0.pop_var();
-            jaq_core::native::bome($function(cv.1, first, second))
-        })
+            let function: fn(super::Value, super::Value, super::Value) -> super::Result = $function;
+            jaq_core::native::bome(function(cv.1, first, second))
+        }))
     };
 }
 
 use {binary, nullary, unary};
+
+impl Function {
+    /// A function that only jaq can call.
+    fn of_filter(filter: Filter<RunPtr<Engine>>) -> Self {
+        Self { filter, direct: Direct::No }
+    }
+}
 
 fn filter() -> Box<[Bind]> {
     [Bind::Fun(())].into()

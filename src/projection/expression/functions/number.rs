@@ -1,7 +1,8 @@
 //! Functions of numbers: rounding is exact, mathematics is in floats, by a library that gives the same bits everywhere.
 
 use super::super::budget;
-use super::super::number::{Number, NumberError, Rounding};
+use super::super::decimal::Rounding;
+use super::super::number::{Number, NumberError};
 use super::super::value::{Result, Value, error};
 use super::{Function, as_integer, as_number, binary, nullary, unary};
 
@@ -58,7 +59,9 @@ fn floats(name: &str, first: Value, second: Value, function: fn(f64, f64) -> f64
     budget::operation();
     let (a, b) = (as_number(name, &first)?.to_f64(), as_number(name, &second)?.to_f64());
     let result = Number::float(function(a, b));
-    result.map(Value::Number).map_err(|problem| error(format!("{name} of {first} and {second}: {problem}")))
+    result
+        .map(Value::Number)
+        .map_err(|problem| error(format!("{name} of {first} and {second}: {problem}")))
 }
 
 fn given(name: &str, value: &Value, result: std::result::Result<Number, NumberError>) -> Result {

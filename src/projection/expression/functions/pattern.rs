@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use jaq_core::box_iter::box_once;
 use jaq_core::{Bind, ValX};
@@ -12,10 +13,9 @@ use regex::{Captures, Regex, RegexBuilder};
 
 use super::super::budget;
 use super::super::value::{Members, Result, Value, error};
-use super::{Function, as_text, binary, refused};
+use super::{Function, as_text, binary, refused, unary};
 
 /// A compiled pattern and how it is to be applied.
-#[derive(Clone)]
 struct Matcher {
     regex: Regex,
     global: bool,
@@ -24,33 +24,42 @@ struct Matcher {
 }
 
 /// Sizes of compiled patterns in bytes, each with the price of compiling one in operations and of 32 bytes searched.
-const SIZES: [(usize, usize, usize); 3] = [(32 << 10, 100, 1), (256 << 10, 1_000, 8), (2 << 20, 10_000, 64)];
+const SIZES: [(usize, usize, usize); 3] =
+    [(32 << 10, 100, 1), (256 << 10, 1_000, 8), (2 << 20, 10_000, 64)];
 /// Patterns are nearly always literals of a definition; a thread keeps this many compiled.
 const KEPT_MAX: usize = 64;
 /// Past this a pattern is not one that a person wrote.
 const PATTERN_BYTES_MAX: usize = 4_096;
 
 thread_local! {
-    static KEPT: RefCell<HashMap<(String, String), Matcher>> = RefCell::default();
+    /// By flags, a slash and the pattern. Shared, since a clone of a `Regex` makes its caches anew.
+    static KEPT: RefCell<HashMap<String, Rc<Matcher>>> = RefCell::default();
 }
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
+        unary!("test", |value, pattern| test(&value, &pattern, &Value::Null)),
         binary!("test", |value, pattern, flags| test(&value, &pattern, &flags)),
         binary!("_match", |value, pattern, flags| matches(&value, &pattern, &flags)),
         binary!("_capture", |value, pattern, flags| captures(&value, &pattern, &flags)),
         binary!("_scan", |value, pattern, flags| scan(&value, &pattern, &flags)),
         binary!("split", |value, pattern, flags| split(&value, &pattern, &flags)),
-        ("sub", [Bind::Var(()), Bind::Fun(()), Bind::Var(())].into(), |mut cv| {
-            let flags = cv.0.pop_var();
-            let (f, context) = cv.0.pop_fun();
-            let pattern = cv.0.pop_var();
-            let replace = |found: Value| f.run((context.clone(), found)).collect::<ValX<'_, Vec<Value>, Value>>();
-            match substituted(&cv.1, &pattern, &flags, replace) {
-                Ok(texts) => Box::new(texts.into_iter().map(|text| Ok(Value::from(text)))),
-                Err(problem) => box_once(Err(problem)),
-            }
-        }),
+        Function::of_filter((
+            "sub",
+            [Bind::Var(()), Bind::Fun(()), Bind::Var(())].into(),
+            |mut cv| {
+                let flags = cv.0.pop_var();
+                let (f, context) = cv.0.pop_fun();
+                let pattern = cv.0.pop_var();
+                let replace = |found: Value| {
+                    f.run((context.clone(), found)).collect::<ValX<'_, Vec<Value>, Value>>()
+                };
+                match substituted(&cv.1, &pattern, &flags, replace) {
+                    Ok(texts) => Box::new(texts.into_iter().map(|text| Ok(Value::from(text)))),
+                    Err(problem) => box_once(Err(problem)),
+                }
+            },
+        )),
     ]
 }
 
@@ -93,7 +102,9 @@ fn captures(value: &Value, pattern: &Value, flags: &Value) -> Result {
 /// Matches as text, or as an array of the groups where the pattern has any.
 fn scan(value: &Value, pattern: &Value, flags: &Value) -> Result {
     let (text, matcher) = prepared("scan", value, pattern, flags, "g")?;
-    let group = |group: Option<regex::Match<'_>>| group.map_or(Value::Null, |group| Value::from(group.as_str()));
+    let group = |group: Option<regex::Match<'_>>| {
+        group.map_or(Value::Null, |group| Value::from(group.as_str()))
+    };
     Ok(Value::array(matcher.each(text, |captures| match captures.len() {
         1 => group(captures.get(0)),
         _ => captures.iter().skip(1).map(group).collect(),
@@ -129,7 +140,9 @@ fn substituted<'a>(
         let whole = captures.get_match();
         if failed.is_none() {
             let kept = &text[from..whole.start()];
-            match replace(named(&matcher.regex, captures)).and_then(|with| Ok(extended(&texts, kept, &with)?)) {
+            match replace(named(&matcher.regex, captures))
+                .and_then(|with| Ok(extended(&texts, kept, &with)?))
+            {
                 Ok(extended) => texts = extended,
                 Err(problem) => failed = Some(problem),
             }
@@ -151,7 +164,8 @@ fn substituted<'a>(
 fn extended(texts: &[String], kept: &str, with: &[Value]) -> Result<Vec<String>> {
     let mut extended = Vec::new();
     for replacement in with {
-        let replacement = replacement.as_text().ok_or_else(|| refused("sub", replacement, "a string"))?;
+        let replacement =
+            replacement.as_text().ok_or_else(|| refused("sub", replacement, "a string"))?;
         for so_far in texts {
             budget::operation();
             // What a text already has is charged when it is copied only, which one replacement does not ask for.
@@ -180,35 +194,44 @@ fn prepared<'a>(
     pattern: &Value,
     flags: &Value,
     more: &str,
-) -> Result<(&'a str, Matcher)> {
+) -> Result<(&'a str, Rc<Matcher>)> {
     let text = as_text(name, value)?;
     let pattern = as_text(name, pattern)?;
-    let flags = match flags {
-        Value::Null => more.to_owned(),
-        flags => format!("{more}{}", as_text(name, flags)?.as_str()),
-    };
-    let kept = KEPT.with_borrow(|kept| kept.get(&(pattern.as_str().to_owned(), flags.clone())).cloned());
-    let (matcher, new) = match kept {
-        Some(matcher) => (matcher, false),
-        None => (compile(pattern, &flags).map_err(|problem| error(format!("{name}: {problem}")))?, true),
+    let mut key = more.to_owned();
+    if !matches!(flags, Value::Null) {
+        key.push_str(as_text(name, flags)?);
+    }
+    let flags_end = key.len();
+    key.push('/');
+    key.push_str(pattern);
+    let kept = KEPT.with_borrow(|kept| kept.get(&key).cloned());
+    let matcher = match kept {
+        Some(matcher) => matcher,
+        None => {
+            let compiled = compile(pattern, &key[..flags_end]);
+            let matcher = Rc::new(compiled.map_err(|problem| error(format!("{name}: {problem}")))?);
+            KEPT.with_borrow_mut(|kept| {
+                if kept.len() >= KEPT_MAX {
+                    kept.clear();
+                }
+                kept.insert(key, Rc::clone(&matcher));
+            });
+            matcher
+        }
     };
     // Charged whether or not it was kept: the price of an event is the same on every thread.
-    let (_, compiling, _) = SIZES.iter().find(|(.., weight)| *weight == matcher.weight).expect("one of these");
+    let (_, compiling, _) =
+        SIZES.iter().find(|(.., weight)| *weight == matcher.weight).expect("one of these");
     budget::operations(*compiling);
-    if new {
-        KEPT.with_borrow_mut(|kept| {
-            if kept.len() >= KEPT_MAX {
-                kept.clear();
-            }
-            kept.insert((pattern.as_str().to_owned(), flags), matcher.clone());
-        });
-    }
     Ok((text, matcher))
 }
 
 fn compile(pattern: &str, flags: &str) -> std::result::Result<Matcher, String> {
     if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(format!("a pattern of {} bytes is longer than {PATTERN_BYTES_MAX}", pattern.len()));
+        return Err(format!(
+            "a pattern of {} bytes is longer than {PATTERN_BYTES_MAX}",
+            pattern.len()
+        ));
     }
     let mut builder = RegexBuilder::new(pattern);
     let (mut global, mut skip_empty) = (false, false);
@@ -223,7 +246,9 @@ fn compile(pattern: &str, flags: &str) -> std::result::Result<Matcher, String> {
                 builder.dot_matches_new_line(true);
                 skip_empty = true;
             }
-            other => return Err(format!("unknown flag `{other}`: the flags are g, i, n, p, s and x")),
+            other => {
+                return Err(format!("unknown flag `{other}`: the flags are g, i, n, p, s and x"));
+            }
         }
     }
     let mut problem = String::new();
@@ -235,7 +260,10 @@ fn compile(pattern: &str, flags: &str) -> std::result::Result<Matcher, String> {
             Err(other) => {
                 let text = other.to_string();
                 let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                return Err(format!("`{}` is not a pattern: {reason}", Value::from(pattern).shown()));
+                return Err(format!(
+                    "`{}` is not a pattern: {reason}",
+                    Value::from(pattern).shown()
+                ));
             }
         }
     }
@@ -288,17 +316,18 @@ impl<'a> Places<'a> {
             }
             None => (-1, 0, Value::Null),
         };
-        let members = [("offset", Value::from(offset)), ("length", Value::from(length)), ("string", string)];
+        let members =
+            [("offset", Value::from(offset)), ("length", Value::from(length)), ("string", string)];
         members.into_iter().map(|(name, value)| (name.into(), value)).collect()
     }
 
     fn at(&mut self, byte: usize) -> usize {
         // A group may begin before the one that was told before it.
-        let (from, characters) = if byte >= self.byte { (self.byte, self.character) } else { (0, 0) };
+        let (from, characters) =
+            if byte >= self.byte { (self.byte, self.character) } else { (0, 0) };
         budget::scan(byte - from);
         self.character = characters + self.text[from..byte].chars().count();
         self.byte = byte;
         self.character
     }
 }
-

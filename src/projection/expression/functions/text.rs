@@ -10,7 +10,11 @@ use super::{Function, as_integer, as_text, into_items, nullary, refused, unary};
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
-        nullary!("ascii_downcase", |value| mapped("ascii_downcase", value, str::to_ascii_lowercase)),
+        nullary!("ascii_downcase", |value| mapped(
+            "ascii_downcase",
+            value,
+            str::to_ascii_lowercase
+        )),
         nullary!("ascii_upcase", |value| mapped("ascii_upcase", value, str::to_ascii_uppercase)),
         nullary!("trim", |value| trimmed("trim", value, str::trim)),
         nullary!("ltrim", |value| trimmed("ltrim", value, str::trim_start)),
@@ -28,13 +32,22 @@ pub(super) fn functions() -> Vec<Function> {
             budget::scan(affix.len());
             Ok(Value::Bool(text.ends_with(affix.as_str())))
         }),
-        unary!("split", |value, separator| Ok(split(as_text("split", &value)?, as_text("split", &separator)?))),
+        unary!("split", |value, separator| Ok(split(
+            as_text("split", &value)?,
+            as_text("split", &separator)?
+        ))),
         nullary!("explode", |value| {
             let text = as_text("explode", &value)?;
-            Ok(text.chars().inspect(|_| budget::operation()).map(|char| Value::from(char as usize)).collect())
+            Ok(text
+                .chars()
+                .inspect(|_| budget::operation())
+                .map(|char| Value::from(char as usize))
+                .collect())
         }),
         nullary!("implode", implode),
-        nullary!("utf8bytelength", |value| Ok(Value::from(as_text("utf8bytelength", &value)?.len()))),
+        nullary!("utf8bytelength", |value| Ok(Value::from(
+            as_text("utf8bytelength", &value)?.len()
+        ))),
         nullary!("@uri", uri),
         nullary!("@base64", |value| {
             let value = jaq_core::ValT::into_string(value);
@@ -109,7 +122,10 @@ fn base64d(value: Value) -> Result {
     let text = as_text("@base64d", &value)?;
     budget::scan(text.len());
     budget::text(text.len());
-    let bytes = STANDARD.decode(text.as_bytes()).map_err(|_| refused("@base64d", &value, "base64"))?;
+    let bytes =
+        STANDARD.decode(text.as_bytes()).map_err(|_| refused("@base64d", &value, "base64"))?;
     let decoded = String::from_utf8(bytes);
-    decoded.map(Value::from).map_err(|_| error(format!("@base64d: {value} does not decode to UTF-8")))
+    decoded
+        .map(Value::from)
+        .map_err(|_| error(format!("@base64d: {value} does not decode to UTF-8")))
 }

@@ -10,7 +10,8 @@ use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 
 use super::super::budget;
-use super::super::number::{Number, Rounding};
+use super::super::decimal::Rounding;
+use super::super::number::Number;
 use super::super::value::{Result, Value, error};
 use super::{Function, as_number, as_text, nullary, refused, unary};
 use crate::event::time::Timestamp;
@@ -62,20 +63,24 @@ fn strftime(value: &Value, format: &Value) -> Result {
         _ => assembled("strftime", value)?,
     };
     let format = short("strftime", format)?;
-    let zoned = time.to_zoned(TimeZone::UTC).map_err(|problem| error(format!("strftime: {problem}")))?;
-    let text = strtime::format(format, &zoned).map_err(|problem| error(format!("strftime: {problem}")))?;
+    let zoned =
+        time.to_zoned(TimeZone::UTC).map_err(|problem| error(format!("strftime: {problem}")))?;
+    let text =
+        strtime::format(format, &zoned).map_err(|problem| error(format!("strftime: {problem}")))?;
     Ok(Value::from(text))
 }
 
 fn strptime(value: &Value, format: &Value) -> Result {
     budget::operations(2);
     let (text, format) = (short("strptime", value)?, short("strptime", format)?);
-    let wrong = |problem: jiff::Error| error(format!("strptime: {value} does not match {format:?}: {problem}"));
+    let wrong = |problem: jiff::Error| {
+        error(format!("strptime: {value} does not match {format:?}: {problem}"))
+    };
     let mut time = BrokenDownTime::parse(format, text).map_err(wrong)?;
     if time.offset().is_none() && time.iana_time_zone().is_none() {
         time.set_offset(Some(Offset::UTC));
     }
-    let zoned = time.to_zoned_with(&*ZONES).map_err(wrong)?;
+    let zoned = time.to_zoned_with(&ZONES).map_err(wrong)?;
     Ok(broken_down(zoned.datetime()))
 }
 
@@ -84,7 +89,8 @@ fn in_zone(value: &Value, zone: &Value) -> Result {
     budget::operations(2);
     let time = Timestamp::parse(as_text("in_zone", value)?);
     let time = time.ok_or_else(|| refused("in_zone", value, "an RFC 3339 time"))?;
-    let zone = ZONES.get(short("in_zone", zone)?).map_err(|_| refused("in_zone", zone, "a time zone"))?;
+    let zone =
+        ZONES.get(short("in_zone", zone)?).map_err(|_| refused("in_zone", zone, "a time zone"))?;
     let out_of_range = || refused("in_zone", value, "a time within the years 1 to 9999 there");
     // jiff's instants end a day before the year 9999 does.
     let timestamp = jiff::Timestamp::from_microsecond(time.0).map_err(|_| out_of_range())?;
@@ -147,7 +153,8 @@ fn seconds(micros: i64) -> Result {
 fn broken_down(time: DateTime) -> Value {
     budget::operations(8);
     let subsecond = i64::from(time.subsec_nanosecond() / 1_000);
-    let second = seconds(i64::from(time.second()) * MICROS_PER_SECOND + subsecond).expect("two digits and six");
+    let second = seconds(i64::from(time.second()) * MICROS_PER_SECOND + subsecond)
+        .expect("two digits and six");
     let whole = |value: i64| Value::Number(Number::from(value));
     Value::array(vec![
         whole(time.year().into()),
@@ -163,7 +170,9 @@ fn broken_down(time: DateTime) -> Value {
 
 /// A broken down time, put together.
 fn assembled(name: &str, value: &Value) -> Result<DateTime> {
-    let wrong = || refused(name, value, "a broken down time: [year, month from 0, day, hour, minute, second]");
+    let wrong = || {
+        refused(name, value, "a broken down time: [year, month from 0, day, hour, minute, second]")
+    };
     let parts = value.elements().ok_or_else(wrong)?;
     let [year, month, day, hour, minute, second, ..] = &parts[..] else { return Err(wrong()) };
     let part = |value: &Value, add: i64| -> Option<i8> {

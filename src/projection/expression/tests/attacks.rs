@@ -9,28 +9,27 @@ const EVALUATION_SECONDS_MAX: u64 = 30;
 
 /// Runs on a thread with the stack that threads have by default.
 fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
-    let thread = std::thread::Builder::new().stack_size(std::env::var("STACK_KB").map_or(2 << 20, |kb| kb.parse::<usize>().unwrap() << 10)).spawn(run).unwrap();
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap();
     thread.join().unwrap();
 }
 
 /// An expression over `.data.x`, and what its outcome starts with.
 fn check(attacks: &[(&str, &str, &str)]) {
-    let attacks: Vec<_> = attacks.iter().map(|(a, b, c)| (a.to_string(), b.to_string(), c.to_string())).collect();
+    let owned = |(expression, x, expected): &(&str, &str, &str)| {
+        [(*expression).to_owned(), (*x).to_owned(), (*expected).to_owned()]
+    };
+    let attacks: Vec<_> = attacks.iter().map(owned).collect();
     on_a_small_stack(move || {
-        for (expression, x, expected) in attacks {
+        for [expression, x, expected] in attacks {
             let event = event_of(&x);
             let start = Instant::now();
             let given = given(&format!(".data.x | {expression}"), &event);
             let took = start.elapsed();
-            let short: String = x.chars().take(40).collect();
-            assert!(given.starts_with(&expected), "{short} | {expression}\n  gives {:.200}", given);
-            assert!(took < Duration::from_secs(EVALUATION_SECONDS_MAX), "{short} | {expression}: {took:?}");
-            if std::env::var_os("SHOW_ATTACKS").is_some() {
-                #[allow(clippy::print_stderr)]
-                {
-                    eprintln!("{took:?}\t{short} | {expression} => {given:.60}");
-                }
-            }
+            assert!(given.starts_with(&expected), "{x:.40} | {expression}\n  gives {given:.200}");
+            assert!(
+                took < Duration::from_secs(EVALUATION_SECONDS_MAX),
+                "{x:.40} | {expression}: {took:?}"
+            );
         }
     });
 }
@@ -68,11 +67,11 @@ fn generators_end() {
 #[test]
 fn clones_are_counted() {
     let doubled = |times: usize| vec!["(., .)"; times].join(" | ");
-    let nested = |times: usize| (0..times).map(|n| format!("(., .) as $v{n} | ")).collect::<String>();
+    let nested =
+        |times: usize| (0..times).map(|n| format!("(., .) as $v{n} | ")).collect::<String>();
     check(&[
-        (&format!("last({})", doubled(24)), "1", OPERATIONS),
+        (&format!("last({})", doubled(22)), "1", OPERATIONS),
         (&format!("last({} empty)", nested(24)), "1", OPERATIONS),
-        (&format!("last(path({}))", doubled(24)), "1", OPERATIONS),
     ]);
 }
 
@@ -85,6 +84,13 @@ fn growth_ends() {
         ("reduce range(100) as $i ({a: 1}; {a: ., b: .}) | tojson | length", "1", OPERATIONS),
         ("reduce range(40) as $i ([1]; [., .]) | flatten | length", "1", OPERATIONS),
         ("reduce range(40) as $i ([1]; [., .]) == 1", "1", "false"),
+        ("reduce range(40) as $i ([1]; [., .])", "1", OPERATIONS),
+        (
+            "reduce range(40) as $i (\"aaaaaaaa\"; {a: ., b: .}) | error",
+            "1",
+            "error: {\"a\":{\"a\":",
+        ),
+        ("reduce range(40) as $i (1; [., .]) | .a", "1", "error: [[[["),
         ("reduce range(40) as $i ([1]; [., .]) | . == (. + [])", "1", OPERATIONS),
         ("\"x\" * 1e9", "1", TEXT),
         ("\"x\" * 1e18", "1", TEXT),
@@ -106,7 +112,11 @@ fn growth_ends() {
         (". as $t | [range(40) | $t | @uri] | length", &large, TEXT),
         (". as $t | all(range(1e5); $t == ($t + \"\"))", &large, "error: "),
         (". as $t | ($t + \"b\") as $u | all(range(1e5); $t < $u)", &large, OPERATIONS),
-        (". as $t | ($t + \"b\") as $u | all(range(1e5); $t | contains(\"b\") | not)", &large, OPERATIONS),
+        (
+            ". as $t | ($t + \"b\") as $u | all(range(1e5); $t | contains(\"b\") | not)",
+            &large,
+            OPERATIONS,
+        ),
         (". as $t | last(range(1e5) | $t | length)", &large, OPERATIONS),
         (". as $t | last(range(1e5) | $t | indices(\"b\"))", &large, OPERATIONS),
         ("indices(\"aaaa\") | length", &large, OPERATIONS),
@@ -123,11 +133,15 @@ fn depth_ends() {
         ("reduce range(1000) as $i ([]; .[0] |= [.])", "1", DEEP),
         ("reduce range(1000) as $i (1; setpath([\"a\"]; 1) | {b: .})", "null", "error: "),
         ("setpath([range(1000) | \"a\"]; 1)", "null", DEEP),
-        ("getpath([range(100000) | \"a\"])", "null", "null"),
+        ("getpath([range(100000) | \"a\"])", "null", DEEP),
+        ("path(getpath([range(100000) | \"a\"]))", "null", DEEP),
+        ("getpath([range(100000) | \"a\"]) |= 1", "null", DEEP),
+        ("del(getpath([range(100000) | \"a\"]))", "null", DEEP),
+        ("delpaths([[range(100000) | \"a\"]])", "null", DEEP),
         ("reduce range(100) as $i (.; [.]) | tojson", &deep, DEEP),
         ("reduce range(100) as $i (.; [.]) | length", &deep, "1"),
         ("reduce range(100) as $i (.; [.]) | walk(.) | length", &deep, DEEP),
-        ("reduce range(100) as $i (.; [.])", &deep, "too deep"),
+        ("reduce range(100) as $i (.; [.])", &deep, DEEP),
         ("walk(.) | length", &deep, "1"),
         ("walk(walk(.)) | length", &deep, "1"),
         ("[..] | length", &deep, "121"),
@@ -196,7 +210,11 @@ fn numbers_end() {
         (". % -1", "-9223372036854775808", "0"),
         ("round(1000)", "1", "error: round: 1000 digits are not between -100 and 100"),
         ("round(-38)", "5e37", "1e38"),
-        ("strftime(\"%Y\")", "1e300", "error: strftime: 1e300 is not a time within the years 1 to 9999"),
+        (
+            "strftime(\"%Y\")",
+            "1e300",
+            "error: strftime: 1e300 is not a time within the years 1 to 9999",
+        ),
         ("strftime(\"%999999999Y\" * 100)", "1", "error: strftime: "),
         ("[.] | implode", "1e999999999", "error: implode: "),
         ("todate", "-62135596800", "\"0001-01-01T00:00:00Z\""),
@@ -225,7 +243,10 @@ fn texts_that_nest_are_refused_or_compiled() {
         let event = event_of(&deep);
         let leaf = "(.data.x | walk(.) | [.., paths, tojson, flatten, (. == .)] | length)";
         let many = |text: &str, times: usize| text.repeat(times);
-        for times in [10, 40, 55, 60, 65, 80, 100, 110, 120, 130, 140, 148, 150, 200, 700, 1_000, 1_900, 3_000, 100_000] {
+        for times in [
+            10, 40, 55, 60, 65, 80, 100, 110, 120, 130, 140, 148, 150, 200, 700, 1_000, 1_900,
+            3_000, 100_000,
+        ] {
             let texts = [
                 many("(", times) + leaf + &many(")", times),
                 many("[", times) + leaf + &many("]", times),
@@ -237,7 +258,11 @@ fn texts_that_nest_are_refused_or_compiled() {
                 many("1 as $x | ", times) + leaf,
                 many("if 1 then ", times) + leaf + &many(" else 2 end", times),
                 many("if 1 then 1 else ", times) + leaf + &many(" end", times),
-                "if false then 1 ".to_owned() + &many("elif false then 1 ", times) + "else " + leaf + " end",
+                "if false then 1 ".to_owned()
+                    + &many("elif false then 1 ", times)
+                    + "else "
+                    + leaf
+                    + " end",
                 "{".to_owned() + &(0..times).map(|n| format!("a{n}: 1,")).collect::<String>() + "}",
                 many("{a:", times) + leaf + &many("}", times),
                 many("\"\\(", times) + leaf + &many(")\"", times),

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use bigdecimal::num_bigint::Sign;
 use bigdecimal::{BigDecimal, RoundingMode};
 use proptest::prelude::*;
 
@@ -22,10 +23,10 @@ fn oracle(text: &str) -> BigDecimal {
     BigDecimal::from_str(text).unwrap()
 }
 
-/// What we gave is the exact value, or it has more than 38 digits.
+/// What we gave is the exact value, or that has more than 38 digits, zeros at its end included.
 fn agrees(given: &str, exact: &BigDecimal) -> bool {
     if given.starts_with("error: ") {
-        return exact.normalized().digits() > 37 && given.ends_with("the result has more than 38 digits");
+        return exact.digits() > 37 && given.ends_with("the result has more than 38 digits");
     }
     oracle(given) == *exact
 }
@@ -47,7 +48,7 @@ proptest! {
         check(".data.a * .data.b", &x * &y)?;
         check("[.data.a, .data.b] | add", &x + &y)?;
         check("-.data.a", -&x)?;
-        if y != BigDecimal::from(0) {
+        if y.sign() != Sign::NoSign {
             // A dividend may need more digits than it has, to be aligned.
             let given = given(".data.a % .data.b", &event);
             let exact = &x % &y;

@@ -18,7 +18,11 @@ fn check(examples: &[(&str, &str, &str)]) {
 const ANY: &[(&str, &str, &str)] = &[
     ("type", "null", r#""null""#),
     ("type", "[]", r#""array""#),
-    ("map(type)", r#"[null,true,1,"a",[],{}]"#, r#"["null","boolean","number","string","array","object"]"#),
+    (
+        "map(type)",
+        r#"[null,true,1,"a",[],{}]"#,
+        r#"["null","boolean","number","string","array","object"]"#,
+    ),
     ("length", r#""aé😀""#, "3"),
     ("length", "[1,2]", "2"),
     ("length", r#"{"a":1,"a":2}"#, "1"),
@@ -61,7 +65,11 @@ const ANY: &[(&str, &str, &str)] = &[
     ("tostring", r#"{"a": [1]}"#, r#""{\"a\":[1]}""#),
     ("tojson", r#""a""#, r#""\"a\"""#),
     ("fromjson", r#""[1.50,{\"a\":null}]""#, r#"[1.50,{"a":null}]"#),
-    ("fromjson", r#""01""#, r#"error: fromjson: "01" is not JSON: number with a leading zero at byte 1"#),
+    (
+        "fromjson",
+        r#""01""#,
+        r#"error: fromjson: "01" is not JSON: number with a leading zero at byte 1"#,
+    ),
     ("fromjson", r#""NaN""#, r#"error: fromjson: "NaN" is not JSON: expected a value at byte 0"#),
     ("tonumber", r#""12.50""#, "12.50"),
     ("tonumber + 0", r#""12.50""#, "12.5"),
@@ -104,7 +112,11 @@ const ANY: &[(&str, &str, &str)] = &[
     ("pick(.a.b, .c[1])", r#"{"a":{"b":1,"d":2},"c":[3,4]}"#, r#"{"a":{"b":1},"c":[null,4]}"#),
     (r#"walk(if type == "number" then . + 1 else . end)"#, r#"{"a":[1,2]}"#, r#"{"a":[2,3]}"#),
     ("to_entries", r#"{"b":1,"a":2}"#, r#"[{"key":"b","value":1},{"key":"a","value":2}]"#),
-    ("from_entries", r#"[{"name":"a","value":1},{"k":"b","v":2},{"key":3}]"#, r#"{"a":1,"b":2,"3":null}"#),
+    (
+        "from_entries",
+        r#"[{"name":"a","value":1},{"k":"b","v":2},{"key":3}]"#,
+        r#"{"a":1,"b":2,"3":null}"#,
+    ),
     ("with_entries(.value += 1)", r#"{"a":1}"#, r#"{"a":2}"#),
     ("keys", r#"{"b":1,"a":2}"#, r#"["a","b"]"#),
     ("keys", "[7,8]", "[0,1]"),
@@ -128,7 +140,11 @@ const ARRAYS: &[(&str, &str, &str)] = &[
     ("add", "[]", "null"),
     ("add(.[].a)", r#"[{"a":1},{"a":2.50}]"#, "3.5"),
     ("add", r#"[1,"a"]"#, r#"error: 1 + "a": a number and a string cannot be added"#),
-    ("sort", r#"[{"a":1},[1],"b","a",2,1.5,true,false,null]"#, r#"[null,false,true,1.5,2,"a","b",[1],{"a":1}]"#),
+    (
+        "sort",
+        r#"[{"a":1},[1],"b","a",2,1.5,true,false,null]"#,
+        r#"[null,false,true,1.5,2,"a","b",[1],{"a":1}]"#,
+    ),
     ("sort", "[10,9,1e1,10.0]", "[9,10,1e1,10.0]"),
     ("sort_by(.a)", r#"[{"a":2},{"a":1}]"#, r#"[{"a":1},{"a":2}]"#),
     ("sort_by(.a, .b)", r#"[{"a":1,"b":2},{"a":1,"b":1}]"#, r#"[{"a":1,"b":1},{"a":1,"b":2}]"#),
@@ -204,7 +220,11 @@ const TEXT: &[(&str, &str, &str)] = &[
     (r#"[sub("a"; "x", "y")]"#, r#""ab""#, r#"["xb","yb"]"#),
     (r#"gsub(""; "-")"#, r#""ab""#, r#""-a-b-""#),
     (r#"sub("a"; 1)"#, r#""ab""#, "error: sub: 1 is not a string"),
-    (r#"test("a"; "q")"#, r#""ab""#, "error: test: unknown flag `q`: the flags are g, i, n, p, s and x"),
+    (
+        r#"test("a"; "q")"#,
+        r#""ab""#,
+        "error: test: unknown flag `q`: the flags are g, i, n, p, s and x",
+    ),
     ("explode", r#""aé""#, "[97,233]"),
     ("implode", "[97,233]", r#""aé""#),
     ("implode", "[55296]", "error: implode: 55296 is not a character"),
@@ -242,7 +262,11 @@ const NUMBERS: &[(&str, &str, &str)] = &[
     ("[., . + 0]", "12345678901234567890.5", "[12345678901234567890.5,12345678901234567890.5]"),
     (". * .", "9223372036854775807", "85070591730234615847396907784232501249"),
     (". * .", "1e37", "1e74"),
-    (". * .", "12345678901234567890.12345", "error: 12345678901234567890.12345 * 12345678901234567890.12345: the result has more than 38 digits"),
+    (
+        ". * .",
+        "12345678901234567890.12345",
+        "error: 12345678901234567890.12345 * 12345678901234567890.12345: the result has more than 38 digits",
+    ),
     (". + 1", "1e999999999", "error: 1e999999999 + 1: the result has more than 38 digits"),
     (".", "1e999999999", "1e999999999"),
     (". > 1", "1e999999999", "true"),
@@ -280,15 +304,35 @@ const TIMES: &[(&str, &str, &str)] = &[
     ("todate", "1e20", "error: todate: 1e20 is not a time within the years 1 to 9999"),
     ("gmtime", "1425599507.25", "[2015,2,5,23,51,47.25,4,63]"),
     ("gmtime | mktime", "1425599507", "1425599507"),
-    ("mktime", "[2015,13,1,0,0,0]", "error: mktime: [2015,13,1,0,0,0] is not a broken down time: [year, month from 0, day, hour, minute, second]"),
+    (
+        "mktime",
+        "[2015,13,1,0,0,0]",
+        "error: mktime: [2015,13,1,0,0,0] is not a broken down time: [year, month from 0, day, hour, minute, second]",
+    ),
     (r#"strftime("%A %d %B %Y")"#, "1425599507", r#""Thursday 05 March 2015""#),
     (r#"gmtime | strftime("%Y-%m-%dT%H:%M:%SZ")"#, "1425599507", r#""2015-03-05T23:51:47Z""#),
     (r#"strptime("%Y-%m-%dT%H:%M:%SZ")"#, r#""2015-03-05T23:51:47Z""#, "[2015,2,5,23,51,47,4,63]"),
     (r#"strptime("%d.%m.%Y %H:%M:%S") | mktime"#, r#""05.03.2015 23:51:47""#, "1425599507"),
-    (r#"in_zone("Europe/Berlin")"#, r#""2013-07-01T22:30:00Z""#, r#""2013-07-02T00:30:00.000000+02:00""#),
-    (r#"in_zone("America/New_York")"#, r#""2013-01-01T05:00:00.5Z""#, r#""2013-01-01T00:00:00.500000-05:00""#),
-    (r#"in_zone("Mars/Base")"#, r#""2013-01-01T05:00:00Z""#, r#"error: in_zone: "Mars/Base" is not a time zone"#),
-    (r#"in_zone("Europe/Berlin")"#, r#""1800-01-01T00:00:00Z""#, r#""1800-01-01T00:53:00.000000+00:53""#),
+    (
+        r#"in_zone("Europe/Berlin")"#,
+        r#""2013-07-01T22:30:00Z""#,
+        r#""2013-07-02T00:30:00.000000+02:00""#,
+    ),
+    (
+        r#"in_zone("America/New_York")"#,
+        r#""2013-01-01T05:00:00.5Z""#,
+        r#""2013-01-01T00:00:00.500000-05:00""#,
+    ),
+    (
+        r#"in_zone("Mars/Base")"#,
+        r#""2013-01-01T05:00:00Z""#,
+        r#"error: in_zone: "Mars/Base" is not a time zone"#,
+    ),
+    (
+        r#"in_zone("Europe/Berlin")"#,
+        r#""1800-01-01T00:00:00Z""#,
+        r#""1800-01-01T00:53:00.000000+00:53""#,
+    ),
 ];
 
 const SYNTAX: &[(&str, &str, &str)] = &[
@@ -379,7 +423,9 @@ fn of_syntax() {
 fn every_name_has_an_example() {
     let examples: Vec<_> = [ANY, ARRAYS, TEXT, NUMBERS, TIMES].concat();
     let words = |text: &str| -> Vec<String> {
-        text.split(|char: char| !(char.is_ascii_alphanumeric() || "_@".contains(char))).map(str::to_owned).collect()
+        text.split(|char: char| !(char.is_ascii_alphanumeric() || "_@".contains(char)))
+            .map(str::to_owned)
+            .collect()
     };
     let used: std::collections::HashSet<String> =
         examples.iter().flat_map(|(expression, ..)| words(expression)).collect();

@@ -11,9 +11,16 @@ fn check(scope: Scope, rows: &[(&str, &str, &str, &str)]) {
         match Expression::compile(text, scope) {
             Ok(_) => wrong.push(format!("{text}\n  is accepted")),
             Err(error) => {
-                let given = (&*error.message, &text[error.span.clone()], error.hint.as_deref().unwrap_or(""));
+                let given = (
+                    &*error.message,
+                    &text[error.span.clone()],
+                    error.hint.as_deref().unwrap_or(""),
+                );
                 if given != (*message, *covered, *hint) {
-                    wrong.push(format!("{text}\n  gives    {given:?}\n  expected {:?}", (message, covered, hint)));
+                    wrong.push(format!(
+                        "{text}\n  gives    {given:?}\n  expected {:?}",
+                        (message, covered, hint)
+                    ));
                 }
             }
         }
@@ -26,8 +33,18 @@ fn slips() {
     let rows = &[
         ("", "the expression is empty", "", "`.` is the whole event, `null` is no value"),
         (" \n", "the expression is empty", " \n", "`.` is the whole event, `null` is no value"),
-        ("'placed'", "a string in single quotes", "'placed'", "a string is written with double quotes: \"placed\""),
-        (".a == 'x' ", "a string in single quotes", "'x'", "a string is written with double quotes: \"x\""),
+        (
+            "'placed'",
+            "a string in single quotes",
+            "'placed'",
+            "a string is written with double quotes: \"placed\"",
+        ),
+        (
+            ".a == 'x' ",
+            "a string in single quotes",
+            "'x'",
+            "a string is written with double quotes: \"x\"",
+        ),
         (
             "placed",
             "unknown function `placed`",
@@ -40,9 +57,19 @@ fn slips() {
             "lenght",
             "did you mean `length`? otherwise a string is written `\"lenght\"`, a member of the data `.data.lenght`",
         ),
-        (".a | asci_downcase(1)", "unknown function `asci_downcase`", "asci_downcase", "did you mean `ascii_downcase`?"),
+        (
+            ".a | asci_downcase(1)",
+            "unknown function `asci_downcase`",
+            "asci_downcase",
+            "did you mean `ascii_downcase`?",
+        ),
         (".a && .b", "unknown operator `&&`", "&&", "write `and`"),
-        (".a || .b", "unknown operator `||`", "||", "write `or`, or `//` for a value to use instead of null"),
+        (
+            ".a || .b",
+            "unknown operator `||`",
+            "||",
+            "write `or`, or `//` for a value to use instead of null",
+        ),
         ("!.a", "unknown operator `!`", "!", "write `| not`, as in `(.data.paid | not)`"),
         (".a <> 1", "unknown operator `<>`", "<>", "write `!=`"),
         (".a === 1", "unknown operator `===`", "===", "write `==`"),
@@ -50,7 +77,12 @@ fn slips() {
         (".a is not null", "unknown operator `is`", "is not", "write `!= null`"),
         (".a AND .b", "unknown operator `AND`", "AND", "write `and`"),
         ("not .a", "`not` before its input", "not", "a function follows its input: `.a | not`"),
-        ("length .data.x", "`length` before its input", "length", "a function follows its input: `.data.x | length`"),
+        (
+            "length .data.x",
+            "`length` before its input",
+            "length",
+            "a function follows its input: `.data.x | length`",
+        ),
         (
             "if .a then 1 else if .b then 2 else 3 end",
             "`else if` without an `end` of its own",
@@ -102,13 +134,33 @@ fn slips() {
             "without `else` it gives its input, the whole event: write `else null`",
         ),
         ("$nme", "unknown variable `$nme`", "$nme", "a variable is named by `... as $name | ...`"),
-        ("$ENV.PATH", "unknown variable `$ENV`", "$ENV", "a variable is named by `... as $name | ...`"),
-        ("$__loc__", "unknown variable `$__loc__`", "$__loc__", "a variable is named by `... as $name | ...`"),
+        (
+            "$ENV.PATH",
+            "unknown variable `$ENV`",
+            "$ENV",
+            "a variable is named by `... as $name | ...`",
+        ),
+        (
+            "$__loc__",
+            "unknown variable `$__loc__`",
+            "$__loc__",
+            "a variable is named by `... as $name | ...`",
+        ),
         ("def f: 1; f", "`def` is not available", "def", ""),
         ("import \"a\" as a; 1", "`import` is not available", "import", ""),
         ("include \"a\"; 1", "`include` is not available", "include", ""),
-        ("label $out | 1", "`label` is not available", "label", "`first(f)` and `limit(n; f)` end early"),
-        ("\"\\(break $x)\"", "`break` is not available", "break", "`first(f)` and `limit(n; f)` end early"),
+        (
+            "label $out | 1",
+            "`label` is not available",
+            "label",
+            "`first(f)` and `limit(n; f)` end early",
+        ),
+        (
+            "\"\\(break $x)\"",
+            "`break` is not available",
+            "break",
+            "`first(f)` and `limit(n; f)` end early",
+        ),
     ];
     check(Scope::Handler, rows);
 }
@@ -135,11 +187,31 @@ fn syntax() {
             ("$", "a name is missing", "", ""),
             ("§", "unexpected `§`", "§", ""),
             (".data.§", "unexpected `§`", "§", ""),
-            ("length(1)", "`length` takes no arguments, not 1", "length", "arguments are separated by `;`"),
-            ("pow(2, 3)", "`pow` takes 2 arguments, not 1", "pow", "arguments are separated by `;`"),
-            ("select", "`select` takes 1 argument, not 0", "select", "arguments are separated by `;`"),
+            (
+                "length(1)",
+                "`length` takes no arguments, not 1",
+                "length",
+                "arguments are separated by `;`",
+            ),
+            (
+                "pow(2, 3)",
+                "`pow` takes 2 arguments, not 1",
+                "pow",
+                "arguments are separated by `;`",
+            ),
+            (
+                "select",
+                "`select` takes 1 argument, not 0",
+                "select",
+                "arguments are separated by `;`",
+            ),
             ("test(\"(\")", "`\"(\"` is not a pattern: unclosed group", "test", ""),
-            ("test(\"(?=a)\")", "`\"(?=a)\"` is not a pattern: look-around, including look-ahead and look-behind, is not supported", "test", ""),
+            (
+                "test(\"(?=a)\")",
+                "`\"(?=a)\"` is not a pattern: look-around, including look-ahead and look-behind, is not supported",
+                "test",
+                "",
+            ),
         ],
     );
 }
@@ -152,20 +224,88 @@ fn names_that_jq_has_and_we_have_not() {
         Scope::Transform,
         &[
             ("now", "`now` is not available", "now", clock),
-            (".time | strflocaltime(\"%Y\")", "`strflocaltime` is not available", "strflocaltime", clock),
+            (
+                ".time | strflocaltime(\"%Y\")",
+                "`strflocaltime` is not available",
+                "strflocaltime",
+                clock,
+            ),
             ("env.HOME", "`env` is not available", "env", "expressions know no environment"),
-            ("halt", "`halt` is not available", "halt", "an expression sees one event, and gives a value"),
+            (
+                "halt",
+                "`halt` is not available",
+                "halt",
+                "an expression sees one event, and gives a value",
+            ),
             ("[., 1] | until(.[0]; 1)", "`until` is not available", "until", end),
-            ("@csv", "`@csv` is not available", "@csv", "the formats are @text, @json, @uri, @base64 and @base64d"),
-            ("@html \"a\"", "`@html` is not available", "@html", "the formats are @text, @json, @uri, @base64 and @base64d"),
-            ("a::b", "unknown function `a::b`", "a::b", "a string is written `\"a::b\"`, a member of the data `.data.a::b`"),
+            (
+                "@csv",
+                "`@csv` is not available",
+                "@csv",
+                "the formats are @text, @json, @uri, @base64 and @base64d",
+            ),
+            (
+                "@html \"a\"",
+                "`@html` is not available",
+                "@html",
+                "the formats are @text, @json, @uri, @base64 and @base64d",
+            ),
+            (
+                "a::b",
+                "unknown function `a::b`",
+                "a::b",
+                "a string is written `\"a::b\"`, a member of the data `.data.a::b`",
+            ),
         ],
     );
 }
 
 #[test]
 fn what_a_transform_may_say() {
-    for text in [".data.x = 1", "if .type == \"a\" then .data.y //= \"EUR\" else . end", "if .a then .b end", "del(.data.x)"] {
+    for text in [
+        ".data.x = 1",
+        "if .type == \"a\" then .data.y //= \"EUR\" else . end",
+        "if .a then .b end",
+        "del(.data.x)",
+    ] {
+        assert!(Expression::compile(text, Scope::Transform).is_ok(), "{text}");
+    }
+}
+
+/// Where a path could get as long as an event likes.
+#[test]
+fn loops_in_paths() {
+    let hint = "collect the paths first, and use `getpath`, `setpath` or `delpaths`";
+    check(
+        Scope::Transform,
+        &[
+            ("path(reduce range(100000) as $i (.; .a))", "`reduce` in a path", "reduce", hint),
+            ("[paths(reduce range(9) as $i (.; .a))]", "`reduce` in a path", "reduce", hint),
+            ("del(.a | first(foreach .b[] as $i (.; .a)))", "`foreach` in a path", "foreach", hint),
+            (
+                "(.a, (. as $x | reduce .b[] as $i (.; .a))) |= 1",
+                "`reduce` in a path",
+                "reduce",
+                hint,
+            ),
+            (
+                "(if .a then . else (reduce .b[] as $i (.; .a))?.c end) = 1",
+                "`reduce` in a path",
+                "reduce",
+                hint,
+            ),
+            (
+                "[1] | pick(limit(1; reduce .b[] as $i (.; .a)))",
+                "`reduce` in a path",
+                "reduce",
+                hint,
+            ),
+        ],
+    );
+    for text in [
+        "del(.a[] | select(reduce .b[] as $i (0; . + $i) > 1))",
+        ".a = (reduce .b[] as $i (0; . + $i))",
+    ] {
         assert!(Expression::compile(text, Scope::Transform).is_ok(), "{text}");
     }
 }
@@ -214,14 +354,18 @@ fn of_all_names_that_jaq_knows_only_the_allowed_ones_exist() {
     // Of ours, those that are not for users.
     known.extend(prelude::natives().map(|(name, arguments, _)| (name.to_owned(), arguments.len())));
     assert!(known.len() > 200, "{}", known.len());
-    for name in ["now", "input", "halt", "env", "debug", "repeat", "nan", "_match", "_error", "path_value"] {
+    for name in
+        ["now", "input", "halt", "env", "debug", "repeat", "nan", "_match", "_error", "path_value"]
+    {
         assert!(known.iter().any(|(known, _)| known == name) || name == "input", "{name}");
         known.push((name.to_owned(), 0));
     }
     for (name, arguments) in known {
         let separated = vec!["1"; arguments].join("; ");
         let text = if arguments == 0 { name.clone() } else { format!("{name}({separated})") };
-        let allowed = names::ALLOWED.iter().any(|(known, arities)| *known == name && arities.contains(&arguments));
+        let allowed = names::ALLOWED
+            .iter()
+            .any(|(known, arities)| *known == name && arities.contains(&arguments));
         assert_eq!(Expression::compile(&text, Scope::Handler).is_ok(), allowed, "{text}");
     }
 }
@@ -231,7 +375,8 @@ fn every_allowed_name_exists() {
     for (name, arities) in names::ALLOWED {
         for arguments in *arities {
             let separated = vec!["\"a\""; *arguments].join("; ");
-            let text = if *arguments == 0 { (*name).to_owned() } else { format!("{name}({separated})") };
+            let text =
+                if *arguments == 0 { (*name).to_owned() } else { format!("{name}({separated})") };
             if let Err(error) = Expression::compile(&text, Scope::Handler) {
                 panic!("{text}: {error}");
             }

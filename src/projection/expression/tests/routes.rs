@@ -18,7 +18,8 @@ fn document() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(5, 60, 6, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..5).prop_map(|items| format!("[{}]", items.join(" , "))),
+            prop::collection::vec(inner.clone(), 0..5)
+                .prop_map(|items| format!("[{}]", items.join(" , "))),
             prop::collection::vec(("[abc]|a b|\\\\u0061", inner), 0..6).prop_map(|members| {
                 let member = |(key, value): &(String, String)| format!("\"{key}\" : {value}");
                 format!("{{ {} }}", members.iter().map(member).collect::<Vec<_>>().join(","))
@@ -44,11 +45,107 @@ fn path() -> impl Strategy<Value = String> {
             ".other", ".headers[\"X-Tenant\"]", ".headers[\"x-tenant\"]", ".[\"data\"]",
         ]),
     ];
-    (field, prop::collection::vec(step, 0..5)).prop_map(|(field, steps)| field.to_owned() + &steps.concat())
+    (field, prop::collection::vec(step, 0..5))
+        .prop_map(|(field, steps)| field.to_owned() + &steps.concat())
+}
+
+/// Expressions, mostly of single values, over the names of `document`.
+fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        6 => path(),
+        2 => prop::sample::select(vec![
+            ".", "1", "-1.50", "0", "\"a\"", "\"\"", "true", "false", "null", "[]", "{}", ".data.a?", ".data[]", "empty",
+        ]).prop_map(str::to_owned),
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let operator = prop::sample::select(vec![
+            "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "//", "and", "or", "|", ",",
+        ]);
+        let nullary = prop::sample::select(vec![
+            "type",
+            "length",
+            "not",
+            "tostring",
+            "tojson",
+            "tonumber",
+            "keys",
+            "add",
+            "sort",
+            "floor",
+            "round",
+            "abs",
+            "ascii_downcase",
+            "trim",
+            "first",
+            "toarray",
+            "reverse",
+            "to_entries",
+            "fromdate",
+            "@base64",
+            "values",
+        ]);
+        let unary = prop::sample::select(vec![
+            "has",
+            "contains",
+            "split",
+            "join",
+            "startswith",
+            "ltrimstr",
+            "index",
+            "round",
+            "test",
+            "map",
+            "select",
+            "getpath",
+            "sort_by",
+            "error",
+            "flatten",
+        ]);
+        prop_oneof![
+            (inner.clone(), operator, inner.clone())
+                .prop_map(|(a, operator, b)| format!("({a} {operator} {b})")),
+            (inner.clone(), nullary).prop_map(|(a, name)| format!("({a} | {name})")),
+            (inner.clone(), unary, inner.clone())
+                .prop_map(|(a, name, b)| format!("({a} | {name}({b}))")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("(if {a} then {b} elif {c} then {b} else {c} end)")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(a, b)| format!("{{a: {a}, \"b c\": {b}, a: {b}}}")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("[{a}, {b}]")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("\"x\\({a})y\\({b})\"")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(a, b)| format!("@json \"x\\({a})\\n\\({b})\"")),
+            inner.clone().prop_map(|a| format!("-({a})")),
+            inner.clone().prop_map(|a| format!("({a}).a")),
+            (
+                inner.clone(),
+                prop::sample::select(vec![
+                    "1:",
+                    ":2",
+                    "-2:-1",
+                    "0:1.5",
+                    "null:\"a\"",
+                    ":null",
+                    "\"a\":"
+                ])
+            )
+                .prop_map(|(a, slice)| format!("({a})[{slice}].a[0]")),
+            inner.prop_map(|a| format!("({a})[0][\"b\"]")),
+        ]
+    })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn expressions_agree(data in document(), texts in prop::collection::vec(expression(), 8)) {
+        let event = event(&format!("{{\"type\":\"T\",\"id\":\"i\",\"data\":{data}}}"));
+        for text in texts {
+            let expression = Expression::compile(&text, Scope::Handler).unwrap();
+            prop_assert_eq!(shown(expression.evaluate(&event)), given_by_jaq(&text, &event), "{} of {}", text, data);
+        }
+    }
 
     #[test]
     fn paths_agree(data in document(), paths in prop::collection::vec(path(), 8)) {
@@ -88,19 +185,38 @@ proptest! {
 #[test]
 fn literals_agree() {
     let event = event("{}");
-    for text in ["1", "-1", "1.50", "-1.50", "0", "-0", "1e3", "12345678901234567890", "\"a\\n\\\"é\\u0041\"", "\"\"", "true", "false", "null"] {
+    for text in [
+        "1",
+        "-1",
+        "1.50",
+        "-1.50",
+        "0",
+        "-0",
+        "1e3",
+        "12345678901234567890",
+        "\"a\\n\\\"é\\u0041\"",
+        "\"\"",
+        "true",
+        "false",
+        "null",
+    ] {
         let expression = Expression::compile(text, Scope::Handler).unwrap();
         assert!(expression.literal().is_some(), "{text}");
         assert_eq!(shown(expression.evaluate(&event)), given_by_jaq(text, &event), "{text}");
     }
-    assert_eq!(Expression::number("1.50").map(|number| shown(number.evaluate(&event))), Some("1.50".to_owned()));
+    assert_eq!(
+        Expression::number("1.50").map(|number| shown(number.evaluate(&event))),
+        Some("1.50".to_owned())
+    );
     assert!(Expression::number("inf").is_none());
     assert_eq!(shown(Expression::boolean(true).evaluate(&event)), "true");
 }
 
 #[test]
 fn the_document() {
-    let event = event(r#"{"type":"Placed","id":"e-1","time":"2013-01-01T06:00:00.1234567+02:00","data":{"a":1,"b":[1.50]}}"#);
+    let event = event(
+        r#"{"type":"Placed","id":"e-1","time":"2013-01-01T06:00:00.1234567+02:00","data":{"a":1,"b":[1.50]}}"#,
+    );
     assert_eq!(
         given(".", &event),
         r#"{"type":"Placed","id":"m-7","time":"2013-01-01T04:00:00.123456Z","data":{"a":1,"b":[1.50]},"subject":"shop.eu.placed","tokens":["shop","eu","placed"],"sequence":7,"stored_at":"2013-01-01T05:00:00.250000Z","headers":{"Nats-Msg-Id":"m-7","X-Tenant":"acme"},"attributes":{}}"#
@@ -111,4 +227,38 @@ fn the_document() {
     assert_eq!(given(".headers[\"X-Tenant\"]", &event), r#""acme""#);
     assert_eq!(given("keys | length", &event), "10");
     assert_eq!(given(".data.b[0]", &event), "1.50");
+}
+
+/// Data that is no JSON: text as it is, bytes as base64.
+#[test]
+fn other_formats() {
+    let decoded = |format, payload: &[u8]| {
+        let mut builder = ChunkBuilder::new(format, 1 << 20);
+        builder.push(Message {
+            sequence: Sequence(1),
+            stored_at: Timestamp(0),
+            subject: "a.b",
+            headers: [],
+            payload,
+        });
+        Arc::new(builder.finish(Sequence(1))).events().next().unwrap()
+    };
+    let text = decoded(Format::Text, "é\"x\" and more than a few characters".as_bytes());
+    let bytes = decoded(Format::Bytes, &[0, 255, 1]);
+    let empty = decoded(Format::Json, b"");
+    for (event, path, expected) in [
+        (&text, ".data", r#""é\"x\" and more than a few characters""#),
+        (
+            &text,
+            ".data.a",
+            r#"error: "é\"x\" and more than a few characters" is a string and has no member "a""#,
+        ),
+        (&text, ".type", r#""b""#),
+        (&bytes, ".data", r#""AP8B""#),
+        (&empty, ".data", "null"),
+        (&empty, ".data.a[1]", "null"),
+    ] {
+        assert_eq!(given(path, event), expected);
+        assert_eq!(given_by_jaq(path, event), expected);
+    }
 }

@@ -21,6 +21,9 @@ pub const STATES: [&str; 7] =
 /// The stages of a batch, as the label `stage`.
 pub const STAGES: [&str; 4] = ["decode", "apply", "write", "commit"];
 
+/// The kinds of error that SQLite's storage has, as the label `kind`.
+const STORAGE_ERRORS: [&str; 4] = ["full", "busy", "io", "corrupt"];
+
 // From a tenth of a millisecond (an idle commit) to ten seconds (a stalled disk).
 const SECONDS: [f64; 11] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 // From one event (live and quiet) to the largest batch that the settings allow by default.
@@ -107,6 +110,10 @@ impl Metrics {
     #[rustfmt::skip] // One family a line reads as the table that it is.
     pub fn new() -> Self {
         let f = Families(Registry::new());
+        let storage_errors_total = f.counters("viewd_storage_errors_total", "Errors of the storage.", &["component", "kind"]);
+        for kind in STORAGE_ERRORS {
+            storage_errors_total.with_label_values(&["sqlite", kind]);
+        }
         let build = f.integers("viewd_build_info", "The version that runs; always 1.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
@@ -137,7 +144,7 @@ impl Metrics {
             sqlite_wal_bytes: f.integers("viewd_sqlite_wal_bytes", "Size of the view's write-ahead log.", &["projection"]),
             sqlite_checkpoints_total: f.counters("viewd_sqlite_checkpoints_total", "Checkpoints of the write-ahead log: full, partial (a reader pins it) or failed.", &["projection", "outcome"]),
             storage_free_bytes: f.add(Gauge::new("viewd_storage_free_bytes", "Free bytes where the data directory is.")),
-            storage_errors_total: f.counters("viewd_storage_errors_total", "Errors of the storage.", &["component", "kind"]),
+            storage_errors_total,
             source_recreates_total: f.counters("viewd_source_recreates_total", "Consumers made again, by reason.", &["stream", "reason"]),
             source_gaps_total: f.counters("viewd_source_gaps_total", "Gaps found between the checkpoint and the stream's first sequence.", &["stream"]),
             source_dropped_duplicates_total: f.counters("viewd_source_dropped_duplicates_total", "Messages dropped because their sequence was read before.", &["stream"]),

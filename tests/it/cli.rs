@@ -1,0 +1,242 @@
+//! The command line as scripts and people meet it: exit codes, shapes of JSON, what errors say.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::nats::Server;
+
+const DEFINITION: &str = r#"
+source = "shop"
+[tables.orders]
+key = ["id"]
+columns.id    = "integer"
+columns.total = "decimal(2)"
+columns.paid  = "boolean"
+columns.lines = "json"
+[[on]]
+event  = "Placed"
+upsert = "orders"
+key.id    = ".data.id"
+set.total = ".data.total"
+set.paid  = ".data.paid"
+set.lines = ".data.lines"
+"#;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write(
+            "config/viewd.toml",
+            "[sources.shop]\nstream = \"SHOP\"\n[http]\nlisten = \"off\"\n",
+        );
+        folder.write("projections/orders.toml", DEFINITION);
+        folder
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let path = self.0.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn viewd(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_viewd"))
+            .args(arguments)
+            .current_dir(self.0.path())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a command that must end with this code; what it printed to stdout and to stderr.
+    #[track_caller]
+    fn ends(&self, arguments: &[&str], code: i32) -> (String, String) {
+        let output = self.viewd(arguments);
+        let out = String::from_utf8(output.stdout).unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
+        (out, err)
+    }
+}
+
+/// A folder whose view holds two orders.
+async fn filled() -> Folder {
+    let server = Server::start();
+    let client = server.client().await;
+    crate::nats::create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
+    for body in [
+        r#"{"type":"Placed","data":{"id":1,"total":12.5,"paid":true,"lines":[{"sku":"a"}]}}"#,
+        r#"{"type":"Placed","data":{"id":2}}"#,
+    ] {
+        crate::nats::publish(&client, [("shop.a".to_owned(), body.into())]).await;
+    }
+    let folder = Folder::new();
+    let servers = format!("nats.servers=[\"{}\"]", server.url());
+    folder.ends(&["run", "--exit-when-caught-up", "--set", &servers], 0);
+    folder
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_and_query_answer_in_their_fixed_shapes_without_a_daemon() {
+    let folder = filled().await;
+    let status: Value = serde_json::from_str(&folder.ends(&["status", "--json"], 0).0).unwrap();
+    assert_eq!(keys(&status), ["nats", "projections"]);
+    assert_eq!(keys(&status["nats"]), ["connected"]);
+    let projection = &status["projections"][0];
+    assert_eq!(
+        keys(projection),
+        [
+            "name",
+            "state",
+            "reason",
+            "detail",
+            "next",
+            "pinned",
+            "generation",
+            "stream",
+            "position",
+            "checkpoint_sequence",
+            "stream_first_sequence",
+            "stream_last_sequence",
+            "pending_messages",
+            "lag_seconds",
+            "lag_target_seconds",
+            "events_per_second",
+            "counts",
+            "missed_sequences",
+            "dead_letters",
+            "parked_events",
+            "rebuild",
+            "search",
+        ]
+    );
+    assert_eq!(
+        keys(&projection["counts"]),
+        ["applied", "ignored", "dead_lettered", "parked", "skipped"]
+    );
+    assert_eq!(
+        (&projection["state"], &projection["checkpoint_sequence"]),
+        (&"stopped".into(), &2.into())
+    );
+    assert_eq!(projection["pending_messages"], Value::Null);
+
+    let (rows, _) =
+        folder.ends(&["query", "orders", "SELECT * FROM orders ORDER BY id", "--json"], 0);
+    let wanted = r#"{"data":[{"id":1,"total":12.50,"paid":true,"lines":[{"sku":"a"}]},{"id":2,"total":null,"paid":null,"lines":null}],"sequence":2}"#;
+    assert_eq!(rows.trim(), wanted);
+    let (table, talk) = folder
+        .ends(&["query", "orders", "SELECT id, total FROM orders ORDER BY id", "--limit", "1"], 0);
+    assert_eq!(table, "id  total\n 1  12.50\n");
+    assert_eq!(talk, "there are more than 1 rows: --limit shows more\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_questions_are_refused_with_the_next_step() {
+    let folder = filled().await;
+    let says = |arguments: &[&str], code, parts: &[&str]| {
+        let (out, err) = folder.ends(arguments, code);
+        assert_eq!(out, "");
+        for part in parts {
+            assert!(err.contains(part), "{arguments:?}: no `{part}` in\n{err}");
+        }
+    };
+    says(
+        &["query", "order", "SELECT 1"],
+        2,
+        &["Error: there is no projection `order`", "Hint: did you mean `orders`?"],
+    );
+    says(
+        &["query", "orders", "SELECT totl FROM orders"],
+        2,
+        &["Error: ", "totl", "did you mean `total`?"],
+    );
+    says(&["query", "orders", "DELETE FROM orders"], 2, &["only SELECT"]);
+    says(&["query", "orders", "SELECT 1; SELECT 2"], 2, &["Error: "]);
+    says(&["status", "order"], 2, &["there is no projection `order`"]);
+    says(&["statsu"], 2, &["statsu", "status"]);
+}
+
+#[test]
+fn settings_and_definitions_that_are_wrong_end_with_78() {
+    let folder = Folder::new();
+    folder.write(
+        "projections/broken.toml",
+        "source = \"shp\"\n[tables.t]\nkey = [\"id\"]\ncolumns.id = \"int\"\n",
+    );
+    folder.write("projections/jq.toml", &DEFINITION.replace(".data.total", ".data.total |"));
+    let (_, err) = folder.ends(&["check", "--offline"], 78);
+    // One bad file does not hide what is wrong in another.
+    for part in ["shp", "broken.toml:1", "jq.toml:13:27", "`int`"] {
+        assert!(err.contains(part), "no `{part}` in\n{err}");
+    }
+    let (out, _) = folder.ends(&["check", "--offline", "--json"], 78);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        keys(&found["data"][0]),
+        ["file", "line", "column", "end_line", "end_column", "severity", "message", "hint"]
+    );
+    folder.ends(&["run"], 78);
+    let (_, err) = folder.ends(&["check", "--config", "nowhere.toml"], 78);
+    assert!(err.contains("nowhere.toml"), "{err}");
+    let (_, err) = folder.ends(&["check", "--offline", "--set", "limits.hartbeat_ms=5"], 78);
+    assert!(err.contains("did you mean `heartbeat_ms`?") && err.contains("--set"), "{err}");
+}
+
+#[test]
+fn check_says_what_it_found_offline_when_nats_is_away() {
+    let folder = Folder::new();
+    // Nothing listens on the discard port.
+    let (_, err) = folder.ends(&["check", "--set", "nats.servers=[\"nats://127.0.0.1:9\"]"], 69);
+    assert!(err.contains("orders: 1 table, 1 handler") && err.contains("127.0.0.1:9"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_asks_the_streams() {
+    let server = Server::start();
+    let client = server.client().await;
+    let folder = Folder::new();
+    let servers = format!("nats.servers=[\"{}\"]", server.url());
+    let (_, err) = folder.ends(&["check", "--set", &servers], 78);
+    assert!(err.contains("there is no stream SHOP"), "{err}");
+    crate::nats::create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
+    folder.ends(&["check", "--set", &servers], 0);
+    folder.write(
+        "projections/orders.toml",
+        &DEFINITION.replace("[tables", "subjects = [\"store.*\"]\n[tables"),
+    );
+    let (_, err) = folder.ends(&["check", "--set", &servers], 78);
+    assert!(err.contains("store.*") && err.contains("shop.>"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_definition_is_refused_and_changed_words_are_not() {
+    let folder = filled().await;
+    let server = Server::start();
+    let servers = format!("nats.servers=[\"{}\"]", server.url());
+    folder.write("projections/orders.toml", &DEFINITION.replace("\"boolean\"", "\"text\""));
+    let (_, err) = folder.ends(&["run", "--set", &servers], 78);
+    assert!(
+        err.contains("projection `orders`") && err.contains("rows: tables and handlers"),
+        "{err}"
+    );
+    assert!(Path::new(&folder.0.path().join("data/orders/current/view.db")).exists());
+}
+
+#[test]
+fn settings_are_shown_with_their_origins() {
+    let folder = Folder::new();
+    let (out, _) = folder.ends(&["config", "show", "--origin", "--set", "data_dir=elsewhere"], 0);
+    let line = |key: &str| {
+        out.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("{key}: {out}"))
+    };
+    assert!(line("data_dir").contains("flag `--set data_dir=...`"), "{out}");
+    assert!(line("sources.shop.stream").contains("config/viewd.toml:2"), "{out}");
+    assert!(line("limits.heartbeat_ms").contains("default"), "{out}");
+}

@@ -1,0 +1,165 @@
+//! The README, followed to the letter by a stranger who has only the program and a server.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::nats::Server;
+
+/// A fenced block: what stands behind its language, and its text.
+struct Block {
+    info: String,
+    text: String,
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(info) = line.strip_prefix("```") else { continue };
+        let body: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
+        blocks.push(Block { info: info.to_owned(), text: body.join("\n") + "\n" });
+    }
+    blocks
+}
+
+/// The folder of a reader who has copied every named file.
+struct Reader {
+    folder: tempfile::TempDir,
+    server: Server,
+}
+
+impl Reader {
+    fn new() -> Self {
+        let reader = Self { folder: tempfile::tempdir().unwrap(), server: Server::start() };
+        for block in blocks(&readme()) {
+            if let Some((_, file)) = block.info.split_once(" file=") {
+                reader.write(file, &block.text);
+            }
+        }
+        reader
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let path = self.folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Runs one line of the README; the server listens elsewhere than in the text.
+    fn run(&self, line: &str) -> Output {
+        let address = self.server.url().replace("nats://", "");
+        let (host, port) = address.trim_end_matches('/').rsplit_once(':').unwrap();
+        let line = if line == "python3 publish.py" {
+            format!("{line} {host} {port}")
+        } else {
+            line.to_owned()
+        };
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_viewd"));
+        let path =
+            format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+        Command::new("sh")
+            .args(["-c", &line])
+            .current_dir(self.folder.path())
+            .env("PATH", path)
+            .env("VIEWD_NATS__SERVERS", format!("[\"{}\"]", self.server.url()))
+            .env("VIEWD_HTTP__LISTEN", "off")
+            .output()
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn succeeds(&self, line: &str) -> String {
+        let output = self.run(line);
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {}\n{talk}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+#[test]
+fn a_stranger_reaches_their_first_projection() {
+    let reader = Reader::new();
+    // The whole reference is a definition of its own; it is not part of the five minutes.
+    std::fs::remove_file(reader.folder.path().join("projections/reference.toml")).unwrap();
+    let mut shown = BTreeMap::new();
+    let mut last = String::new();
+    let mut outputs = 0;
+    for block in blocks(&readme()) {
+        match block.info.as_str() {
+            "sh run" => {
+                for line in block.text.lines() {
+                    last = reader.succeeds(line);
+                    shown.insert(line.to_owned(), last.clone());
+                }
+            }
+            "text output" => {
+                assert_eq!(last, block.text, "what the README shows");
+                outputs += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(outputs, 1);
+    let letters =
+        &shown["viewd query orders \"SELECT sequence, state, reason FROM _viewd_dead_letters\""];
+    assert!(letters.contains("dead") && letters.contains("parked"), "{letters}");
+    let rows = reader.succeeds("python3 read.py");
+    assert!(
+        rows.contains("Ada") && rows.contains("12.50") && rows.contains("as of sequence 4"),
+        "{rows}"
+    );
+}
+
+#[test]
+fn the_reference_definition_is_one() {
+    let reader = Reader::new();
+    reader.succeeds("viewd check --offline");
+}
+
+#[test]
+fn every_command_of_the_program_is_told_and_every_told_one_is_there() {
+    let help = Command::new(env!("CARGO_BIN_EXE_viewd")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands =
+        help.split("Commands:").nth(1).unwrap().lines().skip(1).take_while(|line| !line.is_empty());
+    let readme = readme();
+    for command in commands.map(|line| line.split_whitespace().next().unwrap()) {
+        assert!(
+            readme.contains(&format!("`viewd {command}")),
+            "the README says nothing of {command}"
+        );
+    }
+}
+
+#[test]
+fn every_local_link_leads_somewhere() {
+    let readme = readme();
+    let anchors: Vec<_> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .map(|heading| {
+            let heading = heading.trim_start_matches('#').trim().to_lowercase();
+            let plain: String = heading
+                .chars()
+                .filter(|char| char.is_alphanumeric() || " -".contains(*char))
+                .collect();
+            plain.replace(' ', "-")
+        })
+        .collect();
+    let links = readme.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+    for link in links.filter(|link| !link.starts_with("http")) {
+        match link.strip_prefix('#') {
+            Some(anchor) => {
+                assert!(anchors.iter().any(|known| known == anchor), "no heading for #{anchor}")
+            }
+            None => {
+                assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "no file {link}")
+            }
+        }
+    }
+}

@@ -16,7 +16,7 @@ pub(super) fn run(
     output: &Output,
 ) -> Result<(), Failure> {
     let known = layout::projections(&config.data_dir)
-        .map_err(|error| super::store_failure(error.into()))?;
+        .map_err(super::store_failure)?;
     if !known.iter().any(|name| name == projection) {
         return Err(unknown(&config.data_dir, projection, &known));
     }

@@ -59,7 +59,7 @@ fn read(config: &Config) -> Result<(Report, bool), Failure> {
         }
         // No daemon listens: what it left behind is as true as it was.
         Err(_) => Ok((
-            at_rest::report(config).map_err(|error| super::store_failure(error.into()))?,
+            at_rest::report(config).map_err(super::store_failure)?,
             false,
         )),
     }

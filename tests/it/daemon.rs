@@ -158,10 +158,6 @@ impl Daemon {
         Site::new(server, &sources, definitions).start(&[])
     }
 
-    pub fn site(&self) -> &Arc<Site> {
-        &self.site
-    }
-
     pub fn id(&self) -> u32 {
         self.child.id()
     }

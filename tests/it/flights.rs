@@ -147,7 +147,7 @@ fn rows(
     key: &[String],
 ) -> BTreeMap<Vec<String>, BTreeMap<String, Value>> {
     let mut statement = view.prepare(&format!("SELECT * FROM {table}")).unwrap();
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let rows = statement.query_map((), |row| {
         columns
             .iter()

@@ -22,7 +22,7 @@ use self::generate::Choices;
 use self::model::{Message, Projection};
 
 /// About fifteen seconds without optimisation.
-const CASES: u32 = 150;
+const CASES: u32 = 500;
 const MESSAGES_MAX: usize = 60;
 
 #[test]

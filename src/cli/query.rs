@@ -15,8 +15,7 @@ pub(super) fn run(
     limit: usize,
     output: &Output,
 ) -> Result<(), Failure> {
-    let known = layout::projections(&config.data_dir)
-        .map_err(super::store_failure)?;
+    let known = layout::projections(&config.data_dir).map_err(super::store_failure)?;
     if !known.iter().any(|name| name == projection) {
         return Err(unknown(&config.data_dir, projection, &known));
     }

@@ -58,10 +58,7 @@ fn read(config: &Config) -> Result<(Report, bool), Failure> {
             Ok((report.map_err(|error| Failure::new(Kind::Unreachable, error))?, true))
         }
         // No daemon listens: what it left behind is as true as it was.
-        Err(_) => Ok((
-            at_rest::report(config).map_err(super::store_failure)?,
-            false,
-        )),
+        Err(_) => Ok((at_rest::report(config).map_err(super::store_failure)?, false)),
     }
 }
 

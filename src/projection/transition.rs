@@ -58,8 +58,8 @@ pub enum Transition {
 pub enum Change {
     Keep,
     Set(Cell),
-    /// On integer and decimal columns; NULL counts as 0.
-    Add(Sum),
+    /// On integer and decimal columns; NULL counts as 0. Boxed: a row's changes are as large as the largest.
+    Add(Box<Sum>),
     /// The lesser of the stored value and this; NULL counts as absent.
     Min(Cell),
     Max(Cell),
@@ -244,7 +244,7 @@ fn change(
         (Action::Add | Action::Sub, _) => {
             let mut sum = Sum::default();
             sum.add(amount(assigned));
-            *change = Change::Add(sum);
+            *change = Change::Add(Box::new(sum));
         }
         // A definition lets one column take only one of add, min and max, so what is there is of the same kind.
         (Action::Min, Change::Min(cell)) | (Action::Max, Change::Max(cell)) => {

@@ -134,9 +134,9 @@ fn code_of(change: &Change, new: Option<&Cell>) -> Option<u8> {
         Change::Set(_) => code::SET,
         Change::Min(_) => code::MIN,
         Change::Max(_) => code::MAX,
-        Change::Add(Sum { total: 0, lowest: 0, highest: 0 }) => code::ZERO,
+        Change::Add(sum) if **sum == Sum::default() => code::ZERO,
         // The WHERE that leaves out no-ops would leave out the check too.
-        Change::Add(Sum { total: 0, .. }) => return None,
+        Change::Add(sum) if sum.total == 0 => return None,
         Change::Add(sum) => {
             let fits = |value| i64::try_from(value).is_ok();
             match (fits(sum.total) && fits(sum.lowest) && fits(sum.highest), sum.lowest) {

@@ -70,21 +70,27 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// Everything that runs, and must end in order.
 pub struct Running {
-    daemon: Arc<Daemon>,
-    workers: Workers,
-    tasks: JoinSet<()>,
-    /// Cancels readers, polls and workers.
-    readers: CancellationToken,
-    /// Cancels the edges.
-    edges: CancellationToken,
+    tasks: Tasks,
     shutdown_timeout: Duration,
+    signals: mpsc::Receiver<()>,
     /// Of the data directory.
     _lock: Lock,
 }
 
+/// What is cancelled and waited for.
+struct Tasks {
+    daemon: Arc<Daemon>,
+    workers: Workers,
+    running: JoinSet<()>,
+    /// Cancels readers, polls and workers.
+    readers: CancellationToken,
+    /// Cancels the edges.
+    edges: CancellationToken,
+}
+
 impl Running {
     pub fn daemon(&self) -> &Arc<Daemon> {
-        &self.daemon
+        &self.tasks.daemon
     }
 
     /// Runs an edge: it is cancelled when the workers have stopped, and waited for.
@@ -92,17 +98,18 @@ impl Running {
         &mut self,
         edge: impl FnOnce(CancellationToken) -> F,
     ) {
-        self.tasks.spawn(edge(self.edges.clone()));
+        self.tasks.running.spawn(edge(self.tasks.edges.clone()));
     }
 
     /// Runs until a signal, or, if `progress` waits for that, until every projection has caught up.
     ///
     /// `progress` is shown a report now and then and says whether it waits.
     pub async fn until_ended(
-        mut self,
+        self,
         mut progress: impl FnMut(&Report) -> bool,
     ) -> Result<Ended, Error> {
-        let mut signals = signals();
+        let Self { mut tasks, shutdown_timeout, mut signals, _lock } = self;
+        let daemon = Arc::clone(&tasks.daemon);
         let mut look = tokio::time::interval(PROGRESS_EVERY);
         let mut targets = Targets::default();
         let end = loop {
@@ -112,25 +119,23 @@ impl Running {
                     tracing::info!("shutting down");
                     break Ok(false);
                 }
-                Some(ended) = self.workers.ended.recv() => match ended {
+                Some(ended) = tasks.workers.ended.recv() => match ended {
                     Worked::Ended(End::Stopped) => {}
                     Worked::Ended(End::Fatal(error)) => break Err(Error::Store(error)),
                     Worked::Panicked(projection) => break Err(Error::Panicked { projection }),
                 },
                 _ = look.tick() => {
-                    let report = self.daemon.report();
+                    let report = daemon.report();
                     if progress(&report) && targets.reached(&report) {
                         break Ok(true);
                     }
                 }
             }
         };
-        let deadline = self.shutdown_timeout;
-        let daemon = Arc::clone(&self.daemon);
         let in_time = tokio::select! {
             biased;
             _ = signals.recv() => false,
-            finished = tokio::time::timeout(deadline, self.finish()) => finished.is_ok(),
+            finished = tokio::time::timeout(shutdown_timeout, tasks.finish()) => finished.is_ok(),
         };
         match end? {
             true => Ok(Ended::CaughtUp(daemon.report())),
@@ -138,7 +143,9 @@ impl Running {
             false => Ok(Ended::Late),
         }
     }
+}
 
+impl Tasks {
     async fn finish(mut self) {
         self.daemon.draining.store(true, Ordering::Relaxed);
         self.readers.cancel();
@@ -149,7 +156,7 @@ impl Running {
         });
         let _ = joined.await;
         self.edges.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        while self.running.join_next().await.is_some() {}
     }
 }
 

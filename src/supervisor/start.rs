@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::daemon::{Daemon, Tracked};
-use super::{Declared, Error, Running, Worked, Workers};
+use super::{Declared, Error, Running, Tasks, Worked, Workers, signals};
 use crate::config::Config;
 use crate::definition::fingerprint::Fingerprint;
 use crate::lag::Watch;
@@ -48,6 +48,8 @@ pub async fn start(
     declared: Vec<Declared>,
     metrics: Arc<Metrics>,
 ) -> Result<Running, Error> {
+    // From here on a signal ends the daemon in order, however long the start takes.
+    let signals = signals();
     let lock = Lock::take(&config.data_dir)?;
     let count = declared.len().max(1) as u64;
     let cache_bytes = (config.limits.memory_bytes_max / 8 * 3 / count).max(CACHE_BYTES_MIN);
@@ -59,8 +61,9 @@ pub async fn start(
     let readers = CancellationToken::new();
     let heads = polls(config, &opened, &control, &metrics, &readers, &mut tasks);
     let (sender, ended) = mpsc::unbounded_channel();
+    // The readers' eighth; half of it is for what their clients hold and for the batch at work.
     let queue_bytes =
-        usize::try_from(config.limits.memory_bytes_max / 8 / count).unwrap_or(usize::MAX);
+        usize::try_from(config.limits.memory_bytes_max / 16 / count).unwrap_or(usize::MAX);
     let (mut threads, mut tracked) = (Vec::new(), Vec::new());
     for opened in opened {
         let connection = Connection::open(&config.nats, "viewd reader").await?;
@@ -78,15 +81,15 @@ pub async fn start(
         projections: tracked,
         draining: AtomicBool::new(false),
     });
-    Ok(Running {
+    let tasks = Tasks {
         daemon,
         workers: Workers { threads, ended },
-        tasks,
+        running: tasks,
         readers,
         edges: CancellationToken::new(),
-        shutdown_timeout: config.limits.shutdown_timeout,
-        _lock: lock,
-    })
+    };
+    let shutdown_timeout = config.limits.shutdown_timeout;
+    Ok(Running { tasks, shutdown_timeout, signals, _lock: lock })
 }
 
 fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened, Error> {

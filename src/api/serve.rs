@@ -30,7 +30,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The admin socket in the data directory.
-pub const SOCKET: &str = "admin.sock";
+const SOCKET: &str = "admin.sock";
+/// Of the 108 bytes that Linux has for a socket's path and the 104 of macOS, one is the end.
+const SOCKET_PATH_BYTES_MAX: usize = 103;
 
 /// Where to listen.
 pub enum Listener {
@@ -54,16 +56,40 @@ pub async fn tcp(address: SocketAddr) -> Result<Listener, Error> {
 }
 
 /// Makes the admin socket, for this user alone. The directory's lock is held: one that is there was left behind.
+///
+/// Where its path is too long for a socket, the socket is made in the runtime folder and a link leads to it.
 pub fn socket(data_dir: &Path) -> Result<Listener, Error> {
     let path = data_dir.join(SOCKET);
-    let failed = |source| Error::Socket { path: path.clone(), source };
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
+    let made = remove_left(&path).and_then(|()| {
+        let place =
+            if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX { elsewhere() } else { path.clone() };
+        if place != path {
+            remove_left(&place)?;
+            std::os::unix::fs::symlink(&place, &path)?;
+        }
+        let socket = UnixListener::bind(&place)?;
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o600))?;
+        Ok(socket)
+    });
+    Ok(Listener::Unix(made.map_err(|source| Error::Socket { path: path.clone(), source })?))
+}
+
+/// Where the admin socket of a data directory is to be found.
+pub fn socket_path(data_dir: &Path) -> PathBuf {
+    let path = data_dir.join(SOCKET);
+    std::fs::read_link(&path).unwrap_or(path)
+}
+
+fn elsewhere() -> PathBuf {
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    folder.join(format!("viewd-{}.sock", std::process::id()))
+}
+
+fn remove_left(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
-    let socket = UnixListener::bind(&path).map_err(failed)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(Listener::Unix(socket))
 }
 
 /// Answers requests until `shutdown`, then finishes the open ones.

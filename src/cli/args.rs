@@ -85,6 +85,7 @@ Examples:
   viewd query flights \"SELECT status, count(*) FROM board GROUP BY status\"
   viewd query flights \"SELECT * FROM carriers ORDER BY scheduled DESC\" --limit 5 --json")]
     Query {
+        /// Whose view.
         projection: String,
         /// One SELECT over the projection's tables.
         sql: String,

@@ -1,8 +1,9 @@
 //! How far a catch-up has come: a bar on a terminal, a line every ten seconds elsewhere.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::status::grouped;
 use crate::status::{Projection, Report, State};
@@ -42,7 +43,7 @@ impl Progress {
                     let bar = match bars.iter().position(|(name, _)| *name == projection.name) {
                         Some(index) => &bars[index].1,
                         None => {
-                            bars.push((projection.name.clone(), all.add(bar(&projection.name))));
+                            bars.push((projection.name.clone(), bar(all, &projection.name)));
                             &bars[bars.len() - 1].1
                         }
                     };
@@ -60,13 +61,18 @@ impl Progress {
     }
 }
 
-fn bar(name: &str) -> ProgressBar {
+/// A bar within `all`: nothing is drawn before it is.
+fn bar(all: &MultiProgress, name: &str) -> ProgressBar {
     let style =
-        "{prefix:16} {bar:32} {human_pos}/{human_len} messages  {per_sec:>14}  {eta} left  {msg}";
-    let style = ProgressStyle::with_template(style)
-        .expect("a constant template")
-        .progress_chars("█▉▊▋▌▍▎▏ ");
-    let bar = ProgressBar::new(0).with_style(style);
+        "{prefix:16} {bar:32} {human_pos}/{human_len} messages  {rate:>16}  {eta} left  {msg}";
+    let rate = |state: &ProgressState, out: &mut dyn Write| {
+        // A line that cannot be written is not shown.
+        let _ = write!(out, "{} a second", grouped(state.per_sec().round() as u64));
+    };
+    let style = ProgressStyle::with_template(style).expect("a constant template");
+    let style = style.progress_chars("█▉▊▋▌▍▎▏ ").with_key("rate", rate);
+    let bar = all.add(ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()));
+    bar.set_style(style);
     bar.set_prefix(name.to_owned());
     bar
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::failure::{Failure, Kind};
 use super::output::{Align, Output, Table};
-use crate::api::serve::SOCKET;
+use crate::api::serve;
 use crate::config::Config;
 use crate::status::{Projection, Report};
 use crate::supervisor::at_rest;
@@ -50,7 +50,7 @@ pub(super) fn run(
 
 /// The report, and whether a daemon gave it.
 fn read(config: &Config) -> Result<(Report, bool), Failure> {
-    let socket = config.data_dir.join(SOCKET);
+    let socket = serve::socket_path(&config.data_dir);
     match UnixStream::connect(&socket) {
         Ok(stream) => {
             let report =

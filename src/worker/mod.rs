@@ -146,8 +146,15 @@ impl Loop {
                 Ok(Delivery::Chunk(chunk)) => self.take(chunk),
                 Ok(Delivery::Fault(fault)) => self.fault(&fault),
                 Err(ReceiveError::Timeout) => self.idle(),
-                // The reader has ended without a fault: only a shutdown does that.
-                Err(ReceiveError::Closed) => return End::Stopped,
+                Err(ReceiveError::Closed) if self.worker.shutdown.is_cancelled() => {
+                    return End::Stopped;
+                }
+                Err(ReceiveError::Closed) => Batched::Failed(Stop {
+                    reason: Reason::Stalled,
+                    detail: "the reader of its stream has ended, which is a bug of viewd"
+                        .to_owned(),
+                    next: Some("restart viewd, and report it with the log".to_owned()),
+                }),
             };
             match batched {
                 Batched::Committed => {}

@@ -5,7 +5,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::daemon::{DEADLINE, Site};
 use crate::nats::Server;
+use crate::wait;
 
 const DEFINITION: &str = r#"
 source = "shop"
@@ -239,4 +241,19 @@ fn settings_are_shown_with_their_origins() {
     assert!(line("data_dir").contains("flag `--set data_dir=...`"), "{out}");
     assert!(line("sources.shop.stream").contains("config/viewd.toml:2"), "{out}");
     assert!(line("limits.heartbeat_ms").contains("default"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_path_has_an_admin_socket_too() {
+    let server = Server::start();
+    let client = server.client().await;
+    crate::nats::create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
+    let site = Site::new(&server, "[sources.shop]\nstream = \"SHOP\"", &[("orders", DEFINITION)]);
+    let deep = site.path(&"deep/".repeat(30));
+    let set = format!("data_dir={}", deep.display());
+    let _daemon = site.start(&[&set]);
+    wait::until("a live daemon", DEADLINE, || {
+        let output = site.run(&["status", "--json"], &[&set]);
+        String::from_utf8_lossy(&output.stdout).contains("\"live\"").then_some(())
+    });
 }

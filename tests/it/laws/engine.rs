@@ -21,7 +21,7 @@ use viewd::projection::plan::Plan;
 use viewd::source::memory::{Recorded, chunks};
 use viewd::source::trouble::Trouble;
 use viewd::source::{Delivery, head, queue, status};
-use viewd::status::State;
+use viewd::status::{Reason, State};
 use viewd::store::layout::{Build, Folder};
 use viewd::store::writer::Store;
 use viewd::worker::shared::{Numbers, Shared};
@@ -180,8 +180,10 @@ impl Engine {
         });
         assert!(matches!(end, End::Stopped), "{end:?}");
         let numbers = shared.numbers();
-        (numbers.state == State::Failed)
-            .then(|| numbers.reason.expect("a failed projection says why").word())
+        assert_eq!(numbers.state, State::Failed, "the worker saw that its reader has ended");
+        let reason = numbers.reason.expect("a failed projection says why");
+        // All that was sent has been applied: the end of the reader is the end of the messages.
+        (reason != Reason::Stalled).then(|| reason.word())
     }
 
     fn open(&self, data_dir: &Path) -> Store {

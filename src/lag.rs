@@ -52,9 +52,14 @@ impl Watch {
         })
     }
 
-    /// What has kept the reader from reading for a while.
+    /// The last reading of the head, if the stream is proved to be the one that the checkpoint is of.
+    pub fn verified_head(&self) -> Option<Head> {
+        self.reader.verified().then(|| self.head()).flatten()
+    }
+
+    /// What has kept the reader from reading, or the head from being known, for a while.
     pub fn trouble(&self) -> Option<String> {
-        let standing = self.reader.trouble.standing()?;
+        let standing = self.reader.trouble.standing().or_else(|| self.head.trouble.standing())?;
         (standing.since.elapsed() >= TROUBLE_AFTER).then_some(standing.error)
     }
 }

@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 // Twice what browsers and proxies send in practice.
 const HEADER_BYTES_MAX: usize = 16 * 1024;
+// A client that never reads its answers keeps its place no longer than this; others just connect again.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(600);
 // Each holds a few tens of KiB: 256 stay far below the memory budget.
 const CONNECTIONS_MAX: usize = 256;
 // How long open requests may take to end once shutdown has begun; none takes more than milliseconds.
@@ -146,8 +148,9 @@ where
     tokio::spawn(async move {
         let _slot = slot;
         // What goes wrong on a connection is its client's to see.
-        if let Err(error) = watched.await {
-            tracing::debug!(%error, "connection ended");
+        match tokio::time::timeout(CONNECTION_TIME_MAX, watched).await {
+            Ok(Err(error)) => tracing::debug!(%error, "connection ended"),
+            Ok(Ok(())) | Err(_) => {}
         }
     });
 }

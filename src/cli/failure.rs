@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Permission = 77,
     /// Settings or definitions are invalid: starting again cannot help.
     Configuration = 78,
+    /// By a signal, before what was asked for was done.
+    Interrupted = 130,
 }
 
 /// A command's failure, as it is printed.

@@ -33,21 +33,20 @@ pub(super) fn run(
     let runtime = runtime
         .map_err(|error| Failure::new(Kind::Io, anyhow::Error::from(error).context("start")))?;
     let mut progress = exit_when_caught_up.then(|| Progress::new(terminal, output.quiet));
-    let ended =
-        runtime.block_on(until_ended(&config, declared, metrics, |report| match &mut progress {
-            Some(progress) => {
-                progress.show(report, |line| output.note(line));
-                true
-            }
-            None => false,
-        }));
+    let shown = progress
+        .as_mut()
+        .map(|progress| |report: &Report| progress.show(report, |line| output.note(line)));
+    let ended = runtime.block_on(until_ended(&config, declared, metrics, shown));
     if let Some(progress) = &mut progress {
         progress.finish();
     }
     // Whatever still runs after the deadline of the shutdown ends with the process.
     runtime.shutdown_background();
     match ended {
+        // Who waits for views that are full must not take a half-built one for it.
+        Ok(Ended::Drained) if exit_when_caught_up => Err(Failure::printed(Kind::Interrupted)),
         Ok(Ended::Drained) => Ok(()),
+        Ok(Ended::CutShort) => Err(Failure::printed(Kind::Interrupted)),
         Ok(Ended::CaughtUp(report)) => caught_up(&report, output),
         Ok(Ended::Late) => {
             let error = anyhow::anyhow!(
@@ -64,7 +63,7 @@ async fn until_ended(
     config: &Config,
     declared: Vec<Declared>,
     metrics: Arc<Metrics>,
-    progress: impl FnMut(&Report) -> bool,
+    progress: Option<impl FnMut(&Report)>,
 ) -> Result<Ended, Failure> {
     let tcp = match config.http.listen {
         Some(address) => Some(serve::tcp(address).await.map_err(listen_failure)?),
@@ -72,7 +71,13 @@ async fn until_ended(
     };
     let mut running = start::start(config, declared, metrics).await.map_err(failure)?;
     let router = api::router(Arc::clone(running.daemon()));
-    let socket = serve::socket(&config.data_dir).map_err(listen_failure)?;
+    let socket = match serve::socket(&config.data_dir) {
+        Ok(socket) => socket,
+        Err(error) => {
+            running.stop().await;
+            return Err(listen_failure(error));
+        }
+    };
     for listener in [Some(socket), tcp].into_iter().flatten() {
         let router = router.clone();
         running.edge(|shutdown| serve::run(listener, router, shutdown));

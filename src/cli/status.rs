@@ -57,6 +57,11 @@ fn read(config: &Config) -> Result<(Report, bool), Failure> {
                 ask(stream).with_context(|| format!("ask the daemon on {}", socket.display()));
             Ok((report.map_err(|error| Failure::new(Kind::Unreachable, error))?, true))
         }
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let error = anyhow::Error::from(error)
+                .context(format!("ask the daemon on {}", socket.display()));
+            Err(Failure::new(Kind::Permission, error).hint("only the daemon's own user may ask it"))
+        }
         // No daemon listens: what it left behind is as true as it was.
         Err(_) => Ok((at_rest::report(config).map_err(super::store_failure)?, false)),
     }

@@ -45,11 +45,6 @@ impl Fold {
         Self { exact, tables: (0..tables).map(|_| HashMap::new()).collect(), undo: Vec::new() }
     }
 
-    /// Whether this is the exact mode, in which a flush cannot fail on a row.
-    pub fn exact(&self) -> bool {
-        self.exact
-    }
-
     /// Takes one event's operations, all or (in an exact fold) none.
     pub fn apply<R: Rows>(
         &mut self,
@@ -71,15 +66,6 @@ impl Fold {
     /// The transitions by table, leaving the fold empty.
     pub fn take(&mut self) -> Vec<Vec<(Key, Transition)>> {
         self.tables.iter_mut().map(|table| table.drain().collect()).collect()
-    }
-
-    /// How many rows are touched.
-    pub fn len(&self) -> usize {
-        self.tables.iter().map(HashMap::len).sum()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     fn apply_one<R: Rows>(

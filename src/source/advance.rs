@@ -4,6 +4,7 @@
 //! sequence is, and then whether any message above the position matches. If none does, up to that last sequence there
 //! is nothing to read.
 
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::head::StreamHead;
@@ -20,9 +21,6 @@ impl Session<'_> {
         let changed = head.created_ns != self.origin.created_ns || head.retention != "limits";
         if changed || (quiet && head.last_sequence < self.reader.position.sequence) {
             return Err(End::again(Recreate::Identity, "the stream is no longer what it was"));
-        }
-        if head.first_sequence > self.received.next() {
-            self.suspect = Some(head.first_sequence);
         }
         // What arrives moves the position by itself.
         let quiet = quiet && self.builder.is_empty() && !self.pulls.is_idle();
@@ -53,11 +51,15 @@ impl Session<'_> {
             // No filter passed over them: the stream lost them before they were sent.
             return Err(self.gap(head.first_sequence));
         }
+        // What was sent before the leader answered has arrived before its answer, and was not looked at yet.
+        let sent = tokio::task::coop::unconstrained(self.subscriber.next()).now_or_never();
+        if let Some(Some(message)) = sent {
+            return self.take_ready(message).await;
+        }
         // It may be gone meanwhile, or have been deleted long ago: then there is no anchor here.
         let last = api.message(&settings.stream, head.last_sequence).await.map_err(again)?;
         let anchor = last.map(|stored| stored.anchor());
         self.received = head.last_sequence;
-        self.suspect = None;
         self.hand_on(Chunk::advance(head.last_sequence, Some(self.origin), anchor)).await
     }
 }

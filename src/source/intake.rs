@@ -67,7 +67,7 @@ impl Session<'_> {
             return self.repeated(sequence);
         }
         if sequence > self.received.next() {
-            self.jumped(sequence)?;
+            self.jumped();
         }
         let headers = message.headers.iter().flat_map(|headers| headers.iter());
         self.builder.push(chunk::Message {
@@ -111,17 +111,13 @@ impl Session<'_> {
     }
 
     /// Sequences were passed over: by the filter or by deletions within the stream, or because they were evicted.
-    fn jumped(&mut self, sequence: Sequence) -> Result<(), End> {
-        if !self.is_filtered() {
+    ///
+    /// The stream is asked before the chunk is handed on. Not so behind a message with which nothing was pending: what
+    /// a filter passed over since then did not match.
+    fn jumped(&mut self) {
+        if !(self.is_filtered() && self.at_head) {
             self.jump.get_or_insert(Jump { after: self.received, messages: self.builder.len() });
-        } else if let Some(first_held) = self.suspect
-            && sequence >= first_held
-            && !self.at_head
-        {
-            return Err(self.gap(first_held));
         }
-        self.suspect = None;
-        Ok(())
     }
 
     fn take_status(&mut self, message: &Message) -> Result<(), End> {

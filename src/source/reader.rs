@@ -88,6 +88,7 @@ impl Reader {
         loop {
             // What a session holds when it is cancelled was not handed on, and is read again by the next one.
             let end = cancel.run_until_cancelled(self.session()).await.unwrap_or(End::Stopped);
+            self.status.set_verified(false);
             if let Some(consumer) = self.consumer.take() {
                 self.api.forget_consumer(&self.settings.stream, &consumer).await;
             }

@@ -61,8 +61,6 @@ pub(super) struct Session<'a> {
     pub(super) at_head: bool,
     /// Where the chunk that is being built first passes over sequences.
     pub(super) jump: Option<Jump>,
-    /// The stream was seen to begin here, above what had been received.
-    pub(super) suspect: Option<Sequence>,
     link: watch::Receiver<Link>,
     link_at_start: Link,
     pub(super) heard: Instant,
@@ -124,7 +122,6 @@ impl<'a> Session<'a> {
             consumer_sequence: 0,
             at_head: pending == 0,
             jump: None,
-            suspect: None,
             link,
             link_at_start,
             heard: now,
@@ -241,7 +238,8 @@ impl<'a> Session<'a> {
         if self.builder.is_empty() {
             return Ok(());
         }
-        if let Some(jump) = self.jump.take() {
+        // Not taken before it is found harmless: a check that fails must not let the chunk pass.
+        if let Some(jump) = self.jump {
             let stream = &self.reader.settings.stream;
             let first_held =
                 Sequence(self.reader.api.stream_info(stream).await.map_err(again)?.state.first_seq);
@@ -251,9 +249,11 @@ impl<'a> Session<'a> {
                 self.builder.truncate(jump.messages);
                 self.received = jump.after;
                 let gap = self.gap(first_held);
+                self.jump = None;
                 self.hand_on_built(None).await?;
                 return Err(gap);
             }
+            self.jump = None;
         }
         let anchor = Anchor {
             sequence: self.received,
@@ -293,7 +293,8 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn is_filtered(&self) -> bool {
-        !self.reader.settings.filters.is_empty()
+        let filters = &self.reader.settings.filters;
+        !filters.is_empty() && !filters.iter().any(|filter| filter == ">")
     }
 }
 
@@ -328,6 +329,7 @@ async fn prove(reader: &mut Reader) -> Result<Origin, End> {
             End::Fault(fault)
         })?;
     reader.position.created_ns = Some(origin.created_ns);
+    reader.status.set_verified(true);
     if !reader.was_silent {
         reader.status.trouble.recovered(stream);
     }
@@ -355,7 +357,7 @@ fn too_old(version: &str) -> Option<Fault> {
             "nats-server {version} is too old, at least {}.{} is needed",
             SERVER_MIN.0, SERVER_MIN.1
         ),
-        next: None,
+        next: Some("upgrade nats-server"),
     })
 }
 

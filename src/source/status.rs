@@ -1,6 +1,6 @@
 //! What a reader tells of itself while it runs: counters for metrics, its trouble for states.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
@@ -14,6 +14,7 @@ pub struct Status {
     gaps: AtomicU64,
     dropped_duplicates: AtomicU64,
     delivered: AtomicU64,
+    verified: AtomicBool,
     /// Why nothing is being read, while that is so.
     pub trouble: Trouble,
     pub(super) advance: Notify,
@@ -92,6 +93,11 @@ impl Status {
         Sequence(self.delivered.load(Ordering::Relaxed))
     }
 
+    /// Whether the stream has been proved to be the one that the checkpoint is of, and is being read.
+    pub fn verified(&self) -> bool {
+        self.verified.load(Ordering::Relaxed)
+    }
+
     /// Asks the reader to see at once whether its position can move to the head: somebody waits for it.
     pub fn request_advance(&self) {
         self.advance.notify_one();
@@ -107,6 +113,10 @@ impl Status {
 
     pub(super) fn count_dropped(&self, messages: u64) {
         self.dropped_duplicates.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_verified(&self, verified: bool) {
+        self.verified.store(verified, Ordering::Relaxed);
     }
 
     pub(super) fn set_delivered(&self, sequence: Sequence) {

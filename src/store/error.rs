@@ -70,6 +70,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Full { .. } => Some("free some space: writing goes on by itself".into()),
+            Self::Busy { .. } => {
+                Some("end the other program's transaction: writing goes on by itself".into())
+            }
             Self::Corrupt { path, .. } => {
                 let generation = path.parent().unwrap_or(path);
                 Some(format!(

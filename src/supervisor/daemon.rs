@@ -1,7 +1,7 @@
 //! The running daemon as its edges see it: reports, readiness, metrics. It holds handles, not work.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::clock;
 use crate::lag::Watch;
@@ -19,6 +19,8 @@ pub struct Daemon {
     pub(super) control: Connection,
     pub(super) projections: Vec<Tracked>,
     pub(super) draining: AtomicBool,
+    /// One scrape at a time: each sets the series that follow from reports.
+    pub(super) scrape: Mutex<()>,
 }
 
 /// One projection's handles.
@@ -64,6 +66,7 @@ impl Daemon {
 
     /// What a scrape reads: gauges that follow from the report are set from one reading of it.
     pub fn metrics_text(&self) -> String {
+        let _one = self.scrape.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let report = self.report();
         let link = self.control.link().borrow().clone();
         let metrics = &self.metrics;

@@ -46,8 +46,10 @@ pub enum Ended {
     Drained,
     /// Each projection has reached the head read at the start, or has failed.
     CaughtUp(Report),
-    /// By a signal, cut short.
+    /// The end took longer than `shutdown_timeout_ms`.
     Late,
+    /// By a second signal.
+    CutShort,
 }
 
 /// Why a run could not begin, or had to end.
@@ -101,12 +103,16 @@ impl Running {
         self.tasks.running.spawn(edge(self.tasks.edges.clone()));
     }
 
-    /// Runs until a signal, or, if `progress` waits for that, until every projection has caught up.
-    ///
-    /// `progress` is shown a report now and then and says whether it waits.
+    /// Ends what runs: for an edge that cannot start.
+    pub async fn stop(self) {
+        // Past the timeout the tasks end with the process.
+        let _ = tokio::time::timeout(self.shutdown_timeout, self.tasks.finish()).await;
+    }
+
+    /// Runs until a signal or, with `progress`, until every projection has caught up; it is shown reports meanwhile.
     pub async fn until_ended(
         self,
-        mut progress: impl FnMut(&Report) -> bool,
+        mut progress: Option<impl FnMut(&Report)>,
     ) -> Result<Ended, Error> {
         let Self { mut tasks, shutdown_timeout, mut signals, _lock } = self;
         let daemon = Arc::clone(&tasks.daemon);
@@ -124,24 +130,24 @@ impl Running {
                     Worked::Ended(End::Fatal(error)) => break Err(Error::Store(error)),
                     Worked::Panicked(projection) => break Err(Error::Panicked { projection }),
                 },
-                _ = look.tick() => {
+                _ = look.tick(), if progress.is_some() => {
                     let report = daemon.report();
-                    if progress(&report) && targets.reached(&report) {
+                    progress.iter_mut().for_each(|progress| progress(&report));
+                    if targets.reached(&daemon, &report) {
                         break Ok(true);
                     }
                 }
             }
         };
-        let in_time = tokio::select! {
+        let cut = tokio::select! {
             biased;
-            _ = signals.recv() => false,
-            finished = tokio::time::timeout(shutdown_timeout, tasks.finish()) => finished.is_ok(),
+            _ = signals.recv() => Some(Ended::CutShort),
+            finished = tokio::time::timeout(shutdown_timeout, tasks.finish()) => finished.err().map(|_| Ended::Late),
         };
-        match end? {
-            true => Ok(Ended::CaughtUp(daemon.report())),
-            false if in_time => Ok(Ended::Drained),
-            false => Ok(Ended::Late),
-        }
+        let caught_up = end?;
+        Ok(cut.unwrap_or_else(|| {
+            if caught_up { Ended::CaughtUp(daemon.report()) } else { Ended::Drained }
+        }))
     }
 }
 
@@ -193,12 +199,13 @@ fn signals() -> mpsc::Receiver<()> {
 struct Targets(Vec<Option<u64>>);
 
 impl Targets {
-    fn reached(&mut self, report: &Report) -> bool {
+    fn reached(&mut self, daemon: &Daemon, report: &Report) -> bool {
         self.0.resize(report.projections.len(), None);
-        let projections = report.projections.iter().zip(&mut self.0);
-        projections.fold(true, |all, (projection, target)| {
+        let projections = report.projections.iter().zip(&mut self.0).zip(&daemon.projections);
+        projections.fold(true, |all, ((projection, target), tracked)| {
             *target = target.or(projection.stream_last_sequence);
-            let there = target.is_some_and(|target| projection.checkpoint_sequence >= target);
+            let there = target.is_some_and(|target| projection.checkpoint_sequence >= target)
+                && tracked.watch.reader.verified();
             all & (there || projection.state == State::Failed)
         })
     }

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -80,6 +80,7 @@ pub async fn start(
         control,
         projections: tracked,
         draining: AtomicBool::new(false),
+        scrape: Mutex::new(()),
     });
     let tasks = Tasks {
         daemon,
@@ -188,7 +189,9 @@ fn launch(
             store.checkpoint().sequence
         );
         tracing::error!(projection = definition.name, detail, "projection failed");
-        shared.fail(Reason::CrashLoop, detail, None);
+        let next =
+            "report it with the log; moving the view away builds it again, up to the same event";
+        shared.fail(Reason::CrashLoop, detail, Some(next.to_owned()));
         return (tracked, None);
     }
     let checkpoint = store.checkpoint();

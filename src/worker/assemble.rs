@@ -198,9 +198,13 @@ impl Run<'_> {
                 "{max} {what} are allowed, and sequence {} would be one more: {reason}",
                 event.sequence()
             );
+            let name = &self.rules.plan.definition().name;
+            let next = format!(
+                "viewd query {name} \"SELECT sequence, state, reason FROM _viewd_dead_letters\""
+            );
             return Err(Again::Until(
                 event.sequence(),
-                Stop { reason: Reason::SetAsideFull, detail, next: None },
+                Stop { reason: Reason::SetAsideFull, detail, next: Some(next) },
             ));
         }
         *count += 1;
@@ -226,7 +230,8 @@ impl Run<'_> {
 }
 
 fn halt(detail: String) -> Stop {
-    Stop { reason: Reason::Halted, detail, next: None }
+    let next = "correct the event's producer or the definition; `on_error = \"park\"` sets such events aside";
+    Stop { reason: Reason::Halted, detail, next: Some(next.to_owned()) }
 }
 
 fn dead_letter(

@@ -30,6 +30,7 @@ use self::shared::Shared;
 use crate::clock;
 use crate::event::Sequence;
 use crate::event::chunk::Chunk;
+use crate::event::time::Timestamp;
 use crate::lag::Watch;
 use crate::metrics::Metrics;
 use crate::projection::expression::Expression;
@@ -85,7 +86,10 @@ pub fn run(worker: Worker) -> End {
     running.set_aside.blocked.extend(blocked);
     running.publish(0);
     let end = running.run();
-    if let Err(error) = running.worker.store.end_run() {
+    // Nothing more is written through a handle that has failed: the next start counts this end.
+    if matches!(end, End::Stopped)
+        && let Err(error) = running.worker.store.end_run()
+    {
         tracing::warn!(projection = running.name, %error, "mark the clean end");
     }
     end
@@ -98,6 +102,8 @@ struct Loop {
     set_aside: SetAside,
     histograms: Histograms,
     rate: Rate,
+    /// When the stream stored the last message that was scanned, applied or not.
+    scanned_at: Option<Timestamp>,
 }
 
 struct Histograms {
@@ -133,6 +139,7 @@ impl Loop {
             set_aside: SetAside::default(),
             histograms,
             rate: Rate::new(Instant::now()),
+            scanned_at: None,
             worker,
         }
     }
@@ -194,6 +201,8 @@ impl Loop {
     /// Commits chunks, as often as it takes.
     fn batch(&mut self, chunks: &[Arc<Chunk>]) -> Batched {
         let (mut until, mut exact, mut stop) = (None, false, None);
+        let decoding = chunks.iter().map(|chunk| chunk.decoding()).sum::<Duration>();
+        self.histograms.decode.observe(decoding.as_secs_f64());
         let mut pause = FULL_PAUSE_MIN;
         loop {
             let error = match self.attempt(chunks, until, exact) {
@@ -213,7 +222,7 @@ impl Loop {
                 StoreError::OnRow { .. } if !exact => exact = true,
                 StoreError::Full { .. } | StoreError::Busy { .. } => {
                     self.count_error(&error);
-                    self.worker.shared.storage_full(Some(error.to_string()));
+                    self.worker.shared.storage_full(Some((error.to_string(), error.hint())));
                     if !self.wait(pause) {
                         return Batched::Cancelled;
                     }
@@ -232,15 +241,13 @@ impl Loop {
         exact: bool,
     ) -> Result<(), Again<StoreError>> {
         self.worker.store.begin_batch().map_err(Again::Store)?;
-        let decoding = chunks.iter().map(|chunk| chunk.decoding()).sum::<Duration>();
-        self.histograms.decode.observe(decoding.as_secs_f64());
         let begun = Instant::now();
         let mut assembled =
             assemble(&self.rules, &self.set_aside, chunks, until, exact, &mut self.worker.store)?;
         self.histograms.apply.observe(begun.elapsed().as_secs_f64());
 
         let last = chunks.iter().rfind(|chunk| chunk.scanned_to() <= assembled.sequence);
-        let head = self.worker.watch.head();
+        let head = self.worker.watch.verified_head();
         let committed = self.worker.store.commit(Batch {
             sequence: assembled.sequence,
             stored_at: assembled.stored_at,
@@ -248,7 +255,8 @@ impl Loop {
             tables: assembled.fold.take(),
             dead_letters: &assembled.dead_letters,
             counts: assembled.counts,
-            origin: last.and_then(|chunk| chunk.origin()),
+            // Even of a batch that ends within its first chunk the stream is known.
+            origin: chunks.iter().find_map(|chunk| chunk.origin()),
             anchor: last.and_then(|chunk| chunk.anchor()),
             live: self.worker.shared.at_head(assembled.sequence, head),
             committed_at: clock::now(),
@@ -256,6 +264,8 @@ impl Loop {
         let committed = committed.map_err(Again::Store)?;
         self.histograms.write.observe(committed.write.as_secs_f64());
         self.histograms.commit.observe(committed.commit.as_secs_f64());
+        let anchor = last.and_then(|chunk| chunk.anchor());
+        self.scanned_at = anchor.map(|anchor| Timestamp::from_nanoseconds(anchor.stored_at_ns));
         self.committed(&assembled);
         Ok(())
     }
@@ -352,10 +362,12 @@ impl Loop {
         self.set_aside.dead_letters = totals.dead;
         self.set_aside.parked = totals.parked;
         let oldest_queued = self.worker.receiver.oldest();
+        let scanned_at = self.scanned_at;
         let watch = &self.worker.watch;
-        self.worker.shared.update(watch.head(), watch.trouble(), |numbers| {
+        self.worker.shared.update(watch.verified_head(), watch.trouble(), |numbers| {
             numbers.take(store);
             numbers.oldest_queued = oldest_queued;
+            numbers.scanned_at = numbers.scanned_at.max(scanned_at);
             numbers.events_per_second = rate;
         });
     }
@@ -378,6 +390,7 @@ fn stop_of(fault: &Fault, projection: &str) -> Stop {
         FaultReason::Gap { .. } => Reason::Gap,
         FaultReason::SourceChanged => Reason::SourceChanged,
         FaultReason::Retention => Reason::Retention,
+        // No word of its own: what it reads from cannot be read.
         FaultReason::Unsupported => Reason::SourceUnreachable,
     };
     Stop {

@@ -31,6 +31,8 @@ pub struct Numbers {
     pub sequence: Sequence,
     /// When the stream stored the last applied message.
     pub stored_at: Option<Timestamp>,
+    /// When the stream stored the last message that was scanned, applied or not, in this run.
+    pub scanned_at: Option<Timestamp>,
     /// When the stream stored the next message that is not applied, if it has been read.
     pub oldest_queued: Option<Timestamp>,
     pub counts: Counts,
@@ -58,6 +60,7 @@ impl Numbers {
             generation: 0,
             sequence: Sequence(0),
             stored_at: None,
+            scanned_at: None,
             oldest_queued: None,
             counts: Counts::default(),
             missed_sequences: 0,
@@ -186,14 +189,13 @@ impl Shared {
         numbers.events_per_second = 0.0;
     }
 
-    /// Says that writing waits for space; `None` that it goes on.
-    pub fn storage_full(&self, detail: Option<String>) {
+    /// Says that writing waits, with what is wrong and what mends it; `None` that it goes on.
+    pub fn storage_full(&self, trouble: Option<(String, Option<String>)>) {
         let mut numbers = self.lock();
-        match detail {
-            Some(_) => {
-                (numbers.state, numbers.reason, numbers.detail) =
-                    (State::Degraded, Some(Reason::StorageFull), detail);
-                numbers.next = Some("free some space: writing goes on by itself".to_owned());
+        match trouble {
+            Some((detail, next)) => {
+                (numbers.state, numbers.reason) = (State::Degraded, Some(Reason::StorageFull));
+                (numbers.detail, numbers.next) = (Some(detail), next);
             }
             None if numbers.reason == Some(Reason::StorageFull) => {
                 (numbers.state, numbers.reason, numbers.detail, numbers.next) =
@@ -236,7 +238,10 @@ impl Shared {
 
     fn lag(&self, numbers: &Numbers, head: Option<Head>) -> Option<Lag> {
         let head = head.filter(|head| head.fresh(self.head_poll))?;
-        Some(head.lag(numbers.sequence, numbers.oldest_queued.or(numbers.stored_at)))
+        Some(head.lag(
+            numbers.sequence,
+            numbers.oldest_queued.or(numbers.stored_at.max(numbers.scanned_at)),
+        ))
     }
 
     fn lock(&self) -> MutexGuard<'_, Numbers> {

@@ -244,6 +244,10 @@ async fn halt_stops_before_the_event() {
         assert!(sums.set_aside().is_empty());
         assert!(daemon.terminate().success());
     }
+    // All of it was one chunk, which the batch ended within: the stream is known all the same.
+    let known = "SELECT stream_created_ns IS NOT NULL AND from_sequence = 1 FROM _viewd_checkpoint";
+    let known: bool = sums.site.view("bad").query_row(known, (), |row| row.get(0)).unwrap();
+    assert!(known, "the identity of the stream");
     // A run that waits for the head says that it never comes.
     let output = sums.site.run(&["run", "--exit-when-caught-up"], &[]);
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));

@@ -384,17 +384,20 @@ async fn what_was_trimmed_before_the_start_is_a_gap() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_trimmed_under_a_slow_reader_is_a_gap() {
-    let rig = Rig::new().await;
-    publish_numbers(&rig.client, "s.a", 1..=60_000).await;
-    // The smallest queue: the reader waits for its receiver after the first pulls.
-    let mut reading = rig.read_with(&[], Position::default(), 1).await;
-    reading.take_to(1);
-    rig.stream().await.purge().sequence(59_001).await.unwrap();
-    let fault = reading.take_fault();
-    let Reason::Gap { first, last } = fault.reason else { panic!("{fault:?}") };
-    assert_eq!((first, last), (reading.position.sequence.next(), Sequence(59_000)));
-    reading.saw_all_to(reading.position.sequence.0);
-    reading.stop().await;
+    for filters in [&[][..], &["s.a"], &["s.*", "t.a"], &[">"]] {
+        let rig = Rig::new().await;
+        publish_numbers(&rig.client, "s.a", 1..=60_000).await;
+        // The smallest queue: the reader waits for its receiver after the first pulls.
+        let mut reading = rig.read_with(filters, Position::default(), 1).await;
+        reading.take_to(1);
+        rig.stream().await.purge().sequence(59_001).await.unwrap();
+        let fault = reading.take_fault();
+        let Reason::Gap { first, last } = fault.reason else { panic!("{filters:?}: {fault:?}") };
+        let next = reading.position.sequence.next();
+        assert_eq!((first, last), (next, Sequence(59_000)), "{filters:?}");
+        reading.saw_all_to(reading.position.sequence.0);
+        reading.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,7 +65,7 @@ fn streams(config: &Config, declared: &[Declared]) -> anyhow::Result<Streams> {
         if tokio::time::timeout(CONNECT_TIMEOUT, connection.connected()).await.is_err() {
             let error =
                 connection.link().borrow().error.clone().unwrap_or_else(|| "no answer".to_owned());
-            anyhow::bail!("NATS cannot be reached at {}: {error}", config.nats.servers.join(", "));
+            anyhow::bail!("NATS cannot be reached at {}: {error}", config.nats.shown_servers());
         }
         let mut streams = Streams::new();
         for declared in declared {

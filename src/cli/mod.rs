@@ -63,12 +63,9 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
             Ok(())
         }
         Command::Completions { shell } => {
-            clap_complete::generate(
-                *shell,
-                &mut Arguments::command(),
-                "viewd",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Arguments::command(), "viewd", &mut script);
+            output.data(&String::from_utf8_lossy(&script));
             Ok(())
         }
         Command::Version => {

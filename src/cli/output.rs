@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use super::failure::{Failure, Kind};
+
 /// How a command prints.
 pub(super) struct Output {
     pub(super) json: bool,
@@ -31,9 +33,23 @@ impl Output {
         Self { json, quiet, color: wanted && !no_color && std::io::stderr().is_terminal() }
     }
 
-    /// A line of data. That its reader has gone (`viewd ... | head`) is no error.
+    /// A line of data.
     pub(super) fn line(&self, line: &str) {
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        self.data(&format!("{line}\n"));
+    }
+
+    /// Data as it is. Whoever reads it may have gone (`viewd ... | head`): then there is nothing more to do.
+    pub(super) fn data(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) => {
+                let failure = anyhow::Error::from(error).context("write the result");
+                Failure::new(Kind::Io, failure).report(self.color);
+                std::process::exit(Kind::Io as i32);
+            }
+        }
     }
 
     /// A line of talk.
@@ -49,7 +65,7 @@ impl Output {
     }
 
     pub(super) fn table(&self, table: &Table) {
-        let _ = write!(std::io::stdout().lock(), "{}", table.text());
+        self.data(&table.text());
     }
 
     pub(super) fn clear_screen(&self) {
@@ -66,7 +82,11 @@ impl Table {
     }
 
     pub(super) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells.iter().map(|cell| shown(cell)).collect());
+        let last = cells.len().saturating_sub(1);
+        // Nothing stands behind the last column that its width could push away.
+        let width = |column| if column == last { usize::MAX } else { CELL_CHARS_MAX };
+        let cells = cells.iter().enumerate();
+        self.rows.push(cells.map(|(column, cell)| shown(cell, width(column))).collect());
     }
 
     fn text(&self) -> String {
@@ -94,16 +114,12 @@ impl Table {
 }
 
 /// A cell on one line, control characters shown, cut where it is too long.
-fn shown(cell: &str) -> String {
-    let mut text: String = cell
-        .chars()
-        .take(CELL_CHARS_MAX)
-        .flat_map(|char| {
-            let escaped = char.is_control().then(|| char.escape_default().to_string());
-            escaped.unwrap_or_else(|| char.to_string()).chars().collect::<Vec<_>>()
-        })
-        .collect();
-    if cell.chars().nth(CELL_CHARS_MAX).is_some() {
+fn shown(cell: &str, chars_max: usize) -> String {
+    let mut text = String::new();
+    for char in cell.chars().take(chars_max) {
+        if char.is_control() { text.extend(char.escape_default()) } else { text.push(char) }
+    }
+    if cell.chars().nth(chars_max).is_some() {
         text.push('…');
     }
     text
@@ -123,6 +139,6 @@ mod tests {
 
     #[test]
     fn long_cells_are_cut() {
-        assert_eq!(shown(&"é".repeat(61)), format!("{}…", "é".repeat(60)));
+        assert_eq!(shown(&"é".repeat(61), 60), format!("{}…", "é".repeat(60)));
     }
 }

@@ -26,8 +26,11 @@ pub(super) fn run(
         Arc::clone(&metrics),
         output.json,
         output.color,
-        exit_when_caught_up && terminal,
+        output.quiet || (exit_when_caught_up && terminal),
     );
+    let (version, data_dir) = (env!("CARGO_PKG_VERSION"), config.data_dir.display());
+    let http = config.http.listen.map_or_else(|| "off".to_owned(), |address| address.to_string());
+    tracing::info!(version, %data_dir, http, projections = declared.len(), "viewd starts");
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime
@@ -40,6 +43,7 @@ pub(super) fn run(
     if let Some(progress) = &mut progress {
         progress.finish();
     }
+    tracing::info!("viewd has ended");
     // Whatever still runs after the deadline of the shutdown ends with the process.
     runtime.shutdown_background();
     match ended {
@@ -65,24 +69,29 @@ async fn until_ended(
     metrics: Arc<Metrics>,
     progress: Option<impl FnMut(&Report)>,
 ) -> Result<Ended, Failure> {
-    let tcp = match config.http.listen {
-        Some(address) => Some(serve::tcp(address).await.map_err(listen_failure)?),
-        None => None,
-    };
     let mut running = start::start(config, declared, metrics).await.map_err(failure)?;
     let router = api::router(Arc::clone(running.daemon()));
-    let socket = match serve::socket(&config.data_dir) {
-        Ok(socket) => socket,
+    let listeners = match listeners(config).await {
+        Ok(listeners) => listeners,
         Err(error) => {
             running.stop().await;
             return Err(listen_failure(error));
         }
     };
-    for listener in [Some(socket), tcp].into_iter().flatten() {
+    for listener in listeners {
         let router = router.clone();
         running.edge(|shutdown| serve::run(listener, router, shutdown));
     }
     running.until_ended(progress).await.map_err(failure)
+}
+
+/// The admin socket, and the address of the settings.
+async fn listeners(config: &Config) -> Result<Vec<serve::Listener>, serve::Error> {
+    let mut listeners = vec![serve::socket(&config.data_dir)?];
+    if let Some(address) = config.http.listen {
+        listeners.push(serve::tcp(address).await?);
+    }
+    Ok(listeners)
 }
 
 fn caught_up(report: &Report, output: &Output) -> Result<(), Failure> {
@@ -100,7 +109,9 @@ fn failure(error: supervisor::Error) -> Failure {
         supervisor::Error::Store(error) => super::store_failure(error),
         supervisor::Error::Connection(error) => Failure::new(Kind::Configuration, error).hint("see [nats] in the settings"),
         supervisor::Error::Changed { .. } => Failure::new(Kind::Configuration, error)
-            .hint("undo the change, or remove the projection's folder in data_dir to build it again from the stream"),
+            .hint("undo the change; or stop viewd, move the projection's folder in data_dir away and start it: the view is built again"),
+        supervisor::Error::Unknown { .. } => Failure::new(Kind::Unreachable, error)
+            .hint("`viewd check` says whether NATS and the stream are there"),
         supervisor::Error::Panicked { .. } => Failure::new(Kind::Internal, error)
             .hint("this is a bug of viewd: please report it with the log; the next start resumes at the checkpoint"),
     }

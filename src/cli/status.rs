@@ -108,6 +108,7 @@ fn print(report: &Report, running: bool, output: &Output) {
         ("IGNORED", Align::Right),
         ("DEAD", Align::Right),
         ("PARKED", Align::Right),
+        ("SKIPPED", Align::Right),
     ]);
     for projection in &report.projections {
         table.row(cells(projection));
@@ -140,6 +141,7 @@ fn cells(projection: &Projection) -> Vec<String> {
         grouped(projection.counts.ignored),
         grouped(projection.dead_letters),
         grouped(projection.parked_events),
+        grouped(projection.counts.skipped),
     ]
 }
 

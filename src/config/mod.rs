@@ -47,6 +47,13 @@ pub struct Nats {
     pub inbox_prefix: Option<String>,
 }
 
+impl Nats {
+    /// The servers as people may see them: no password, no token.
+    pub fn shown_servers(&self) -> String {
+        self.servers.iter().map(|server| value::masked(server)).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// How viewd shows NATS who it is. Secrets stay in files: a setting shows up in process lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Login {

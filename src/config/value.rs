@@ -134,7 +134,7 @@ fn server_problem(url: &str) -> Option<&'static str> {
 }
 
 /// A URL without the password or token that may be in it.
-fn masked(url: &str) -> String {
+pub(super) fn masked(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     match rest.rsplit_once('@') {
         Some((_, host)) if scheme.is_empty() => format!("***@{host}"),

@@ -64,6 +64,13 @@ impl Daemon {
             .collect()
     }
 
+    /// What keeps a projection's stream from being read.
+    pub fn trouble(&self, projection: &str) -> Option<String> {
+        let tracked =
+            self.projections.iter().find(|tracked| tracked.shared.name() == projection)?;
+        tracked.watch.trouble()
+    }
+
     /// What a scrape reads: gauges that follow from the report are set from one reading of it.
     pub fn metrics_text(&self) -> String {
         let _one = self.scrape.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

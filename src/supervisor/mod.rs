@@ -63,10 +63,14 @@ pub enum Error {
         "projection `{projection}`: its definition ({part}) no longer is what generation {generation} was built by"
     )]
     Changed { projection: String, part: &'static str, generation: u64 },
+    #[error("the head of the stream of projection `{projection}` is not known after {} s{}", HEAD_TIMEOUT.as_secs(), .trouble.as_ref().map_or(String::new(), |trouble| format!(": {trouble}")))]
+    Unknown { projection: String, trouble: Option<String> },
     #[error("the worker of projection `{projection}` panicked")]
     Panicked { projection: String },
 }
 
+// A run that is to catch up waits so long for NATS: longer than a server takes to start, not for ever.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 // How often progress is looked at: a bar that moves ten times a second looks alive.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -118,6 +122,7 @@ impl Running {
         let daemon = Arc::clone(&tasks.daemon);
         let mut look = tokio::time::interval(PROGRESS_EVERY);
         let mut targets = Targets::default();
+        let begun = std::time::Instant::now();
         let end = loop {
             tokio::select! {
                 biased;
@@ -133,6 +138,12 @@ impl Running {
                 _ = look.tick(), if progress.is_some() => {
                     let report = daemon.report();
                     progress.iter_mut().for_each(|progress| progress(&report));
+                    if begun.elapsed() > HEAD_TIMEOUT
+                        && let Some(projection) = targets.unknown(&report)
+                    {
+                        let trouble = daemon.trouble(&projection);
+                        break Err(Error::Unknown { projection, trouble });
+                    }
                     if targets.reached(&daemon, &report) {
                         break Ok(true);
                     }
@@ -199,6 +210,14 @@ fn signals() -> mpsc::Receiver<()> {
 struct Targets(Vec<Option<u64>>);
 
 impl Targets {
+    /// A projection whose stream's head has not been read yet.
+    fn unknown(&self, report: &Report) -> Option<String> {
+        let mut projections = report.projections.iter().zip(&self.0);
+        projections
+            .find(|(_, target)| target.is_none())
+            .map(|(projection, _)| projection.name.clone())
+    }
+
     fn reached(&mut self, daemon: &Daemon, report: &Report) -> bool {
         self.0.resize(report.projections.len(), None);
         let projections = report.projections.iter().zip(&mut self.0).zip(&daemon.projections);

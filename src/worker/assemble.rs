@@ -230,7 +230,7 @@ impl Run<'_> {
 }
 
 fn halt(detail: String) -> Stop {
-    let next = "correct the event's producer or the definition; `on_error = \"park\"` sets such events aside";
+    let next = "correct the definition and build the view again: stop viewd, move the view's folder away, start it";
     Stop { reason: Reason::Halted, detail, next: Some(next.to_owned()) }
 }
 

@@ -279,6 +279,17 @@ impl Loop {
         for (counter, count) in self.histograms.results.iter().zip(results) {
             counter.inc_by(count);
         }
+        if let Some(first) = assembled.dead_letters.first() {
+            tracing::warn!(
+                projection = self.name,
+                dead_lettered = counts.dead_lettered,
+                parked = counts.parked,
+                skipped = counts.skipped,
+                sequence = %first.sequence,
+                reason = first.reason,
+                "events set aside"
+            );
+        }
         if counts.sum() > 0 {
             self.histograms.batch.observe(counts.sum() as f64);
         }

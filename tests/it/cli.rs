@@ -197,6 +197,9 @@ fn check_says_what_it_found_offline_when_nats_is_away() {
     // Nothing listens on the discard port.
     let (_, err) = folder.ends(&["check", "--set", "nats.servers=[\"nats://127.0.0.1:9\"]"], 69);
     assert!(err.contains("orders: 1 table, 1 handler") && err.contains("127.0.0.1:9"), "{err}");
+    let secret = "nats.servers=[\"nats://ada:hunter2@127.0.0.1:9\"]";
+    let (_, err) = folder.ends(&["check", "--set", secret], 69);
+    assert!(err.contains("***@127.0.0.1:9") && !err.contains("hunter2"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,4 +259,16 @@ async fn a_long_path_has_an_admin_socket_too() {
         let output = site.run(&["status", "--json"], &[&set]);
         String::from_utf8_lossy(&output.stdout).contains("\"live\"").then_some(())
     });
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_no_success() {
+    let folder = Folder::new();
+    for arguments in [&["config", "show"][..], &["completions", "bash"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_viewd"));
+        let child =
+            command.args(arguments).current_dir(folder.0.path()).stdout(full).status().unwrap();
+        assert_eq!(child.code(), Some(74), "{arguments:?}");
+    }
 }

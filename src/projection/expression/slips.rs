@@ -187,18 +187,12 @@ fn refuse_word(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) -> R
                 Some(hint.to_owned()),
             ))
         }
-        "lookup" => match next.map(|next| (&next.1, next)) {
-            Some((Tok::Block(inner), block)) if inner.iter().any(|token| token.0 == ",") => {
-                let hint = "arguments are separated by `;`: `lookup(\"table\"; key)`".to_owned();
-                Err(at(
-                    span(text, block.0),
-                    "`lookup` with a comma",
-                    "`,` gives several values",
-                    Some(hint),
-                ))
-            }
-            _ => Ok(()),
-        },
+        "lookup" => Err(at(
+            span(text, token.0),
+            "`lookup` is not supported by this version of viewd",
+            "not supported yet",
+            None,
+        )),
         _ => refuse_prefix(token, next, text),
     }
 }

@@ -148,9 +148,8 @@ where
     tokio::spawn(async move {
         let _slot = slot;
         // What goes wrong on a connection is its client's to see.
-        match tokio::time::timeout(CONNECTION_TIME_MAX, watched).await {
-            Ok(Err(error)) => tracing::debug!(%error, "connection ended"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_TIME_MAX, watched).await {
+            tracing::debug!(%error, "connection ended");
         }
     });
 }

@@ -360,8 +360,8 @@ impl Loop {
             detail = stop.detail,
             "projection failed"
         );
-        self.publish(0);
         self.worker.shared.fail(stop.reason, stop.detail, stop.next);
+        self.publish(0);
         End::Stopped
     }
 

@@ -237,7 +237,9 @@ impl Shared {
     }
 
     fn lag(&self, numbers: &Numbers, head: Option<Head>) -> Option<Lag> {
-        let head = head.filter(|head| head.fresh(self.head_poll))?;
+        // The head of another stream says nothing of this view.
+        let same = numbers.reason != Some(Reason::SourceChanged);
+        let head = head.filter(|head| same && head.fresh(self.head_poll))?;
         Some(head.lag(
             numbers.sequence,
             numbers.oldest_queued.or(numbers.stored_at.max(numbers.scanned_at)),

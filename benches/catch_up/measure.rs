@@ -50,13 +50,15 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .context("start nats-server")?;
+        // From here on it ends with this value, whatever goes wrong.
+        let mut server = Self { url: String::new(), child };
         let begun = Instant::now();
         loop {
             if let Some(text) = ports(store)
                 && let Ok(ports) = serde_json::from_str::<serde_json::Value>(&text)
             {
-                let url = ports["nats"][0].as_str().context("a port")?.to_owned();
-                return Ok(Self { url, child });
+                server.url = ports["nats"][0].as_str().context("a port")?.to_owned();
+                return Ok(server);
             }
             ensure!(
                 begun.elapsed() < Duration::from_secs(10),

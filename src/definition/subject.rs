@@ -80,7 +80,7 @@ fn check_apart(report: &mut Report, filters: &[&Text]) -> bool {
         // Of two equal ones only the second is too much.
         let wider = filters.iter().enumerate().find(|&(other, wider)| {
             other != index
-                && contains(&wider.value, &filter.value)
+                && covers(&wider.value, &filter.value)
                 && (wider.value != filter.value || other < index)
         });
         let Some((_, wider)) = wider else { continue };
@@ -99,7 +99,7 @@ fn check_apart(report: &mut Report, filters: &[&Text]) -> bool {
 }
 
 /// Whether every subject that matches `narrow` matches `wide`.
-fn contains(wide: &str, narrow: &str) -> bool {
+pub fn covers(wide: &str, narrow: &str) -> bool {
     let (mut wide, mut narrow) = (wide.split('.'), narrow.split('.'));
     loop {
         match (wide.next(), narrow.next()) {
@@ -147,7 +147,7 @@ mod tests {
             ("a.b", "a.*", false),
             ("a", "a.b", false),
         ] {
-            assert_eq!(contains(wide, narrow), expected, "{wide} contains {narrow}");
+            assert_eq!(covers(wide, narrow), expected, "{wide} contains {narrow}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::definition::subject::covers;
 use crate::event::Sequence;
 
 /// How long a consumer lives that nobody pulls from: long enough for a full queue, short enough not to pile up.
@@ -104,24 +105,6 @@ fn reduced(filters: &[String]) -> Vec<String> {
     // Everything is what no filter gives, and cheaper for the server.
     kept.retain(|filter| filter != ">");
     kept
-}
-
-/// Whether every subject that `inner` matches is matched by `outer`.
-fn covers(outer: &str, inner: &str) -> bool {
-    let mut inner = inner.split('.');
-    for token in outer.split('.') {
-        match (token, inner.next()) {
-            (">", Some(_)) => return true,
-            (_, None | Some(">")) => return false,
-            ("*", Some(_)) => {}
-            (token, Some(other)) => {
-                if token != other {
-                    return false;
-                }
-            }
-        }
-    }
-    inner.next().is_none()
 }
 
 #[cfg(test)]

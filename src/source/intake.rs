@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::ack::{self, Ack};
 use super::session::{End, Jump, Session};
 use super::status::Recreate;
-use super::{CHUNK_MESSAGES_MAX, Fault, Reason};
+use super::{BUILD_AGAIN, CHUNK_MESSAGES_MAX, Fault, Reason};
 use crate::event::Sequence;
 use crate::event::chunk;
 use crate::event::time::Timestamp;
@@ -101,13 +101,7 @@ impl Session<'_> {
         }
         let stream = &self.reader.settings.stream;
         let detail = format!("stream {stream} sent message {sequence} after {}", self.received);
-        Err(End::Fault(Fault {
-            reason: Reason::SourceChanged,
-            detail,
-            next: Some(
-                "stop viewd, move data/{projection} away and start it: the view is built again",
-            ),
-        }))
+        Err(End::Fault(Fault { reason: Reason::SourceChanged, detail, next: Some(BUILD_AGAIN) }))
     }
 
     /// Sequences were passed over: by the filter or by deletions within the stream, or because they were evicted.

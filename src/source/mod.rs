@@ -29,6 +29,10 @@ use crate::event::chunk::Chunk;
 /// Messages of a chunk: as its bytes, enough to make the hand-over cheap.
 pub const CHUNK_MESSAGES_MAX: usize = 1_000;
 
+/// What mends a view whose stream is another than before, until rebuilds do.
+const BUILD_AGAIN: &str =
+    "stop viewd, move data/{projection} away and start it: the view is built again";
+
 /// Where a reader starts: what its projection's checkpoint says.
 #[derive(Clone, Debug, Default)]
 pub struct Position {

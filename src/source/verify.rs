@@ -12,7 +12,7 @@
 //! verified is what the consumer reads.
 
 use super::api::{Api, Error, StreamInfo};
-use super::{Fault, Position, Reason};
+use super::{BUILD_AGAIN, Fault, Position, Reason};
 use crate::event::Sequence;
 use crate::event::anchor::{Anchor, Origin};
 
@@ -80,11 +80,8 @@ fn compare(
     let origin =
         Origin { created_ns: info.created, first_sequence: Sequence(info.state.first_seq) };
     let at = position.sequence;
-    let changed = |detail: String| Fault {
-        reason: Reason::SourceChanged,
-        detail,
-        next: Some("stop viewd, move data/{projection} away and start it: the view is built again"),
-    };
+    let changed =
+        |detail: String| Fault { reason: Reason::SourceChanged, detail, next: Some(BUILD_AGAIN) };
     if position.created_ns.is_some_and(|created| created != info.created) {
         let proven = match proof {
             Proof::Matches(sequence) => format!("; message {sequence} is the same"),

@@ -17,6 +17,7 @@
 //! | [`metrics`] | every family that Prometheus reads |
 //! | [`telemetry`] | logs, counted by level |
 //! | [`status`] | states, reasons, the report |
+//! | [`expression`] | jq: compiled when a file is loaded, evaluated for every event; what an output makes of a column |
 //! | [`config`] | raw settings, then checked settings, with where each value came from |
 //! | [`definition`] | the text of a file to a checked definition; its fingerprint |
 //! | [`projection`] | the engine: expressions, plan, handlers, transitions, fold |
@@ -45,6 +46,7 @@ pub mod config;
 pub mod definition;
 pub mod diagnostic;
 pub mod event;
+pub mod expression;
 pub mod lag;
 pub mod metrics;
 pub mod projection;

@@ -10,7 +10,7 @@ use super::output::Output;
 use crate::config::{Config, Loaded};
 use crate::definition;
 use crate::diagnostic::{self, Diagnostic, Severity, Source};
-use crate::projection::expression::{Expression, Scope};
+use crate::expression::{Expression, Scope};
 use crate::projection::plan::{Plan, refused};
 use crate::supervisor::Declared;
 

@@ -4,8 +4,8 @@
 //! are evaluated and converted whether or not the row exists, so that whether an event fails of itself never depends
 //! on rows.
 
-use super::convert::{Mismatch, convert};
-use super::expression::{Expression, Output};
+use crate::expression::convert::{Mismatch, convert};
+use crate::expression::{Expression, Output};
 use super::reject::{Kind, Reject};
 use super::transition::{Assigned, Operation};
 use crate::definition::{Action, Definition, Table, Verb};
@@ -140,7 +140,7 @@ impl Place<'_> {
         &self,
         column: Option<usize>,
         expression: &Expression,
-        failure: &super::expression::Failure,
+        failure: &crate::expression::Failure,
     ) -> Reject {
         self.reject(Kind::Expression, column, Some(expression), &failure.to_string())
     }

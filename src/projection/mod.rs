@@ -3,8 +3,6 @@
 //! Pure: no tokio, no SQL, no clock, no file. What a plan gives for an event depends on the event and the definition
 //! alone; what a fold gives depends on the rows that it is lent.
 
-pub mod convert;
-pub mod expression;
 pub mod fold;
 mod handler;
 pub mod plan;

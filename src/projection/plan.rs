@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::expression::{self, Expression, Scope};
+use crate::expression::{self, Expression, Scope};
 use super::handler::{Handler, Value, converted};
 use super::reject::Reject;
 use super::transition::Operation;

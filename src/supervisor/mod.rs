@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::daemon::Daemon;
-use crate::projection::expression::Expression;
+use crate::expression::Expression;
 use crate::projection::plan::Plan;
 use crate::source::connection;
 use crate::status::{Report, State};

@@ -11,7 +11,7 @@ use crate::definition::OnError;
 use crate::event::Sequence;
 use crate::event::chunk::{Chunk, Event};
 use crate::event::time::Timestamp;
-use crate::projection::expression::Expression;
+use crate::expression::Expression;
 use crate::projection::fold::{Failed, Fold, Rows};
 use crate::projection::plan::Plan;
 use crate::projection::reject::Reject;

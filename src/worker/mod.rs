@@ -33,7 +33,7 @@ use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;
 use crate::lag::Watch;
 use crate::metrics::Metrics;
-use crate::projection::expression::Expression;
+use crate::expression::Expression;
 use crate::projection::plan::Plan;
 use crate::source::queue::{ReceiveError, Receiver};
 use crate::source::{CHUNK_MESSAGES_MAX, Delivery, Fault, Reason as FaultReason};

@@ -25,13 +25,13 @@ const NAMED_ONLY_IN: [(&str, &str); 11] = [
     ("hyper", "api"),
     ("hyper_util", "api"),
     ("indicatif", "cli"),
-    ("jaq_core", "projection"),
+    ("jaq_core", "expression"),
     ("rusqlite", "store"),
     ("tantivy", "search"),
 ];
 
 /// What the pure modules do without: tasks, files, sockets, environment, clocks (I9).
-const PURE: [&str; 6] = ["event", "row", "diagnostic", "syntax", "definition", "projection"];
+const PURE: [&str; 7] = ["event", "row", "diagnostic", "syntax", "definition", "expression", "projection"];
 const IMPURE: [&str; 10] = [
     "tokio",
     "std::env",

@@ -16,7 +16,7 @@ use viewd::event::time::Timestamp;
 use viewd::event::{Format, Sequence};
 use viewd::lag::Watch;
 use viewd::metrics::Metrics;
-use viewd::projection::expression::{Expression, Scope};
+use viewd::expression::{Expression, Scope};
 use viewd::projection::plan::Plan;
 use viewd::source::memory::{Recorded, chunks};
 use viewd::source::trouble::Trouble;

@@ -13,6 +13,7 @@
 mod arithmetic;
 mod budget;
 mod compile;
+pub mod convert;
 mod decimal;
 mod direct;
 mod document;

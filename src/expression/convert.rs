@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use compact_str::CompactString;
 
-use super::expression::{Failure, Number, Output};
+use super::{Failure, Number, Output};
 use crate::event::time::{Timestamp, is_date};
 use crate::row::{Cell, ColumnType};
 
@@ -159,7 +159,7 @@ impl fmt::Display for Described<'_> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::expression::{Expression, Scope};
+    use super::super::{Expression, Scope};
     use super::*;
     use crate::event::chunk::{ChunkBuilder, Message};
     use crate::event::time::Timestamp;

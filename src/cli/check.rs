@@ -1,4 +1,4 @@
-//! `viewd check`: the settings and every definition, and online whether their streams are there.
+//! `viewd check`: the settings and every definition, and online whether their streams are there and hold what is read.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,20 @@ use super::definitions;
 use super::failure::{Failure, Kind};
 use super::output::Output;
 use crate::config::Config;
-use crate::definition::subject;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::definition::{Definition, subject};
+use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::source::connection::Connection;
 use crate::source::head::{self, StreamHead};
 use crate::supervisor::Declared;
+use crate::syntax;
 
 // A server on the same network answers in milliseconds; one that does not within this is as good as away.
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 
 pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(), Failure> {
     let (declared, mut diagnostics) = definitions::read(config)?;
-    let streams = if offline { Ok(BTreeMap::new()) } else { streams(config, &declared) };
-    if let Ok(streams) = &streams {
-        diagnostics.extend(against_streams(config, &declared, streams));
-    }
+    let asked = if offline { Ok(Vec::new()) } else { online(config, &declared) };
+    diagnostics.extend(asked.as_ref().ok().into_iter().flatten().cloned());
     if output.json {
         output.line(&serde_json::json!({ "data": diagnostics }).to_string());
     } else {
@@ -28,22 +27,16 @@ pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(),
     }
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     if errors > 0 {
-        output.note(&format!("{errors} {}", if errors == 1 { "error" } else { "errors" }));
+        if let Err(error) = asked {
+            output.note(&format!("the streams were not looked at: {error}"));
+        }
+        output.note(&count(errors, "error"));
         return Err(Failure::printed(Kind::Configuration));
     }
     for declared in &declared {
-        let definition = declared.plan.definition();
-        let count = |count: usize, noun: &str| {
-            format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-        };
-        let tables = count(definition.tables.len(), "table");
-        output.note(&format!(
-            "{}: {tables}, {}",
-            definition.name,
-            count(definition.handlers.len(), "handler")
-        ));
+        output.note(&summary(declared.plan.definition()));
     }
-    match streams {
+    match asked {
         Err(error) => {
             let hint = "`viewd check --offline` checks without NATS";
             Err(Failure::new(Kind::Unreachable, error).hint(hint))
@@ -55,10 +48,25 @@ pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(),
     }
 }
 
-type Streams = BTreeMap<String, Result<StreamHead, String>>;
+/// As in `orders: 2 tables, 5 handlers, 1 view, 3 tests`.
+fn summary(definition: &Definition) -> String {
+    let parts = [
+        (definition.tables.len(), "table"),
+        (definition.handlers.len(), "handler"),
+        (definition.views.len(), "view"),
+        (definition.tests.len(), "test"),
+    ];
+    let said = parts.iter().filter(|(number, _)| *number > 0);
+    let said: Vec<_> = said.map(|(number, noun)| count(*number, noun)).collect();
+    format!("{}: {}", definition.name, said.join(", "))
+}
 
-/// Asks NATS for every stream that some definition reads.
-fn streams(config: &Config, declared: &[Declared]) -> anyhow::Result<Streams> {
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// What only the streams can tell: whether they are there, keep what is read, and hold what the filters ask for.
+fn online(config: &Config, declared: &[Declared]) -> anyhow::Result<Vec<Diagnostic>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let connection = Connection::open(&config.nats, "viewd check").await?;
@@ -67,54 +75,92 @@ fn streams(config: &Config, declared: &[Declared]) -> anyhow::Result<Streams> {
                 connection.link().borrow().error.clone().unwrap_or_else(|| "no answer".to_owned());
             anyhow::bail!("NATS cannot be reached at {}: {error}", config.nats.shown_servers());
         }
-        let mut streams = Streams::new();
+        let mut streams = BTreeMap::new();
+        let mut diagnostics = Vec::new();
         for declared in declared {
-            let stream = &config.sources[&declared.plan.definition().stream_source].stream;
+            let definition = declared.plan.definition();
+            let stream = config.sources[&definition.stream_source].stream.as_str();
             if !streams.contains_key(stream) {
-                streams.insert(stream.clone(), head::ask(&connection, stream).await);
+                let head = head::ask(&connection, stream).await.map_err(anyhow::Error::msg)?;
+                streams.insert(stream, head);
+            }
+            let head = streams[stream].as_ref();
+            diagnostics.extend(of_stream(definition, stream, head));
+            let Some(head) = head else { continue };
+            for (filter, place) in filters(definition) {
+                let found = if !takes(head, filter) {
+                    Some(not_taken(stream, head, filter, place))
+                } else if head::holds(&connection, stream, filter)
+                    .await
+                    .map_err(anyhow::Error::msg)?
+                {
+                    None
+                } else {
+                    Some(not_held(stream, filter, place))
+                };
+                diagnostics.extend(found);
             }
         }
-        Ok(streams)
+        Ok(diagnostics)
     })
 }
 
-/// What only the streams can tell: whether they are there, keep what is read, and take the subjects.
-fn against_streams(config: &Config, declared: &[Declared], streams: &Streams) -> Vec<Diagnostic> {
-    let mut diagnostics = Vec::new();
-    for declared in declared {
-        let definition = declared.plan.definition();
-        let stream = &config.sources[&definition.stream_source].stream;
-        let place =
-            || Place::Outside(format!("stream `{stream}` of projection `{}`", definition.name));
-        match streams.get(stream) {
-            None => {}
-            Some(Err(problem)) => {
-                let hint = format!(
-                    "create it, or name another in `sources.{}.stream`",
-                    definition.stream_source
-                );
-                diagnostics.push(Diagnostic::at(place(), problem.clone()).hint(hint));
-            }
-            Some(Ok(head)) => {
-                if head.retention != "limits" {
-                    let message = format!(
-                        "its retention is `{}`: reading would delete messages",
-                        head.retention
-                    );
-                    diagnostics.push(
-                        Diagnostic::at(place(), message)
-                            .hint("viewd reads streams with retention `limits`"),
-                    );
-                }
-                for filter in &definition.subjects {
-                    if !head.subjects.iter().any(|taken| subject::overlap(filter, taken)) {
-                        let message = format!("no subject of the stream matches `{filter}`");
-                        let hint = format!("the stream takes: {}", head.subjects.join(", "));
-                        diagnostics.push(Diagnostic::at(place(), message).hint(hint));
-                    }
-                }
-            }
-        }
-    }
-    diagnostics
+/// What makes a stream unfit for a projection as a whole.
+fn of_stream(
+    definition: &Definition,
+    stream: &str,
+    head: Option<&StreamHead>,
+) -> Option<Diagnostic> {
+    let source = &definition.stream_source;
+    let (message, hint) = match head {
+        None => (
+            format!("there is no stream {stream}, which source `{source}` reads"),
+            format!("create it, or name another in `sources.{source}.stream`"),
+        ),
+        Some(head) if head.retention != "limits" => (
+            format!(
+                "stream {stream} has the retention {}: reading would delete messages",
+                head.retention
+            ),
+            "viewd reads streams with retention `limits`".to_owned(),
+        ),
+        Some(_) => return None,
+    };
+    Some(Diagnostic::at(place_of(definition, "source"), message).hint(hint))
+}
+
+/// Whether messages of such a subject can get into the stream.
+fn takes(head: &StreamHead, filter: &str) -> bool {
+    head.holds_others || head.subjects.iter().any(|taken| subject::overlap(filter, taken))
+}
+
+fn not_taken(stream: &str, head: &StreamHead, filter: &str, place: Place) -> Diagnostic {
+    let message = format!("stream {stream} takes no subject that matches `{filter}`");
+    Diagnostic::at(place, message).hint(format!("it takes: {}", head.subjects.join(", ")))
+}
+
+/// It may be the first of its kind that is to come, so this is no error.
+fn not_held(stream: &str, filter: &str, place: Place) -> Diagnostic {
+    let message = format!("stream {stream} holds no message yet whose subject matches `{filter}`");
+    let hint = "nothing is wrong if the first is still to be published".to_owned();
+    Diagnostic { severity: Severity::Warning, ..Diagnostic::at(place, message).hint(hint) }
+}
+
+/// The subject filters of a definition, each with its place.
+fn filters(definition: &Definition) -> Vec<(&str, Place)> {
+    let root = syntax::parse(&definition.source).ok();
+    let value = root.as_ref().and_then(|root| root.get("subjects"));
+    let elements = match value.map(|value| &value.kind) {
+        Some(syntax::Kind::Array(elements)) => elements.as_slice(),
+        _ => &[],
+    };
+    let spans = elements.iter().map(|element| element.span.clone());
+    let places = spans.map(|span| Place::file(&definition.source, span));
+    definition.subjects.iter().map(String::as_str).zip(places).collect()
+}
+
+fn place_of(definition: &Definition, key: &str) -> Place {
+    let root = syntax::parse(&definition.source).ok();
+    let span = root.as_ref().and_then(|root| root.get(key)).map(|value| value.span.clone());
+    Place::file(&definition.source, span.unwrap_or(0..0))
 }

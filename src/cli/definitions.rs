@@ -10,8 +10,7 @@ use super::output::Output;
 use crate::config::{Config, Loaded};
 use crate::definition;
 use crate::diagnostic::{self, Diagnostic, Severity, Source};
-use crate::expression::{Expression, Scope};
-use crate::projection::plan::{Plan, refused};
+use crate::projection::plan::Plan;
 use crate::supervisor::Declared;
 
 /// Reads the settings of all layers.
@@ -32,7 +31,6 @@ pub(super) fn settings(
 /// Reads and compiles every definition of the folder; the findings of all files, and what could be compiled.
 pub(super) fn read(config: &Config) -> Result<(Vec<Declared>, Vec<Diagnostic>), Failure> {
     let mut diagnostics = Vec::new();
-    let order_keys = order_keys(config, &mut diagnostics);
     let sources: Vec<_> = config.sources.keys().map(String::as_str).collect();
     let mut declared = Vec::new();
     for source in files(&config.projections)? {
@@ -41,12 +39,9 @@ pub(super) fn read(config: &Config) -> Result<(Vec<Declared>, Vec<Diagnostic>), 
         let (definition, mut found) = definition::parse(&source, &name, &sources);
         diagnostics.append(&mut found);
         let Some(definition) = definition else { continue };
-        let order_key = order_keys.iter().find(|(name, _)| *name == definition.stream_source);
-        let order_key = order_key.map(|(_, expression)| Arc::clone(expression));
-        match Plan::compile(Arc::new(definition)) {
-            Ok(plan) => declared.push(Declared { plan: Arc::new(plan), order_key }),
-            Err(mut found) => diagnostics.append(&mut found),
-        }
+        let order_key = config.sources[&definition.stream_source].order_key.clone();
+        let plan = Arc::new(Plan::new(Arc::new(definition)));
+        declared.push(Declared { plan, order_key });
     }
     if declared.is_empty() && diagnostics.is_empty() {
         let error = anyhow::anyhow!(
@@ -108,19 +103,4 @@ fn files(folder: &Path) -> Result<Vec<Arc<Source>>, Failure> {
         Ok(Arc::new(Source { path: path.display().to_string(), text }))
     };
     paths.iter().map(read).collect()
-}
-
-fn order_keys(
-    config: &Config,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<(String, Arc<Expression>)> {
-    let mut compiled = Vec::new();
-    for (name, settings) in &config.sources {
-        let Some(order_key) = &settings.order_key else { continue };
-        match Expression::compile(&order_key.text.value, Scope::Handler) {
-            Ok(expression) => compiled.push((name.clone(), Arc::new(expression))),
-            Err(error) => diagnostics.push(refused(&error, &order_key.source, &order_key.text)),
-        }
-    }
-    compiled
 }

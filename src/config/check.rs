@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use figment::Figment;
@@ -9,11 +10,12 @@ use figment::Figment;
 use crate::config::layer::{self, Given, Layer};
 use crate::config::rule::{self, RULES};
 use crate::config::{
-    ClientCertificate, Config, Expression, Http, Limits, Loaded, Login, Nats, Setting,
-    SourceSettings, Tls, raw, value,
+    ClientCertificate, Config, Http, Limits, Loaded, Login, Nats, Setting, SourceSettings, Tls,
+    raw, value,
 };
 use crate::diagnostic::{Diagnostic, Place};
 use crate::event::Format;
+use crate::expression::{Expression, Scope};
 use crate::syntax::Kind;
 
 /// The reader's queue is an eighth of the memory, and needs room for two events to flow.
@@ -236,15 +238,25 @@ impl Check<'_> {
             );
             return None;
         };
-        let order_key = self.whole.winner(&format!("sources.{name}.order_key"));
-        let order_key = order_key.and_then(|given| match (&given.value.kind, &given.source) {
-            (Kind::String(text), Some(source)) => {
-                Some(Expression { text: text.clone(), source: source.clone() })
-            }
-            _ => None,
-        });
         let format = source.format.as_deref().and_then(value::format).unwrap_or(Format::Auto);
-        Some(SourceSettings { stream, format, order_key })
+        let order_key = self.expression(&format!("sources.{name}.order_key"), Scope::EVENT);
+        let transform = self.expression(&format!("sources.{name}.transform"), Scope::TRANSFORM);
+        Some(SourceSettings { stream, format, order_key, transform })
+    }
+
+    /// Compiled where it stands, so that what is wrong in it is told with the rest.
+    fn expression(&mut self, key: &str, scope: Scope<'_>) -> Option<Arc<Expression>> {
+        let given = self.whole.winner(key)?;
+        let (Kind::String(text), Some(source)) = (&given.value.kind, &given.source) else {
+            return None;
+        };
+        match Expression::compile(&text.value, scope) {
+            Ok(expression) => Some(Arc::new(expression)),
+            Err(error) => {
+                self.diagnostics.push(error.diagnostic(source, text));
+                None
+            }
+        }
     }
 
     fn http(&mut self, http: &raw::Http) -> Http {

@@ -8,7 +8,7 @@
 mod check;
 mod layer;
 mod raw;
-mod rule;
+pub mod rule;
 mod value;
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, Place, Source};
 use crate::event::Format;
-use crate::syntax::Text;
+use crate::expression::Expression;
 
 /// Where the file is looked for if nobody says where it is.
 const DEFAULT_FILE: &str = "config/viewd.toml";
@@ -84,15 +84,10 @@ pub struct ClientCertificate {
 pub struct SourceSettings {
     pub stream: String,
     pub format: Format,
-    pub order_key: Option<Expression>,
-}
-
-/// A jq expression of the configuration, and what it was written in, for messages.
-#[derive(Debug, Clone)]
-pub struct Expression {
-    pub text: Text,
-    /// The file; for an environment variable or a flag, one made up that holds its value.
-    pub source: Arc<Source>,
+    /// Which events stay in order behind a failed one.
+    pub order_key: Option<Arc<Expression>>,
+    /// From event to events, before anything else sees them.
+    pub transform: Option<Arc<Expression>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

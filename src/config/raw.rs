@@ -46,6 +46,7 @@ pub(super) struct Source {
     pub(super) stream: Option<String>,
     pub(super) format: Option<String>,
     pub(super) order_key: Option<String>,
+    pub(super) transform: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

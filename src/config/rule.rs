@@ -3,9 +3,11 @@
 //! The one list that the checks of a layer, the defaults, `config show` and the test of the sample
 //! file go by: a setting is added here, to `raw`, and to the checked types.
 
+use crate::event::Format;
+
 /// What a setting may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Any text but the empty one.
     Text,
     Path,
@@ -26,28 +28,37 @@ pub(super) enum Kind {
 
 /// The values that a number may have, and why no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) min: i64,
-    pub(super) max: i64,
+pub struct Range {
+    pub min: i64,
+    pub max: i64,
     /// Ends a sentence after `; `.
-    pub(super) why: &'static str,
+    pub why: &'static str,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rule {
+pub struct Rule {
     /// With dots; `*` stands for the name of a source.
-    pub(super) key: &'static str,
-    pub(super) kind: Kind,
+    pub key: &'static str,
+    pub kind: Kind,
     /// As TOML.
-    pub(super) default: Option<&'static str>,
+    pub default: Option<&'static str>,
 }
 
 const KIB: i64 = 1_024;
 const MIB: i64 = 1_024 * KIB;
 const MINUTE_MS: i64 = 60_000;
 
+/// The words of `format`.
+pub const FORMATS: [(&str, Format); 5] = [
+    ("auto", Format::Auto),
+    ("cloudevents", Format::CloudEvents),
+    ("json", Format::Json),
+    ("text", Format::Text),
+    ("bytes", Format::Bytes),
+];
+
 /// In the order of the sample file.
-pub(super) const RULES: [Rule; 27] = [
+pub const RULES: [Rule; 28] = [
     rule("projections", Kind::Path, Some("\"projections\"")),
     rule("data_dir", Kind::Path, Some("\"data\"")),
     rule("nats.servers", Kind::Servers, Some("[\"nats://127.0.0.1:4222\"]")),
@@ -65,6 +76,7 @@ pub(super) const RULES: [Rule; 27] = [
     rule("sources.*.stream", Kind::Stream, None),
     rule("sources.*.format", Kind::Format, Some("\"auto\"")),
     rule("sources.*.order_key", Kind::Expression, None),
+    rule("sources.*.transform", Kind::Expression, None),
     rule("http.listen", Kind::Listen, Some("\"127.0.0.1:8420\"")),
     rule("http.insecure_no_auth", Kind::Boolean, Some("false")),
     number(
@@ -120,8 +132,7 @@ pub(super) const RULES: [Rule; 27] = [
 ];
 
 /// Settings that the design has and that nothing obeys yet: refused, so that nobody relies on them.
-pub(super) const LATER: [&str; 11] = [
-    "sources.*.transform",
+pub(super) const LATER: [&str; 10] = [
     "http.tls",
     "http.read_tokens_file",
     "http.admin_tokens_file",
@@ -220,14 +231,14 @@ mod tests {
             ("rebuild", true),
             ("rebuild.auto", true),
             ("http.tls.cert_file", true),
-            ("sources.shop.transform", true),
+            ("sources.shop.transform", false),
             ("http", false),
             ("sources.shop", false),
         ] {
             assert_eq!(is_later(key), expected, "{key}");
         }
         assert_eq!(children("http"), ["listen", "insecure_no_auth"]);
-        assert_eq!(children("sources.x"), ["stream", "format", "order_key"]);
+        assert_eq!(children("sources.x"), ["stream", "format", "order_key", "transform"]);
         assert_eq!(children(""), ["projections", "data_dir", "nats", "sources", "http", "limits"]);
     }
 }

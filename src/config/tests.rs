@@ -90,18 +90,32 @@ fn outside_a_file_values_are_toml_or_else_text() {
     assert_eq!(loaded.config.http.listen, None);
     assert!(loaded.config.nats.tls.first);
     let order_key = loaded.config.sources["a"].order_key.as_ref().expect("was set");
-    assert_eq!(&order_key.source.text[order_key.text.locate(1..7)], "tokens");
-    assert_eq!(order_key.source.path, "flag `--set sources.a.order_key=...`");
+    assert_eq!(order_key.text(), ".tokens[1]");
     let loaded = load("", &[], &["nats.servers=[\"nats://a:1\"]"]).expect("is right");
     assert_eq!(loaded.config.nats.servers, ["nats://a:1"]);
 }
 
 #[test]
-fn an_order_key_in_the_file_points_into_it() {
-    let file = "[sources.a]\nstream = \"A\"\norder_key = \".tokens[1]\"\n";
-    let loaded = load(file, &[], &[]).expect("is right");
-    let order_key = loaded.config.sources["a"].order_key.as_ref().expect("was set");
-    assert_eq!(&order_key.source.text[order_key.text.locate(0..7)], ".tokens");
+fn expressions_are_compiled_where_they_stand() {
+    let file = "[sources.a]\nstream = \"A\"\norder_key = \".tokens[1]\"\n\
+                transform = \'\'\'\nif .type == \"A\" then .data.n //= 1 end\n\'\'\'\n";
+    let loaded = load(file, &[], &[]).unwrap_or_else(|errors| panic!("{}", render(&errors, false)));
+    let source = &loaded.config.sources["a"];
+    assert_eq!(source.order_key.as_ref().expect("was set").text(), ".tokens[1]");
+    assert!(source.transform.as_ref().expect("was set").text().starts_with("if .type"));
+
+    // An assignment belongs into a transform alone; each error points into its own text.
+    let wrong = "[sources.a]\nstream = \"A\"\norder_key = \".x = 1\"\n\
+                 transform = \'\'\'\n.data\n| lenght\n\'\'\'\n[sources.b]\n";
+    let found = errors(wrong, &[], &["sources.c.stream=C", "sources.c.order_key=now"]);
+    for place in [
+        "viewd.toml:3:",
+        "viewd.toml:6:3: ",
+        "viewd.toml:8:10: source `b` does not say which stream it reads",
+        "flag `--set sources.c.order_key=...`",
+    ] {
+        assert!(found.contains(place), "{place} not in:\n{found}");
+    }
 }
 
 #[test]
@@ -169,8 +183,8 @@ fn each_kind_of_wrong_value() {
             "viewd.toml:1:10: `My-Shop` cannot be the name of a source (lower-case letters, digits and `_`, a letter first, 63 at most)\n",
         ),
         (
-            "[sources.a]\nstream = 'A'\ntransform = '.'",
-            "viewd.toml:3:1: `sources.a.transform` is not supported by this version of viewd\n",
+            "[sources.a]\nstream = 'A'\ntransform = 1",
+            "viewd.toml:3:13: `sources.a.transform` must be a string, not an integer\n",
         ),
         (
             "http.listen = 'localhost:80'",

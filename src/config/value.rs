@@ -3,18 +3,10 @@
 use std::net::SocketAddr;
 
 use crate::config::layer::Given;
-use crate::config::rule::{Kind, Range, Rule};
+use crate::config::rule::{FORMATS, Kind, Range, Rule};
 use crate::diagnostic::{self, Diagnostic, Place};
 use crate::event::Format;
 use crate::syntax::{self, Value};
-
-const FORMATS: [(&str, Format); 5] = [
-    ("auto", Format::Auto),
-    ("cloudevents", Format::CloudEvents),
-    ("json", Format::Json),
-    ("text", Format::Text),
-    ("bytes", Format::Bytes),
-];
 
 /// Checks a value against its rule; the error is boxed as it is large and rare.
 pub(super) fn check(rule: &Rule, given: &Given) -> Result<(), Box<Diagnostic>> {

@@ -125,7 +125,7 @@ fn long_form(report: &mut Report, draft: &mut Draft, entry: &Entry, table: &Tabl
 }
 
 /// The type that a text names.
-fn column_type(report: &mut Report, text: &Text) -> Option<ColumnType> {
+pub(super) fn column_type(report: &mut Report, text: &Text) -> Option<ColumnType> {
     let name = text.value.trim();
     let known = match name {
         "text" => ColumnType::Text,

@@ -15,7 +15,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::config::SourceSettings;
-use crate::definition::{Assignment, Definition, Formula, FormulaKind, Handler, Policy, Table};
+use crate::definition::{Assignment, Definition, Formula, Handler, Policy, Table, Target};
 use crate::row::Cell;
 
 /// What the engine makes of a definition and its events. It changes with every release that
@@ -50,8 +50,8 @@ impl SourceSettings {
         Reading {
             stream: &self.stream,
             format: self.format_word(),
-            order_key: self.order_key.as_ref().map(|expression| expression.text.value.as_str()),
-            transform: None,
+            order_key: self.order_key.as_ref().map(|expression| expression.text()),
+            transform: self.transform.as_ref().map(|expression| expression.text()),
             event_bytes_max,
         }
     }
@@ -123,10 +123,28 @@ fn rows(definition: &Definition) -> String {
 fn hash_handler(hash: &mut Hash, definition: &Definition, handler: &Handler) {
     let table = &definition.tables[handler.table];
     hash.sorted(handler.events.iter().map(|pattern| pattern.text.as_str()));
-    hash.option(handler.when.as_ref().map(|text| text.value.trim()));
+    hash.list(&handler.when, Hash::formula);
+    hash.list(&handler.for_each, Hash::formula);
+    hash.list(&handler.lets, |hash, binding| {
+        hash.text(&binding.name);
+        hash.formula(&binding.value);
+    });
     hash.text(handler.verb.as_str());
     hash.text(&table.name);
-    hash.list(&handler.key, Hash::formula);
+    match &handler.target {
+        Target::Key(key) => {
+            hash.text("key");
+            hash.list(key, Hash::formula);
+        }
+        Target::Where(columns) => {
+            hash.text("where");
+            hash.list(columns, |hash, (column, formula)| {
+                hash.text(&table.columns[*column].name);
+                hash.formula(formula);
+            });
+        }
+    }
+    hash.list(&handler.object, |hash, object| hash.formula(&object.value));
     hash.list(&handler.assignments, |hash, Assignment { column, action, value }| {
         hash.text(action.as_str());
         hash.text(&table.columns[*column].name);
@@ -207,14 +225,7 @@ impl Hash {
     }
 
     fn formula(&mut self, formula: &Formula) {
-        let (kind, text) = match &formula.kind {
-            FormulaKind::Jq(text) => (0, text.value.trim().to_owned()),
-            FormulaKind::Integer(value) => (1, value.to_string()),
-            FormulaKind::Number(text) => (2, text.clone()),
-            FormulaKind::Boolean(value) => (3, value.to_string()),
-        };
-        self.number(kind);
-        self.text(&text);
+        self.text(formula.expression.text().trim());
     }
 
     fn cell(&mut self, cell: Option<&Cell>) {

@@ -2,23 +2,17 @@
 
 use std::ops::Range;
 
-use crate::definition::table;
-use crate::definition::{self, Action, Column, Formula, FormulaKind, Handler, Pattern, Verb};
-use crate::definition::{assignment, default};
+use crate::definition::assignment::{self, Place};
+use crate::definition::formula::{Names, Spot};
+use crate::definition::{Action, Formula, Handler, Target, Verb, binding, pattern, table, target};
 use crate::diagnostic;
-use crate::syntax::{Kind, Report, Table, Text, Value};
+use crate::expression::Output;
+use crate::syntax::{Kind, Report, Table, Value};
 
-const VERBS: [(&str, Verb); 4] = [
-    ("insert", Verb::Insert),
-    ("upsert", Verb::Upsert),
-    ("update", Verb::Update),
-    ("delete", Verb::Delete),
+const KEYS: [&str; 16] = [
+    "event", "when", "for_each", "let", "insert", "upsert", "update", "delete", "key", "where",
+    "set", "set_once", "add", "sub", "min", "max",
 ];
-const KEYS: [&str; 13] = [
-    "event", "when", "insert", "upsert", "update", "delete", "key", "set", "set_once", "add",
-    "sub", "min", "max",
-];
-const LATER: [&str; 3] = ["for_each", "let", "where"];
 
 /// A handler as far as it could be read.
 #[derive(Debug)]
@@ -28,16 +22,44 @@ pub(super) struct Draft {
     pub(super) target_span: Range<usize>,
 }
 
+impl Handler {
+    /// Every column that it assigns, each once, by what.
+    pub fn assigned(&self) -> impl Iterator<Item = (usize, Action)> {
+        let together = self.object.iter().flat_map(|object| &object.columns);
+        let together = together.map(|&column| (column, Action::Set));
+        together.chain(self.assignments.iter().map(|one| (one.column, one.action)))
+    }
+
+    /// Every expression and constant of it.
+    pub fn formulas(&self) -> impl Iterator<Item = &Formula> {
+        let (key, matching) = match &self.target {
+            Target::Key(key) => (key.as_slice(), [].as_slice()),
+            Target::Where(columns) => ([].as_slice(), columns.as_slice()),
+        };
+        let alone = self.when.iter().chain(&self.for_each);
+        alone
+            .chain(self.lets.iter().map(|binding| &binding.value))
+            .chain(key)
+            .chain(matching.iter().map(|(_, formula)| formula))
+            .chain(self.object.iter().map(|object| &object.value))
+            .chain(self.assignments.iter().map(|assignment| &assignment.value))
+    }
+}
+
 /// Reads `on`; the drafts are those handlers whose table and operation are known, in file order.
 pub(super) fn read(report: &mut Report, value: &Value, tables: &[table::Draft]) -> Vec<Draft> {
     let Kind::Array(handlers) = &value.kind else {
+        let hint = match &value.kind {
+            Kind::Table(_) => "write [[on]], in two pairs of brackets: there may be several",
+            _ => "each handler starts with [[on]], in two pairs of brackets",
+        };
         report
             .error(
                 &value.span,
-                format!("`on` must be a list of tables, not {}", value.kind.describe()),
+                format!("`on` must be a list of handlers, not {}", value.kind.describe()),
             )
             .label("expected [[on]]")
-            .hint("each handler starts with [[on]], in two pairs of brackets".to_owned());
+            .hint(hint.to_owned());
         return Vec::new();
     };
     let numbered = handlers.iter().enumerate();
@@ -52,54 +74,125 @@ fn read_one(
 ) -> Option<Draft> {
     let span = value.span.clone();
     let handler = report.table(value, "a handler")?;
-    report.unknown_keys(handler, "a handler", &KEYS, &LATER);
-    let events = read_events(report, handler, &span);
-    let when = handler.get("when").and_then(|value| expression(report, value, "`when`"));
+    report.unknown_keys(handler, "a handler", &KEYS, &[]);
+    let events = pattern::read(report, handler, &span);
+    let mut names = Names::new(tables, handler.get("for_each").is_some());
+    let lets = binding::read(report, handler, &mut names);
+    let when = handler.get("when").and_then(|value| read_when(report, value, &mut names));
+    let for_each =
+        handler.get("for_each").and_then(|value| read_for_each(report, value, &mut names));
     let operation = read_operation(report, handler, &span, tables);
     let Some((verb, table, target_span)) = operation else {
-        assignment::read_untargeted(report, handler);
+        assignment::read_untargeted(report, handler, &mut names);
         return None;
     };
-    let target = &tables[table];
-    let key = read_key(report, handler, &span, target);
-    let assignments = assignment::read(report, handler, verb, target);
+    let draft = &tables[table];
+    let target = target::read(report, handler, &span, verb, draft, &mut names);
+    let fixed: Vec<usize> = match &target {
+        Target::Key(_) => Vec::new(),
+        Target::Where(columns) => columns.iter().map(|(column, _)| *column).collect(),
+    };
+    let place = Place { verb, target: draft, fixed: &fixed };
+    let assigned = assignment::read(report, handler, place, &mut names);
+    binding::warn_unused(report, handler, &names);
     let line = report.line(span.start);
-    let handler = Handler { number, line, events, when, table, verb, key, assignments, span };
+    let handler = Handler {
+        number,
+        line,
+        events,
+        when,
+        for_each,
+        lets,
+        table,
+        verb,
+        target,
+        object: assigned.object,
+        assignments: assigned.assignments,
+        span,
+    };
     Some(Draft { handler, target_span })
 }
 
-fn read_events(report: &mut Report, handler: &Table, span: &Range<usize>) -> Vec<Pattern> {
-    let Some(value) = handler.get("event") else {
+fn read_when(report: &mut Report, value: &Value, names: &mut Names<'_>) -> Option<Formula> {
+    let (formula, _) = names.expression(report, value, "`when`", Spot::Value)?;
+    if let Some(Output::Null | Output::Bool(false)) = formula.expression.literal() {
         report
-            .error(span, "the handler does not say which events it takes")
-            .label("no `event`")
-            .hint("write event = \"OrderPlaced\", a list of types, or \"*\" for all".to_owned());
-        return Vec::new();
-    };
-    let types: Vec<&Text> = match &value.kind {
-        Kind::String(text) => vec![text],
-        Kind::Array(elements) if elements.is_empty() => {
-            report
-                .error(&value.span, "`event` is an empty list")
-                .label("no type")
-                .hint("\"*\" takes every event".to_owned());
-            return Vec::new();
-        }
-        Kind::Array(_) => report.texts(value, "`event`").unwrap_or_default(),
-        other => {
-            let message =
-                format!("`event` must be a type or a list of types, not {}", other.describe());
-            report.error(&value.span, message).label("expected a string");
-            return Vec::new();
-        }
-    };
-    for text in types.iter().filter(|text| text.value.trim().is_empty()) {
-        report
-            .error(&text.span, "a type of event cannot be empty")
-            .label("empty")
-            .hint("\"*\" takes every event".to_owned());
+            .warning(&formula.span, "this handler never runs")
+            .label(format!("`when` is always {}", formula.expression.text().trim()))
+            .hint("remove the handler, or its `when`".to_owned());
     }
-    types.into_iter().map(|text| Pattern::new(text.value.as_str())).collect()
+    Some(formula)
+}
+
+fn read_for_each(report: &mut Report, value: &Value, names: &mut Names<'_>) -> Option<Formula> {
+    let (formula, _) = names.expression(report, value, "`for_each`", Spot::ForEach)?;
+    match formula.expression.literal() {
+        None => {}
+        Some(Output::Null) => {
+            report
+                .warning(&formula.span, "this handler never runs")
+                .label("`for_each` is always null: there are no elements")
+                .hint("for_each = \".data.items\" gives the list of elements".to_owned());
+        }
+        Some(_) => {
+            report
+                .error(&formula.span, "`for_each` must give a list, or null for none")
+                .label("not a list")
+                .hint("for_each = \".data.items\" gives the list of elements".to_owned());
+        }
+    }
+    let Kind::String(text) = &value.kind else { return Some(formula) };
+    if let Some(at) = iterates(&text.value) {
+        let whole = text.value.trim();
+        let hint = match whole.strip_suffix("[]") {
+            Some(list) if at == list.len() => {
+                format!("without the `[]`: {:?}", list.trim_end_matches('.'))
+            }
+            _ => format!("in brackets it is a list: \"[{whole}]\""),
+        };
+        report
+            .error(
+                &text.locate(at..at + "[]".len()),
+                "`for_each` wants one list, but this gives its elements one by one",
+            )
+            .label("takes the list apart")
+            .hint(hint);
+    }
+    Some(formula)
+}
+
+/// Where an expression takes a list apart so that it gives several values: a `[]` that no bracket holds.
+///
+/// Not told of those whose brackets are hard to see (in strings, after comments) or that fold what they take apart.
+fn iterates(text: &str) -> Option<usize> {
+    if ["#", "\\", "reduce", "foreach"].iter().any(|odd| text.contains(odd)) {
+        return None;
+    }
+    let (mut depth, mut quoted) = (0_usize, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '[' if depth == 0 && text[at..].starts_with("[]") && follows_value(&text[..at]) => {
+                return Some(at);
+            }
+            '[' | '(' | '{' => depth += 1,
+            ']' | ')' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether what stands before a `[]` is a value, so that it iterates; else it is the empty list.
+fn follows_value(before: &str) -> bool {
+    let word_start =
+        before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |at| at + 1);
+    let word = &before[word_start..];
+    if ["then", "else", "and", "or", "elif", "if", "try", "catch"].contains(&word) {
+        return before[..word_start].ends_with('.');
+    }
+    before.ends_with(|c: char| c.is_ascii_alphanumeric() || "_.])}\"?".contains(c))
 }
 
 /// The one operation, its table, and where that is named.
@@ -110,13 +203,13 @@ fn read_operation(
     tables: &[table::Draft],
 ) -> Option<(Verb, usize, Range<usize>)> {
     let mut named = handler.entries.iter().filter_map(|entry| {
-        let verb = VERBS.iter().find(|(name, _)| *name == entry.key.name)?;
-        Some((verb.1, entry))
+        let verb = Verb::ALL.into_iter().find(|verb| verb.as_str() == entry.key.name)?;
+        Some((verb, entry))
     });
     let Some((verb, entry)) = named.next() else {
         let slip = |name: &str| {
             diagnostic::nearest(name, KEYS)
-                .is_some_and(|meant| VERBS.iter().any(|(verb, _)| *verb == meant))
+                .is_some_and(|meant| Verb::ALL.iter().any(|verb| verb.as_str() == meant))
         };
         if handler
             .entries
@@ -156,166 +249,30 @@ fn read_operation(
     Some((verb, table, text.span.clone()))
 }
 
-/// One formula for each key column, in key order; fewer if something is wrong.
-fn read_key(
-    report: &mut Report,
-    handler: &Table,
-    span: &Range<usize>,
-    target: &table::Draft,
-) -> Vec<Formula> {
-    let table = &target.table;
-    let key: Vec<&Column> = table.key.iter().map(|&index| &table.columns[index]).collect();
-    let example = key.first().map(|column| format!("write key.{} = \".data...\"", column.name));
-    let Some(entry) = handler.entry("key") else {
-        // A `where` has been refused; the key would not be missed beside it.
-        if handler.get("where").is_none() {
-            report
-                .error(
-                    span,
-                    format!("the handler does not say which row of `{}` it means", table.name),
-                )
-                .label("no `key`")
-                .hint(example);
-        }
-        return Vec::new();
-    };
-    let Kind::Table(given) = &entry.value.kind else {
-        let message = format!(
-            "`key` must say each key column's value, not be {}",
-            entry.value.kind.describe()
-        );
-        report.error(&entry.value.span, message).label("expected a table").hint(example);
-        return Vec::new();
-    };
-    if target.keyed {
-        check_key_columns(report, &entry.key.span, given, table, &key);
-    }
-    let find = |column: &&Column| given.entry(&column.name);
-    let formulas: Vec<_> = key.iter().filter_map(find).collect();
-    formulas
-        .into_iter()
-        .filter_map(|entry| formula(report, &entry.value, &format!("`key.{}`", entry.key.name)))
-        .collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn check_key_columns(
-    report: &mut Report,
-    span: &Range<usize>,
-    given: &Table,
-    table: &definition::Table,
-    key: &[&Column],
-) {
-    let names: Vec<String> = key.iter().map(|column| format!("`{}`", column.name)).collect();
-    let names = names.join(", ");
-    let mut slips = 0;
-    for entry in &given.entries {
-        let (name, span) = (&entry.key.name, &entry.key.span);
-        if key.iter().any(|column| column.name == *name) {
-            continue;
-        }
-        slips += 1;
-        let hint = if table.columns.iter().any(|column| column.name == *name) {
-            format!("the key is {names}; give other columns with set.{name}")
-        } else {
-            format!("the key is {names}")
-        };
-        report
-            .error(span, format!("`{name}` is not a key column of table `{}`", table.name))
-            .label("not a key column")
-            .hint(hint);
-    }
-    let missing = key.iter().filter(|column| given.get(&column.name).is_none());
-    // As many slips as there are columns missing: these were meant by those.
-    for column in missing.skip(slips) {
-        report
-            .error(
-                span,
-                format!("key column `{}` of table `{}` is missing", column.name, table.name),
-            )
-            .label(format!("no `key.{}`", column.name))
-            .hint(format!("write key.{} = \".data...\"", column.name));
-    }
-}
-
-/// A constant, or jq.
-pub(super) fn formula(report: &mut Report, value: &Value, what: &str) -> Option<Formula> {
-    let problem = match &value.kind {
-        Kind::String(_) => {
-            let text = expression(report, value, what)?;
-            return Some(Formula { kind: FormulaKind::Jq(text), span: value.span.clone() });
-        }
-        Kind::Integer(Some(integer)) => {
-            return Some(Formula {
-                kind: FormulaKind::Integer(*integer),
-                span: value.span.clone(),
-            });
-        }
-        Kind::Float(text) if default::is_finite(text) => {
-            return Some(Formula {
-                kind: FormulaKind::Number(text.clone()),
-                span: value.span.clone(),
-            });
-        }
-        Kind::Boolean(boolean) => {
-            return Some(Formula {
-                kind: FormulaKind::Boolean(*boolean),
-                span: value.span.clone(),
-            });
-        }
-        Kind::Integer(None) => "is beyond 64 bits".to_owned(),
-        Kind::Float(_) => "is not finite".to_owned(),
-        other => format!("must be jq in quotes, a number, true or false, not {}", other.describe()),
-    };
-    let hint = match &value.kind {
-        Kind::Datetime(text) => {
-            Some(format!("as jq, a constant is a string in quotes: '\"{text}\"'"))
-        }
-        Kind::Array(_) => Some("put a list in quotes, as jq: \"[1, 2]\"".to_owned()),
-        _ => None,
-    };
-    report.error(&value.span, format!("{what} {problem}")).label("not a value").hint(hint);
-    None
-}
-
-fn expression(report: &mut Report, value: &Value, what: &str) -> Option<Text> {
-    let text = report.text(value, what)?;
-    if text.value.trim().is_empty() {
-        report
-            .error(&text.span, format!("{what} is empty"))
-            .label("no expression")
-            .hint("`.` is the event; an empty string is written '\"\"'".to_owned());
-        return None;
-    }
-    Some(text.clone())
-}
-
-impl Verb {
-    /// The key of a handler that asks for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Insert => "insert",
-            Self::Upsert => "upsert",
-            Self::Update => "update",
-            Self::Delete => "delete",
-        }
-    }
-
-    /// Whether it makes a row where there is none.
-    pub fn creates(self) -> bool {
-        matches!(self, Self::Insert | Self::Upsert)
-    }
-}
-
-impl Action {
-    /// The key of a handler that asks for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Set => "set",
-            Self::SetOnce => "set_once",
-            Self::Add => "add",
-            Self::Sub => "sub",
-            Self::Min => "min",
-            Self::Max => "max",
+    #[test]
+    fn lists_that_are_taken_apart() {
+        for (text, expected) in [
+            (".data.items[]", Some(11)),
+            (".[]", Some(1)),
+            (".data.items[] | select(.qty > 0)", Some(11)),
+            (".data | .items[]?", Some(14)),
+            (".data.else[]", Some(10)),
+            (".data[\"a\"][]", Some(10)),
+            ("$items[]", Some(6)),
+            (".data.items", None),
+            (".data.items // []", None),
+            ("if .data.x then .data.items else[] end", None),
+            ("[.data.items[] | select(.qty > 0)]", None),
+            ("(.data.items | map(.lines[]))", None),
+            ("reduce .data.items[] as $x ([]; . + [$x])", None),
+            (".data[\"a[]\"]", None),
+            ("[]", None),
+        ] {
+            assert_eq!(iterates(text), expected, "{text}");
         }
     }
 }

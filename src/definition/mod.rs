@@ -1,20 +1,28 @@
 //! A projection's definition: from the text of its file to a checked value.
 //!
 //! Pure: the text comes in, a `Definition` and everything that is wrong go out. Nothing here
-//! reads a file, asks a clock, or compiles an expression (`projection` does, above): jq stays
-//! text, with the way back to its place in the file. Whoever holds a `Definition` may rely on
-//! every rule that the design's definition language states for load time, but for those of jq.
+//! reads a file or asks a clock. Expressions are compiled while they are read, so that what is
+//! wrong with the jq is told with everything else. Whoever holds a `Definition` may rely on
+//! every rule that the definition language states for load time, but for those that only SQLite
+//! can tell of a view (`store::view`).
 
 mod assignment;
+mod binding;
 mod column;
 mod default;
 pub mod fingerprint;
+mod formula;
 mod handler;
-mod name;
+pub(crate) mod json_line;
+pub(crate) mod name;
 mod pattern;
 mod policy;
 pub mod subject;
 mod table;
+mod target;
+mod test_case;
+mod verb;
+mod view;
 mod whole;
 
 use std::ops::Range;
@@ -22,11 +30,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diagnostic::{self, Diagnostic, Source};
+use crate::expression::Expression;
 use crate::row::{Cell, ColumnType};
 use crate::syntax::{self, Kind, Report, Text};
 
-const KEYS: [&str; 6] = ["description", "source", "subjects", "tables", "on", "policy"];
-const LATER: [&str; 4] = ["views", "search", "test", "warnings"];
+const KEYS: [&str; 8] =
+    ["description", "source", "subjects", "tables", "on", "views", "policy", "test"];
+const LATER: [&str; 1] = ["search"];
 
 /// Where to point when something is missing from the file as a whole.
 const TOP: Range<usize> = 0..0;
@@ -47,7 +57,9 @@ pub struct Definition {
     pub tables: Vec<Table>,
     /// In file order, which is the order in which they run.
     pub handlers: Vec<Handler>,
+    pub views: Vec<View>,
     pub policy: Policy,
+    pub tests: Vec<Test>,
 }
 
 #[derive(Debug, Clone)]
@@ -83,15 +95,60 @@ pub struct Handler {
     pub line: usize,
     /// The types of event that it takes; never empty.
     pub events: Vec<Pattern>,
-    pub when: Option<Text>,
+    pub when: Option<Formula>,
+    pub for_each: Option<Formula>,
+    /// In file order: each may use those above it. Let i is variable `variable::LETS + i`.
+    pub lets: Vec<Let>,
     /// Index into `Definition::tables`.
     pub table: usize,
     pub verb: Verb,
-    /// One formula for each key column, in key order.
-    pub key: Vec<Formula>,
-    /// In the table's column order, no column twice, no key column.
+    pub target: Target,
+    /// `set` as one expression that ends in an object with literal keys.
+    pub object: Option<Object>,
+    /// In the table's column order, no column twice, no key column; without the columns of `object`.
     pub assignments: Vec<Assignment>,
     pub span: Range<usize>,
+}
+
+/// The variables of a handler's expressions, by slot (`expression::Scope::variables`).
+pub mod variable {
+    /// The row as it stands, or null.
+    pub const ROW: usize = 0;
+    /// Of `for_each`.
+    pub const ITEM: usize = 1;
+    /// Of `for_each`, from 0.
+    pub const INDEX: usize = 2;
+    /// Which of its message's events it is, from 0.
+    pub const PART: usize = 3;
+    /// The first `let`.
+    pub const LETS: usize = 4;
+    /// The names of those that every handler has.
+    pub const NAMES: [&str; LETS] = ["row", "item", "index", "part"];
+}
+
+/// One entry of a handler's `let`.
+#[derive(Debug, Clone)]
+pub struct Let {
+    /// Without the `$`.
+    pub name: String,
+    pub value: Formula,
+}
+
+/// Which rows a handler means.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// One formula for each key column, in key order.
+    Key(Vec<Formula>),
+    /// Every row whose columns (indices into the table's columns) equal these.
+    Where(Vec<(usize, Formula)>),
+}
+
+/// Columns that are set together: each from the member of its name.
+#[derive(Debug, Clone)]
+pub struct Object {
+    pub value: Formula,
+    /// Indices into the table's columns, in their order.
+    pub columns: Vec<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,6 +169,7 @@ pub struct Assignment {
     /// Index into the table's columns.
     pub column: usize,
     pub action: Action,
+    /// If it is a literal, it fits the column (`Action::convert`).
     pub value: Formula,
 }
 
@@ -126,21 +184,47 @@ pub enum Action {
     Max,
 }
 
-/// What yields a value: jq, or a constant written as a TOML number or boolean.
+/// What yields a value: jq, or a constant written as a TOML number or boolean; compiled.
 #[derive(Debug, Clone)]
 pub struct Formula {
-    pub kind: FormulaKind,
+    pub expression: Arc<Expression>,
     /// The value in the file, with its quotes if it has any.
     pub span: Range<usize>,
 }
 
+/// A plain SQL view over the tables.
 #[derive(Debug, Clone)]
-pub enum FormulaKind {
-    Jq(Text),
-    Integer(i64),
-    /// A number that is no 64-bit integer, as decimal text in the grammar of JSON.
-    Number(String),
-    Boolean(bool),
+pub struct View {
+    pub name: String,
+    /// One SELECT.
+    pub sql: Text,
+    /// Names of columns, each with its place; empty if it has no key.
+    pub key: Vec<Text>,
+    /// The declared types of columns, in file order, each with its place.
+    pub columns: Vec<(Text, ColumnType)>,
+    pub span: Range<usize>,
+}
+
+/// One `[[test]]`.
+#[derive(Debug, Clone)]
+pub struct Test {
+    pub name: String,
+    /// Event documents, before `transform`, in order: the text of each and its place in the file.
+    pub given: Vec<(String, Range<usize>)>,
+    pub expect: Vec<Expect>,
+    /// What the reason of the last event's dead letter contains.
+    pub expect_error: Option<Text>,
+    /// Of its `[[test]]`.
+    pub span: Range<usize>,
+}
+
+/// What a table or view holds at the end of a test.
+#[derive(Debug, Clone)]
+pub struct Expect {
+    pub relation: String,
+    /// Objects by column: the text of each and its place in the file.
+    pub rows: Vec<(String, Range<usize>)>,
+    pub span: Range<usize>,
 }
 
 /// What to do when something goes wrong, and how soon rows are wanted.
@@ -220,7 +304,7 @@ fn read(
     let description = description.and_then(|value| report.text(value, "`description`"));
     let stream_source = read_source(report, root, sources);
     let subjects = subject::read(report, root.get("subjects"));
-    let (tables, handlers) = read_body(report, root);
+    let body = read_body(report, root);
     let policy = policy::read(report, root.get("policy"));
     Some(Definition {
         name: name.to_owned(),
@@ -228,9 +312,11 @@ fn read(
         description: description.map(|text| text.value.clone()),
         stream_source: stream_source?,
         subjects: subjects?,
-        tables,
-        handlers,
+        tables: body.tables,
+        handlers: body.handlers,
+        views: body.views,
         policy,
+        tests: body.tests,
     })
 }
 
@@ -261,7 +347,15 @@ fn read_source(report: &mut Report, root: &syntax::Table, sources: &[&str]) -> O
     Some(text.value.clone())
 }
 
-fn read_body(report: &mut Report, root: &syntax::Table) -> (Vec<Table>, Vec<Handler>) {
+/// What a definition declares, as far as it could be read.
+struct Body {
+    tables: Vec<Table>,
+    handlers: Vec<Handler>,
+    views: Vec<View>,
+    tests: Vec<Test>,
+}
+
+fn read_body(report: &mut Report, root: &syntax::Table) -> Body {
     let drafts = root.get("tables").map(|value| table::read(report, value));
     let declared = root.get("tables").map(|value| &value.kind);
     if declared.is_none_or(|kind| matches!(kind, Kind::Table(all) if all.entries.is_empty())) {
@@ -280,6 +374,10 @@ fn read_body(report: &mut Report, root: &syntax::Table) -> (Vec<Table>, Vec<Hand
             .hint("[[on]] says which event does what to which table".to_owned());
     }
     let handlers = handlers.unwrap_or_default();
+    let views = root.get("views").map(|value| view::read(report, value, &drafts));
+    let views = views.unwrap_or_default();
+    let relations = test_case::Relations { tables: &drafts, views: &views };
+    let tests = root.get("test").map(|value| test_case::read(report, value, relations));
     let mut tables: Vec<Table> = drafts.into_iter().map(|draft| draft.table).collect();
     whole::check_folds(report, &tables, &handlers);
     if !report.has_errors() {
@@ -288,7 +386,8 @@ fn read_body(report: &mut Report, root: &syntax::Table) -> (Vec<Table>, Vec<Hand
         whole::check_required(report, &tables, &handlers);
         whole::warn_unused(report, &tables, &handlers);
     }
-    (tables, handlers.into_iter().map(|draft| draft.handler).collect())
+    let handlers = handlers.into_iter().map(|draft| draft.handler).collect();
+    Body { tables, handlers, views, tests: tests.unwrap_or_default() }
 }
 
 #[cfg(test)]
@@ -312,7 +411,7 @@ mod tests {
         key.day = ".time"
         key.region = '"north"'
         sub.weight = 1.50
-        set.price = true
+        set.price = 2
         add.orders = 0x10
         set_once.status = ".data.s"
     "#;
@@ -353,13 +452,9 @@ mod tests {
         let definition = read();
         let handler = &definition.handlers[0];
         assert_eq!((handler.number, handler.line, handler.verb), (1, 12, Verb::Upsert));
-        let shown = |formula: &Formula| match &formula.kind {
-            FormulaKind::Jq(text) => text.value.clone(),
-            FormulaKind::Integer(value) => value.to_string(),
-            FormulaKind::Number(text) => text.clone(),
-            FormulaKind::Boolean(value) => value.to_string(),
-        };
-        let key: Vec<_> = handler.key.iter().map(shown).collect();
+        let shown = |formula: &Formula| formula.expression.text().to_owned();
+        let Target::Key(key) = &handler.target else { panic!("it names its key") };
+        let key: Vec<_> = key.iter().map(shown).collect();
         assert_eq!(key, ["\"north\"", ".time"]);
         let assignments: Vec<_> = handler
             .assignments
@@ -371,7 +466,7 @@ mod tests {
             [
                 (1, Action::Add, "16".to_owned()),
                 (2, Action::Sub, "1.50".to_owned()),
-                (3, Action::Set, "true".to_owned()),
+                (3, Action::Set, "2".to_owned()),
                 (5, Action::SetOnce, ".data.s".to_owned()),
             ]
         );

@@ -21,6 +21,8 @@ pub(super) struct Draft {
     pub(super) typed: Vec<bool>,
     /// Whether `key` could be read in full.
     pub(super) keyed: bool,
+    /// How many columns `key` names, whether or not they are there: what `lookup` takes.
+    pub(super) key_len: usize,
 }
 
 /// Reads all tables.
@@ -65,10 +67,14 @@ fn read_one(report: &mut Report, entry: &Entry) -> Option<Draft> {
     for &index in &key {
         key_column(report, &mut drafts[index]);
     }
+    let key_len = match inner.get("key").map(|value| &value.kind) {
+        Some(Kind::Array(names)) => names.len(),
+        _ => 1,
+    };
     let typed = drafts.iter().map(|draft| draft.typed).collect();
     let columns = drafts.into_iter().map(|draft| draft.column).collect();
     let table = Table { name: table_name.clone(), columns, key, indexes, span };
-    Some(Draft { table, typed, keyed })
+    Some(Draft { table, typed, keyed, key_len })
 }
 
 fn read_columns(

@@ -84,8 +84,8 @@ pub(super) fn check_required(report: &mut Report, tables: &[Table], handlers: &[
 }
 
 fn sets(handler: &Handler, column: usize) -> bool {
-    handler.assignments.iter().any(|assignment| {
-        assignment.column == column && matches!(assignment.action, Action::Set | Action::SetOnce)
+    handler.assigned().any(|(assigned, action)| {
+        assigned == column && matches!(action, Action::Set | Action::SetOnce)
     })
 }
 
@@ -112,9 +112,8 @@ pub(super) fn warn_unused(report: &mut Report, tables: &[Table], handlers: &[Dra
             continue;
         }
         for (index, column) in table.columns.iter().enumerate() {
-            let assigned = mine.iter().any(|handler| {
-                handler.assignments.iter().any(|assignment| assignment.column == index)
-            });
+            let assigned =
+                mine.iter().any(|handler| handler.assigned().any(|(column, _)| column == index));
             if assigned || table.key.contains(&index) {
                 continue;
             }

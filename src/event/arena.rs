@@ -22,6 +22,14 @@ pub(super) struct Span {
     pub(super) end: u32,
 }
 
+/// An end of an arena.
+pub(super) struct Mark {
+    text: usize,
+    raw: usize,
+    tape: usize,
+    headers: usize,
+}
+
 /// Where a message's payload lies.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Payload {
@@ -111,6 +119,20 @@ impl Arena {
                 &quoted[1..quoted.len() - 1]
             }
         }
+    }
+
+    /// Where it ends now, to be cut off there again.
+    pub(super) fn mark(&self) -> Mark {
+        let (text, raw) = (self.text.len(), self.raw.len());
+        Mark { text, raw, tape: self.tape.len(), headers: self.headers.len() }
+    }
+
+    /// Forgets what was pushed since.
+    pub(super) fn cut(&mut self, mark: &Mark) {
+        self.text.truncate(mark.text);
+        self.raw.truncate(mark.raw);
+        self.tape.truncate(mark.tape);
+        self.headers.truncate(mark.headers);
     }
 
     /// Copies headers, sorted, of repeated names the first.

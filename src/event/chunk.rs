@@ -26,11 +26,14 @@ pub struct Message<'a, H> {
     pub payload: &'a [u8],
 }
 
-/// Messages in stream order, each an event or the reason why not.
+/// Messages in stream order, each an event or the reason why not; or, after a `transform`, any number of events.
 #[derive(Debug)]
 pub struct Chunk {
     arena: Arena,
+    /// Those of one message are neighbours.
     entries: Vec<Entry>,
+    /// Messages that gave no event, in stream order.
+    dropped: Vec<Dropped>,
     scanned_to: Sequence,
     origin: Option<Origin>,
     anchor: Option<Anchor>,
@@ -64,13 +67,22 @@ pub enum Attribute<'a> {
     Text(Cow<'a, str>),
 }
 
+/// Messages of a chunk, whether they gave an event or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scanned {
+    pub messages: u64,
+    /// When the stream stored the last of them.
+    pub stored_at: Option<Timestamp>,
+}
+
 /// Gathers messages into chunks.
 #[derive(Debug)]
 pub struct ChunkBuilder {
     format: Format,
     event_bytes_max: usize,
-    arena: Arena,
-    entries: Vec<Entry>,
+    pub(super) arena: Arena,
+    pub(super) entries: Vec<Entry>,
+    pub(super) dropped: Vec<Dropped>,
     origin: Option<Origin>,
     anchor: Option<Anchor>,
     decoding: Duration,
@@ -86,6 +98,8 @@ pub(super) enum Envelope {
     Structured(u32),
     /// The headers `ce-*`.
     Binary,
+    /// All members of the object at this index of the tape.
+    Object(u32),
 }
 
 /// What decoding found in a message.
@@ -100,15 +114,22 @@ pub(super) struct Decoded {
 }
 
 #[derive(Debug)]
-struct Entry {
-    sequence: Sequence,
-    stored_at: Timestamp,
-    subject: Span,
+pub(super) struct Entry {
+    pub(super) sequence: Sequence,
+    pub(super) part: u32,
+    pub(super) stored_at: Timestamp,
+    pub(super) subject: Span,
     /// Of the arena's headers.
-    headers: Span,
-    payload: Payload,
+    pub(super) headers: Span,
+    pub(super) payload: Payload,
     // A reject is rare, and boxed so that entries stay small.
-    decoded: Result<Decoded, Box<Reject>>,
+    pub(super) decoded: Result<Decoded, Box<Reject>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dropped {
+    pub(super) sequence: Sequence,
+    pub(super) stored_at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -122,8 +143,15 @@ struct Sizes {
 impl Chunk {
     /// A chunk that only moves the position.
     pub fn advance(scanned_to: Sequence, origin: Option<Origin>, anchor: Option<Anchor>) -> Self {
-        let (arena, entries, decoding) = (Arena::default(), Vec::new(), Duration::ZERO);
-        Self { arena, entries, scanned_to, origin, anchor, decoding }
+        Self {
+            arena: Arena::default(),
+            entries: Vec::new(),
+            dropped: Vec::new(),
+            scanned_to,
+            origin,
+            anchor,
+            decoding: Duration::ZERO,
+        }
     }
 
     /// Its events in stream order, those that could not be decoded included.
@@ -141,9 +169,31 @@ impl Chunk {
         self.entries.is_empty()
     }
 
+    /// The messages that it was made of: all, or those below a sequence.
+    pub fn scanned(&self, below: Option<Sequence>) -> Scanned {
+        let is_below = |sequence| below.is_none_or(|below| sequence < below);
+        let entries = self.entries.partition_point(|entry| is_below(entry.sequence));
+        let dropped = self.dropped.partition_point(|dropped| is_below(dropped.sequence));
+        let (entries, dropped) = (&self.entries[..entries], &self.dropped[..dropped]);
+        let given = entries.iter().filter(|entry| entry.part == 0).count();
+        let last_given = entries.last().map(|entry| (entry.sequence, entry.stored_at));
+        let last_dropped = dropped.last().map(|dropped| (dropped.sequence, dropped.stored_at));
+        Scanned {
+            messages: (given + dropped.len()) as u64,
+            stored_at: last_given.max(last_dropped).map(|(_, stored_at)| stored_at),
+        }
+    }
+
     /// How many messages it was made of.
     pub fn messages(&self) -> u64 {
-        self.entries.len() as u64
+        self.scanned(None).messages
+    }
+
+    /// When the stream stored the first of its messages.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        let given = self.entries.first().map(|entry| (entry.sequence, entry.stored_at));
+        let dropped = self.dropped.first().map(|dropped| (dropped.sequence, dropped.stored_at));
+        given.into_iter().chain(dropped).min().map(|(_, stored_at)| stored_at)
     }
 
     /// The position after this chunk: everything up to here has been scanned.
@@ -180,8 +230,7 @@ impl Event {
 
     /// Which of its message's events it is, from 0.
     pub fn part(&self) -> u32 {
-        // More than one come of a `transform`, which makes chunks of its own.
-        0
+        self.entry().part
     }
 
     #[inline]
@@ -248,6 +297,7 @@ impl Event {
             Envelope::None => Vec::new(),
             Envelope::Structured(root) => decode::structured_attributes(self.arena().json(root)),
             Envelope::Binary => decode::binary_attributes(self.headers()),
+            Envelope::Object(at) => decode::object_attributes(self.arena().json(at)),
         }
     }
 
@@ -274,11 +324,17 @@ impl ChunkBuilder {
             event_bytes_max,
             arena: Arena::default(),
             entries: Vec::new(),
+            dropped: Vec::new(),
             origin: None,
             anchor: None,
             decoding: Duration::ZERO,
             last: Sizes::default(),
         }
+    }
+
+    /// Of events that are pushed as documents: nothing is left to decode.
+    pub fn of_events() -> Self {
+        Self::new(Format::Json, usize::MAX)
     }
 
     /// Decodes a message; one that cannot be is kept with the reason.
@@ -303,6 +359,7 @@ impl ChunkBuilder {
         };
         self.entries.push(Entry {
             sequence: message.sequence,
+            part: 0,
             stored_at: message.stored_at,
             subject,
             headers,
@@ -322,13 +379,14 @@ impl ChunkBuilder {
         self.anchor = anchor;
     }
 
-    /// How many messages it holds.
+    /// How many events it holds.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Whether it holds no message.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.dropped.is_empty()
     }
 
     /// The bytes of the messages that it holds.
@@ -341,9 +399,9 @@ impl ChunkBuilder {
         self.entries.last().map(|entry| self.arena.payload(entry.payload))
     }
 
-    /// Forgets all messages but the first `messages`.
-    pub fn truncate(&mut self, messages: usize) {
-        self.entries.truncate(messages);
+    /// Forgets all events but the first `events`.
+    pub fn truncate(&mut self, events: usize) {
+        self.entries.truncate(events);
     }
 
     /// The chunk of what was pushed, after which everything up to `scanned_to` has been read; the builder is empty again.
@@ -357,6 +415,7 @@ impl ChunkBuilder {
         Chunk {
             arena: std::mem::take(&mut self.arena),
             entries: std::mem::take(&mut self.entries),
+            dropped: std::mem::take(&mut self.dropped),
             scanned_to,
             origin: self.origin.take(),
             anchor: self.anchor.take(),

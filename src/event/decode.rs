@@ -79,11 +79,17 @@ pub(super) fn decode(
     }
 }
 
-/// The attributes of a structured CloudEvent: its members but the data, of repeated ones the last.
+/// The attributes of a structured CloudEvent: its members but the data.
 pub(super) fn structured_attributes(root: Json<'_>) -> Vec<(Cow<'_, str>, Attribute<'_>)> {
+    let mut attributes = object_attributes(root);
+    attributes.retain(|(name, _)| name != "data" && name != "data_base64");
+    attributes
+}
+
+/// The members of an object as attributes, of repeated ones the last.
+pub(super) fn object_attributes(object: Json<'_>) -> Vec<(Cow<'_, str>, Attribute<'_>)> {
     let mut attributes: Vec<(Cow<'_, str>, Attribute<'_>)> = Vec::new();
-    for (name, value) in root.members().filter(|(name, _)| name != "data" && name != "data_base64")
-    {
+    for (name, value) in object.members() {
         match attributes.iter_mut().find(|(known, _)| *known == name) {
             Some(known) => known.1 = Attribute::Json(value),
             None => attributes.push((name, Attribute::Json(value))),
@@ -301,7 +307,7 @@ fn plain(type_name: Span, known: &Known, data: Slot) -> Decoded {
     }
 }
 
-fn last_token(arena: &Arena, subject: Span) -> Span {
+pub(super) fn last_token(arena: &Arena, subject: Span) -> Span {
     let dot = arena.text_at(subject).rfind('.').map_or(0, |at| at as u32 + 1);
     Span { start: subject.start + dot, ..subject }
 }
@@ -318,7 +324,7 @@ fn push_utf8(arena: &mut Arena, payload: &[u8]) -> Result<Span, (Payload, Found)
 }
 
 /// A name of the document: on the tape as it stands, or without its escapes.
-fn name(arena: &mut Arena, at: u32) -> Name {
+pub(super) fn name(arena: &mut Arena, at: u32) -> Name {
     let value = arena.json(at);
     if value.kind() == Kind::String {
         return Name::Node(at);
@@ -327,11 +333,11 @@ fn name(arena: &mut Arena, at: u32) -> Name {
     Name::Text(arena.push_text(&text))
 }
 
-fn slot(value: Json<'_>) -> Slot {
+pub(super) fn slot(value: Json<'_>) -> Slot {
     if value.kind() == Kind::Null { Slot::Null } else { Slot::Json(value.at()) }
 }
 
-fn is_string(value: Json<'_>) -> bool {
+pub(super) fn is_string(value: Json<'_>) -> bool {
     matches!(value.kind(), Kind::String | Kind::Escaped)
 }
 

@@ -50,9 +50,28 @@ pub struct Error {
 /// On error the tape is as it was. `text` must be shorter than 4 GiB. That the bytes are UTF-8 is the caller's to
 /// prove, once, when it makes a `str` of them.
 pub fn check(text: &str, range: Range<usize>, tape: &mut Vec<Node>) -> Result<u32, Error> {
+    check_to_depth(text, range, tape, DEPTH_MAX)
+}
+
+/// The same for an event document, in which the document that a message held is one level further down.
+pub(super) fn check_event_document(
+    text: &str,
+    range: Range<usize>,
+    tape: &mut Vec<Node>,
+) -> Result<u32, Error> {
+    check_to_depth(text, range, tape, DEPTH_MAX + 1)
+}
+
+fn check_to_depth(
+    text: &str,
+    range: Range<usize>,
+    tape: &mut Vec<Node>,
+    depth_max: usize,
+) -> Result<u32, Error> {
     assert!(u32::try_from(range.end).is_ok(), "a chunk is shorter than 4 GiB");
     let root = tape.len();
-    let mut checker = Checker { bytes: &text.as_bytes()[..range.end], at: range.start, tape };
+    let mut checker =
+        Checker { bytes: &text.as_bytes()[..range.end], at: range.start, tape, depth_max };
     match checker.document() {
         Ok(()) => Ok(u32::try_from(root).expect("a tape is shorter than its bytes")),
         Err(reason) => {
@@ -67,6 +86,8 @@ struct Checker<'a> {
     bytes: &'a [u8],
     at: usize,
     tape: &'a mut Vec<Node>,
+    /// [`DEPTH_MAX`], or one more.
+    depth_max: usize,
 }
 
 type Checked = Result<(), &'static str>;
@@ -74,13 +95,13 @@ type Checked = Result<(), &'static str>;
 impl Checker<'_> {
     fn document(&mut self) -> Checked {
         // The open arrays and objects: an explicit stack, so depth costs no recursion.
-        let mut open = [0_u32; DEPTH_MAX];
+        let mut open = [0_u32; DEPTH_MAX + 1];
         let mut depth = 0;
         self.space();
         'value: loop {
             let container = self.value()?;
             if let Some(kind) = container {
-                if depth == DEPTH_MAX {
+                if depth == self.depth_max {
                     self.at -= 1;
                     return Err("nested deeper than 128");
                 }

@@ -9,6 +9,7 @@ pub mod chunk;
 mod content;
 mod decode;
 mod document;
+pub mod import;
 pub mod json;
 pub mod time;
 
@@ -56,6 +57,8 @@ pub enum RejectKind {
     Decode,
     /// Larger than `event_bytes_max`: not looked into.
     TooLarge,
+    /// The source's `transform` made no events of it.
+    Transform,
 }
 
 impl RejectKind {
@@ -64,6 +67,7 @@ impl RejectKind {
         match self {
             Self::Decode => "decode",
             Self::TooLarge => "too_large",
+            Self::Transform => "transform",
         }
     }
 }

@@ -6,23 +6,31 @@ use jaq_core::load::parse::{Parser, Term};
 use jaq_core::load::{Arena, File, Loader, span};
 use jaq_core::{Compiler, Ctx, Filter, Vars};
 
+use super::binding::Bindings;
 use super::budget::{self, Exceeded};
 use super::direct::Node;
 use super::engine::{Context, Engine};
 use super::functions::check_pattern;
 use super::number::{Number, is_json_number};
 use super::path::{Path, plain_text};
+use super::references::{self, References};
 use super::value::Value;
-use super::{Error, Failure, FailureKind, Literal, Route, Scope, names, prelude, slips, syntax};
+use super::{
+    Error, Failure, FailureKind, Literal, Route, Scope, lookup, names, prelude, slips, syntax,
+};
 use crate::event::chunk::Event;
 
 /// An expression for jaq.
 pub(super) struct Program {
     filter: Filter<Engine>,
+    /// The slots of the variables that it names: jaq's global variables, in this order.
+    variables: Box<[usize]>,
+    /// The tables that it looks rows up in, by their names.
+    tables: Box<[(String, usize)]>,
 }
 
 /// Checks a text and chooses its route.
-pub(super) fn compile(text: &str, scope: Scope) -> Result<Route, Error> {
+pub(super) fn compile(text: &str, scope: Scope<'_>) -> Result<(Route, References), Error> {
     if text.trim().is_empty() {
         let hint = "`.` is the whole event, `null` is no value".to_owned();
         return Err(refused(0..text.len(), "the expression is empty", "nothing here", Some(hint)));
@@ -35,47 +43,74 @@ pub(super) fn compile(text: &str, scope: Scope) -> Result<Route, Error> {
     let term = parsed.map_err(|errors| slips::parse_error(text, &tokens, &errors[0]))?;
     syntax::check_term(&term, text)?;
     syntax::check_paths(&term, text)?;
-    check_names(&term, text)?;
-    if let Some(literal) = Literal::of_term(&term) {
-        return Ok(Route::Literal(literal));
-    }
-    if let Some(path) = Path::of_term(&term) {
-        return Ok(Route::Path(path));
-    }
-    if let Some(node) = Node::of_term(&term) {
-        return Ok(Route::Direct(Box::new(node)));
-    }
-    Program::compile(text, &term).map(|program| Route::Program(Box::new(program)))
+    check_names(&term, text, scope)?;
+    let references = References::of_term(&term, text, scope)?;
+    let route = if let Some(literal) = Literal::of_term(&term) {
+        Route::Literal(literal)
+    } else if let Some(path) = Path::of_term(&term) {
+        Route::Path(path)
+    } else {
+        match Node::of_term(&term, scope) {
+            Some(Node::Variable(slot)) => Route::Variable(slot, None),
+            Some(Node::VariablePath(slot, path)) => Route::Variable(slot, Some(path)),
+            Some(node) => Route::Direct(Box::new(node)),
+            None => Route::Program(Box::new(Program::compile(text, &term, scope, &references)?)),
+        }
+    };
+    Ok((route, references))
 }
 
 impl Program {
-    pub(super) fn compile(text: &str, term: &Term<&str>) -> Result<Self, Error> {
+    pub(super) fn compile(
+        text: &str,
+        term: &Term<&str>,
+        scope: Scope<'_>,
+        references: &References,
+    ) -> Result<Self, Error> {
         let arena = Arena::default();
         let loader = Loader::new(prelude::definitions(term));
         let modules = loader.load(&arena, File { code: text, path: () });
         let modules =
             modules.map_err(|_| refused(0..text.len(), "not an expression", "here", None))?;
-        let compiled = Compiler::default().with_funs(prelude::natives()).compile(modules);
+        let variables: Box<[usize]> = references.variables.iter().map(|(slot, _)| *slot).collect();
+        let names: Vec<String> =
+            variables.iter().map(|slot| format!("${}", scope.variables[*slot])).collect();
+        let tables: Box<[_]> = references
+            .lookups
+            .iter()
+            .map(|table| (scope.tables[*table].0.to_owned(), *table))
+            .collect();
+        let lookups = lookup::natives().filter(|_| !tables.is_empty());
+        let compiled = Compiler::default()
+            .with_funs(prelude::natives().chain(lookups))
+            .with_global_vars(names.iter().map(String::as_str))
+            .compile(modules);
         let filter = compiled.map_err(|errors| {
             let undefined = errors.first().and_then(|(_, errors)| errors.first());
             undefined.map_or_else(
                 || refused(0..text.len(), "not an expression", "here", None),
-                |(name, undefined)| undefined_error(text, name, undefined),
+                |(name, undefined)| undefined_error(text, name, undefined, scope),
             )
         })?;
-        Ok(Self { filter })
+        Ok(Self { filter, variables, tables })
     }
 
-    pub(super) fn evaluate(&self, event: &Event) -> Result<Value, Failure> {
-        match budget::bounded(|| self.run(Value::Document(event.clone()))) {
+    pub(super) fn evaluate(
+        &self,
+        event: &Event,
+        bindings: &Bindings<'_>,
+    ) -> Result<Value, Failure> {
+        match budget::bounded(|| self.run(Value::Document(event.clone()), *bindings)) {
             Ok(outcome) => outcome,
             Err(exceeded) => Err(Failure::of_exceeded(exceeded)),
         }
     }
 
-    fn run(&self, input: Value) -> Result<Value, Failure> {
-        let context = Context { lut: &self.filter.lut };
-        let mut outputs = self.filter.id.run((Ctx::<Engine>::new(context, Vars::new([])), input));
+    fn run<'a>(&'a self, input: Value, bindings: Bindings<'a>) -> Result<Value, Failure> {
+        let values = self.variables.iter().map(|slot| bindings.variable(*slot).clone());
+        let variables = Vars::new(values);
+        let context = Context { lut: &self.filter.lut, bindings, tables: &self.tables };
+        let mut outputs = self.filter.id.run((Ctx::<Engine>::new(context, variables), input));
         let failed = |exception: jaq_core::Exn<'_, Value>| match exception.get_err() {
             Ok(error) => Failure::of_error(error),
             // `halt` and `break` cannot be written.
@@ -97,8 +132,12 @@ impl Program {
 }
 
 /// What a single-valued expression gives.
-pub(super) fn evaluate_directly(node: &Node, event: &Event) -> Result<Value, Failure> {
-    match budget::bounded(|| node.evaluate(&Value::Document(event.clone()))) {
+pub(super) fn evaluate_directly(
+    node: &Node,
+    event: &Event,
+    bindings: &Bindings<'_>,
+) -> Result<Value, Failure> {
+    match budget::bounded(|| node.evaluate(&Value::Document(event.clone()), bindings)) {
         Ok(outcome) => outcome.map_err(Failure::of_error),
         Err(exceeded) => Err(Failure::of_exceeded(exceeded)),
     }
@@ -162,23 +201,26 @@ impl Literal {
 }
 
 /// Names on the allow list, numbers in the JSON grammar, patterns that compile.
-fn check_names(term: &Term<&str>, text: &str) -> Result<(), Error> {
+fn check_names(term: &Term<&str>, text: &str, scope: Scope<'_>) -> Result<(), Error> {
     let mut problem = None;
     prelude::visit(term, &mut |term| {
         if problem.is_none() {
-            problem = term_problem(term, text);
+            problem = term_problem(term, text, scope);
         }
     });
     problem.map_or(Ok(()), Err)
 }
 
-fn term_problem(term: &Term<&str>, text: &str) -> Option<Error> {
+fn term_problem(term: &Term<&str>, text: &str, scope: Scope<'_>) -> Option<Error> {
     match term {
         Term::Num(number) if !is_json_number(number) => {
             let message = format!("`{number}` is not a number of JSON");
             Some(refused(span(text, number), message, "not a number", None))
         }
         Term::Str(Some(format), _) => call_problem(format, 0, text),
+        Term::Call(name, arguments) if *name == lookup::NAME => {
+            lookup::problem(name, arguments, text, scope)
+        }
         Term::Call(name, arguments) => call_problem(name, arguments.len(), text)
             .or_else(|| pattern_problem(name, arguments, text)),
         _ => None,
@@ -203,13 +245,11 @@ fn pattern_problem(name: &str, arguments: &[Term<&str>], text: &str) -> Option<E
     Some(refused(span(text, name), problem, "its pattern", None))
 }
 
-fn undefined_error(text: &str, name: &str, undefined: &Undefined) -> Error {
+fn undefined_error(text: &str, name: &str, undefined: &Undefined, scope: Scope<'_>) -> Error {
     let place = span(text, name);
     match undefined {
-        Undefined::Var => {
-            let hint = "a variable is named by `... as $name | ...`".to_owned();
-            refused(place, format!("unknown variable `{name}`"), "not known here", Some(hint))
-        }
+        // It is made somewhere in the expression, but not to the left.
+        Undefined::Var => references::unknown(name, text, scope, &[name]),
         other => {
             refused(place, format!("unknown {} `{name}`", other.as_str()), "not known here", None)
         }

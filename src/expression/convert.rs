@@ -178,7 +178,7 @@ mod tests {
         });
         let chunk = Arc::new(builder.finish(Sequence(1)));
         let event = chunk.events().next().unwrap();
-        let expression = Expression::compile(".data.value", Scope::Handler).unwrap();
+        let expression = Expression::compile(".data.value", Scope::EVENT).unwrap();
         match convert(expression.evaluate(&event).unwrap(), column_type) {
             Ok(Cell::Null) => "NULL".to_owned(),
             Ok(Cell::Integer(value)) => value.to_string(),

@@ -11,12 +11,13 @@ use jaq_core::load::parse::{BinaryOp, Term};
 use jaq_core::ops::{Cmp, Math};
 use jaq_core::path::{Opt, Part};
 
-use super::Literal;
 use super::arithmetic::concatenated;
+use super::binding::Bindings;
 use super::budget;
 use super::functions::{self, Direct};
 use super::path::{Path, plain_text};
 use super::value::{Members, Result, Value};
+use super::{Literal, Scope, lookup, references};
 
 /// An expression that gives one value.
 #[derive(Debug)]
@@ -25,6 +26,12 @@ pub(super) enum Node {
     Literal(Literal),
     /// A plain path of the input.
     Path(Path),
+    /// A variable of the scope, by its slot.
+    Variable(usize),
+    /// A plain path of a variable.
+    VariablePath(usize, Path),
+    /// The row of a table with these keys.
+    Lookup(usize, Vec<Node>),
     /// A plain path of what another node gives.
     PathOf(Box<Node>, Path),
     /// A slice, by literal bounds, of what another node gives.
@@ -46,14 +53,16 @@ pub(super) enum Node {
 
 impl Node {
     /// The tree of a term; None if it may give no value or several, or is nothing that this route knows.
-    pub(super) fn of_term(term: &Term<&str>) -> Option<Self> {
+    pub(super) fn of_term(term: &Term<&str>, scope: Scope<'_>) -> Option<Self> {
         if let Some(literal) = Literal::of_term(term) {
             return Some(Self::Literal(literal));
         }
-        let boxed = |term: &Term<&str>| Self::of_term(term).map(Box::new);
+        let of_term = |term: &Term<&str>| Self::of_term(term, scope);
+        let boxed = |term: &Term<&str>| of_term(term).map(Box::new);
         Some(match term {
             Term::Id => Self::Input,
-            Term::Path(head, parts) => Self::path(Self::of_term(head)?, &parts.0)?,
+            Term::Path(head, parts) => Self::path(of_term(head)?, &parts.0)?,
+            Term::Var(name) => Self::Variable(references::slot(name, scope)?),
             Term::BinOp(left, operator, right) => {
                 let (left, right) = (boxed(left)?, boxed(right)?);
                 match operator {
@@ -68,77 +77,81 @@ impl Node {
             }
             Term::Neg(inner) => Self::Negated(boxed(inner)?),
             Term::IfThenElse(branches, otherwise) => {
-                let branch = |(condition, then): &(_, _)| {
-                    Some((Self::of_term(condition)?, Self::of_term(then)?))
-                };
+                let branch =
+                    |(condition, then): &(_, _)| Some((of_term(condition)?, of_term(then)?));
                 let otherwise = otherwise
                     .as_ref()
                     .map_or(Some(Box::new(Self::Input)), |otherwise| boxed(otherwise));
                 Self::If(branches.iter().map(branch).collect::<Option<_>>()?, otherwise?)
             }
-            Term::Obj(members) => Self::Object(members.iter().map(member).collect::<Option<_>>()?),
+            Term::Obj(members) => {
+                let member = |entry| member(entry, scope);
+                Self::Object(members.iter().map(member).collect::<Option<_>>()?)
+            }
             Term::Arr(None) => Self::Array(Vec::new()),
-            Term::Arr(Some(inner)) => Self::Array(elements(inner)?),
-            Term::Str(format, parts) => Self::text(*format, parts)?,
-            Term::Call(name, arguments) => Self::call(name, arguments)?,
+            Term::Arr(Some(inner)) => Self::Array(elements(inner, scope)?),
+            Term::Str(format, parts) => Self::text(*format, parts, scope)?,
+            Term::Call(name, arguments) => Self::call(name, arguments, scope)?,
             _ => return None,
         })
     }
 
     /// What the expression gives for an input.
-    pub(super) fn evaluate(&self, input: &Value) -> Result {
+    pub(super) fn evaluate(&self, input: &Value, bindings: &Bindings<'_>) -> Result {
+        let given = |node: &Self| node.evaluate(input, bindings);
         match self {
             Self::Input => Ok(input.clone()),
             Self::Literal(literal) => Ok(literal.value()),
             Self::Path(path) => path.value_of(input),
-            Self::PathOf(head, path) => path.value_of(&head.evaluate(input)?),
+            Self::Variable(slot) => Ok(bindings.variable(*slot).clone()),
+            Self::VariablePath(slot, path) => path.value_of(bindings.variable(*slot)),
+            Self::Lookup(table, keys) => {
+                let keys = keys.iter().map(given).collect::<Result<_>>()?;
+                lookup::row(bindings, *table, keys)
+            }
+            Self::PathOf(head, path) => path.value_of(&given(head)?),
             Self::Slice(head, [from, upto]) => {
-                let value = head.evaluate(input)?;
+                let value = given(head)?;
                 let bound = |bound: &Option<Literal>| bound.as_ref().map(Literal::value);
                 value.range(bound(from).as_ref()..bound(upto).as_ref())
             }
-            Self::Pipe(left, right) => right.evaluate(&left.evaluate(input)?),
-            Self::Math(left, math, right) => {
-                math.run(left.evaluate(input)?, right.evaluate(input)?)
-            }
+            Self::Pipe(left, right) => right.evaluate(&given(left)?, bindings),
+            Self::Math(left, math, right) => math.run(given(left)?, given(right)?),
             Self::Compare(left, compare, right) => {
-                let (left, right) = (left.evaluate(input)?, right.evaluate(input)?);
+                let (left, right) = (given(left)?, given(right)?);
                 Ok(Value::Bool(compare.run(&left, &right)))
             }
-            Self::Alternative(left, right) => match left.evaluate(input)? {
-                Value::Null | Value::Bool(false) => right.evaluate(input),
+            Self::Alternative(left, right) => match given(left)? {
+                Value::Null | Value::Bool(false) => given(right),
                 value => Ok(value),
             },
-            Self::Logic(left, stop, right) => {
-                Ok(Value::Bool(match left.evaluate(input)?.as_bool() {
-                    value if value == *stop => value,
-                    _ => right.evaluate(input)?.as_bool(),
-                }))
-            }
+            Self::Logic(left, stop, right) => Ok(Value::Bool(match given(left)?.as_bool() {
+                value if value == *stop => value,
+                _ => given(right)?.as_bool(),
+            })),
             Self::Negated(inner) => {
-                let value = inner.evaluate(input)?;
+                let value = given(inner)?;
                 -value
             }
             Self::If(branches, otherwise) => {
                 for (condition, then) in branches {
-                    if condition.evaluate(input)?.as_bool() {
-                        return then.evaluate(input);
+                    if given(condition)?.as_bool() {
+                        return given(then);
                     }
                 }
-                otherwise.evaluate(input)
+                given(otherwise)
             }
             Self::Object(members) => {
                 budget::operations(2 * members.len());
                 let mut object = Members::with_capacity(members.len());
                 for (key, node) in members {
-                    object.insert(key.into(), node.evaluate(input)?);
+                    object.insert(key.into(), given(node)?);
                 }
                 Ok(Value::object(object))
             }
-            Self::Array(nodes) => nodes.iter().map(|node| node.evaluate(input)).collect(),
+            Self::Array(nodes) => nodes.iter().map(given).collect(),
             Self::Text(parts) => {
-                let parts =
-                    parts.iter().map(|part| part.evaluate(input)).collect::<Result<Vec<_>>>()?;
+                let parts = parts.iter().map(given).collect::<Result<Vec<_>>>()?;
                 let texts: Vec<&str> = parts
                     .iter()
                     .filter_map(|part| part.as_text().map(|text| text.as_str()))
@@ -147,7 +160,7 @@ impl Node {
             }
             Self::Call(function) => function(input.clone()),
             Self::CallWith(function, argument) => {
-                let argument = argument.evaluate(input)?;
+                let argument = given(argument)?;
                 function(input.clone(), argument)
             }
         }
@@ -160,6 +173,7 @@ impl Node {
         let node = match (head, steps) {
             (head, []) => head,
             (Self::Input, steps) => Self::Path(Path::of_parts(steps)?),
+            (Self::Variable(slot), steps) => Self::VariablePath(slot, Path::of_parts(steps)?),
             (head, steps) => Self::PathOf(Box::new(head), Path::of_parts(steps)?),
         };
         let Some((slice, rest)) = rest.split_first() else { return Some(node) };
@@ -175,7 +189,11 @@ impl Node {
         Self::path(Self::Slice(Box::new(node), [bound(from)?, bound(upto)?]), rest)
     }
 
-    fn text(format: Option<&str>, parts: &[StrPart<&str, Term<&str>>]) -> Option<Self> {
+    fn text(
+        format: Option<&str>,
+        parts: &[StrPart<&str, Term<&str>>],
+        scope: Scope<'_>,
+    ) -> Option<Self> {
         let Some(Direct::Nullary(format)) = functions::direct(format.unwrap_or("@text"), 0) else {
             return None;
         };
@@ -184,18 +202,23 @@ impl Node {
                 StrPart::Str(text) => Self::Literal(Literal::Text((*text).to_owned())),
                 StrPart::Char(char) => Self::Literal(Literal::Text((*char).to_string())),
                 StrPart::Term(inner) => {
-                    Self::Pipe(Box::new(Self::of_term(inner)?), Box::new(Self::Call(format)))
+                    Self::Pipe(Box::new(Self::of_term(inner, scope)?), Box::new(Self::Call(format)))
                 }
             })
         };
         parts.iter().map(part).collect::<Option<_>>().map(Self::Text)
     }
 
-    fn call(name: &str, arguments: &[Term<&str>]) -> Option<Self> {
+    fn call(name: &str, arguments: &[Term<&str>], scope: Scope<'_>) -> Option<Self> {
+        if name == lookup::NAME {
+            let table = lookup::table(arguments, scope)?;
+            let keys = arguments[1..].iter().map(|key| Self::of_term(key, scope));
+            return Some(Self::Lookup(table, keys.collect::<Option<_>>()?));
+        }
         match (functions::direct(name, arguments.len())?, arguments) {
             (Direct::Nullary(function), []) => Some(Self::Call(function)),
             (Direct::Unary(function), [argument]) => {
-                Some(Self::CallWith(function, Box::new(Self::of_term(argument)?)))
+                Some(Self::CallWith(function, Box::new(Self::of_term(argument, scope)?)))
             }
             _ => None,
         }
@@ -214,25 +237,31 @@ impl Literal {
     }
 }
 
-/// A member of an object with a literal key; `{a}` is `{a: .a}`.
-fn member((key, value): &(Term<&str>, Option<Term<&str>>)) -> Option<(String, Node)> {
+/// A member of an object with a literal key; `{a}` is `{a: .a}`, `{$a}` is `{a: $a}`.
+fn member(
+    (key, value): &(Term<&str>, Option<Term<&str>>),
+    scope: Scope<'_>,
+) -> Option<(String, Node)> {
+    if let (Term::Var(name), None) = (key, value) {
+        return Some((name[1..].to_owned(), Node::of_term(key, scope)?));
+    }
     let Term::Str(None, parts) = key else { return None };
     let text = plain_text(parts)?.into_owned();
     let node = match value {
-        Some(value) => Node::of_term(value)?,
+        Some(value) => Node::of_term(value, scope)?,
         None => Node::Path(Path::of_parts(&[(Part::Index(key.clone()), Opt::Essential)])?),
     };
     Some((text, node))
 }
 
 /// The elements of an array that is written as values between commas.
-fn elements(term: &Term<&str>) -> Option<Vec<Node>> {
+fn elements(term: &Term<&str>, scope: Scope<'_>) -> Option<Vec<Node>> {
     match term {
         Term::BinOp(left, BinaryOp::Comma, right) => {
-            let mut nodes = elements(left)?;
-            nodes.extend(elements(right)?);
+            let mut nodes = elements(left, scope)?;
+            nodes.extend(elements(right, scope)?);
             Some(nodes)
         }
-        term => Some(vec![Node::of_term(term)?]),
+        term => Some(vec![Node::of_term(term, scope)?]),
     }
 }

@@ -7,6 +7,7 @@ use jaq_core::path::Opt;
 use jaq_core::val::Range as Bounds;
 use jaq_core::{DataT, Native, ValX, data};
 
+use super::binding::Bindings;
 use super::budget;
 use super::decimal::Rounding;
 use super::number::Number;
@@ -16,10 +17,13 @@ use super::{update, write};
 /// Ties jaq to our values and to what an evaluation lends to native functions.
 pub(super) struct Engine;
 
-/// What native functions can reach besides their input: the compiled terms.
+/// What native functions can reach besides their input: the compiled terms, rows.
 #[derive(Clone)]
 pub(super) struct Context<'a> {
     pub(super) lut: &'a Lut,
+    pub(super) bindings: Bindings<'a>,
+    /// The tables that the expression looks rows up in, each with its index in the scope.
+    pub(super) tables: &'a [(String, usize)],
 }
 
 pub(super) type Lut = jaq_core::compile::Lut<Native<Engine>>;

@@ -11,7 +11,9 @@
 //! over a small tree ([`direct`]), everything else by jaq; the routes agree.
 
 mod arithmetic;
+mod binding;
 mod budget;
+mod cells;
 mod compile;
 pub mod convert;
 mod decimal;
@@ -19,35 +21,52 @@ mod direct;
 mod document;
 mod engine;
 mod functions;
+mod lookup;
 mod names;
 mod number;
 mod order;
 mod output;
 mod path;
 mod prelude;
+mod references;
 mod slips;
 mod syntax;
 mod text;
+mod transform;
 mod update;
 mod value;
 mod write;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use self::compile::Program;
 use self::direct::Node;
 use self::path::Path;
+use self::references::References;
+use crate::diagnostic::{Diagnostic, Source};
 use crate::event::chunk::Event;
+use crate::syntax::Text;
 
+pub use self::binding::{Bindings, Lookup};
 pub use self::number::Number;
 pub use self::output::Output;
-pub use self::value::Value;
+pub use self::value::{Value, ValueKind};
 
 /// Where an expression stands, which decides what it may say.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    pub place: Place,
+    /// The names of variables by their slot, without the `$`.
+    pub variables: &'a [&'a str],
+    /// The tables that `lookup` can name, each with the number of its key columns.
+    pub tables: &'a [(&'a str, usize)],
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// In a handler: no assignments, no `if` without `else`.
+pub enum Place {
+    /// In a handler or an `order_key`: no assignments, no `if` without `else`.
     Handler,
     /// A source's `transform`: from event to event.
     Transform,
@@ -57,6 +76,7 @@ pub enum Scope {
 pub struct Expression {
     text: String,
     route: Route,
+    references: References,
 }
 
 /// Why a text is not an expression.
@@ -96,6 +116,8 @@ pub enum FailureKind {
 enum Route {
     Literal(Literal),
     Path(Path),
+    /// A variable of the scope, or a plain path of it.
+    Variable(usize, Option<Path>),
     /// Of single values only.
     Direct(Box<Node>),
     /// By jaq.
@@ -113,22 +135,32 @@ enum Literal {
     Text(String),
 }
 
+impl Scope<'static> {
+    /// Of an expression that sees an event and nothing else.
+    pub const EVENT: Self = Self { place: Place::Handler, variables: &[], tables: &[] };
+    /// Of a source's `transform`.
+    pub const TRANSFORM: Self = Self { place: Place::Transform, variables: &[], tables: &[] };
+}
+
 impl Expression {
     /// Compiles an expression: everything that can be refused without an event is refused here.
-    pub fn compile(text: &str, scope: Scope) -> Result<Self, Error> {
-        let route = compile::compile(text, scope)?;
-        Ok(Self { text: text.to_owned(), route })
+    pub fn compile(text: &str, scope: Scope<'_>) -> Result<Self, Error> {
+        let (route, references) = compile::compile(text, scope)?;
+        Ok(Self { text: text.to_owned(), route, references })
     }
 
     /// A constant number, by its text in the JSON grammar; `inf` and `nan`, which TOML has, are not numbers.
     pub fn number(text: &str) -> Option<Self> {
-        let literal = Literal::number(text)?;
-        Some(Self { text: text.to_owned(), route: Route::Literal(literal) })
+        Literal::number(text).map(|literal| Self::constant(text.to_owned(), literal))
     }
 
     /// A constant truth value.
     pub fn boolean(value: bool) -> Self {
-        Self { text: value.to_string(), route: Route::Literal(Literal::Bool(value)) }
+        Self::constant(value.to_string(), Literal::Bool(value))
+    }
+
+    fn constant(text: String, literal: Literal) -> Self {
+        Self { text, route: Route::Literal(literal), references: References::default() }
     }
 
     /// The expression as it was written.
@@ -144,14 +176,43 @@ impl Expression {
         }
     }
 
+    /// The slots of the variables that it names, ascending, each with a place in its text.
+    pub fn variables(&self) -> &[(usize, Range<usize>)] {
+        &self.references.variables
+    }
+
+    /// The tables that it looks rows up in, by their indices in the scope, ascending.
+    pub fn lookups(&self) -> &[usize] {
+        &self.references.lookups
+    }
+
+    /// The keys of the object that is its last step, as written, if all are literal.
+    pub fn object_members(&self) -> Option<&[(String, Range<usize>)]> {
+        self.references.members.as_deref()
+    }
+
     /// What the expression gives for an event: one value; no output is null.
     #[inline]
     pub fn evaluate<'a>(&'a self, event: &'a Event) -> Result<Output<'a>, Failure> {
+        self.evaluate_with(event, &Bindings::NONE)
+    }
+
+    /// The same, with what a handler lends.
+    #[inline]
+    pub fn evaluate_with<'a>(
+        &'a self,
+        event: &'a Event,
+        bindings: &Bindings<'a>,
+    ) -> Result<Output<'a>, Failure> {
         match &self.route {
             Route::Path(path) => path.evaluate(event),
             Route::Literal(literal) => Ok(literal.output()),
-            Route::Direct(node) => compile::evaluate_directly(node, event).map(Output::of_value),
-            Route::Program(program) => program.evaluate(event).map(Output::of_value),
+            Route::Variable(slot, None) => Ok(Output::of_bound(bindings.variable(*slot))),
+            Route::Variable(slot, Some(path)) => path.output_of(bindings.variable(*slot)),
+            Route::Direct(node) => {
+                compile::evaluate_directly(node, event, bindings).map(Output::of_value)
+            }
+            Route::Program(program) => program.evaluate(event, bindings).map(Output::of_value),
         }
     }
 }
@@ -159,6 +220,18 @@ impl Expression {
 impl fmt::Debug for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Expression({})", self.text)
+    }
+}
+
+impl Error {
+    /// At its place in the file that the expression stands in.
+    pub fn diagnostic(&self, source: &Arc<Source>, text: &Text) -> Diagnostic {
+        let span = text.locate(self.span.clone());
+        let diagnostic = Diagnostic::error(source, span, self.message.clone(), self.label.clone());
+        match &self.hint {
+            Some(hint) => diagnostic.hint(hint.clone()),
+            None => diagnostic,
+        }
     }
 }
 

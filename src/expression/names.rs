@@ -214,7 +214,8 @@ fn unknown(name: &str, arguments: usize) -> (String, Option<String>) {
         return (format!("`{name}` is not available"), Some((*instead).to_owned()));
     }
     let mut hint = String::new();
-    if let Some(known) = nearest(name, ALLOWED.iter().map(|(name, _)| *name)) {
+    let known = ALLOWED.iter().map(|(name, _)| *name).chain([super::lookup::NAME]);
+    if let Some(known) = nearest(name, known) {
         let _ = write!(hint, "did you mean `{known}`?");
     }
     if arguments == 0 && !name.starts_with('@') {

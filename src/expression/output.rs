@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use super::Failure;
 use super::budget::{self, Exceeded};
+use super::cells;
+use super::document;
 use super::number::Number;
 use super::value::{Value, ValueKind};
 use super::write::{self, Sink};
+use crate::event::chunk::{Data, Event};
 use crate::event::json::{Json, Kind};
 use crate::event::time::Timestamp;
 
@@ -38,7 +41,37 @@ impl<'a> Output<'a> {
         }
     }
 
-    pub(super) fn of_value(value: Value) -> Output<'static> {
+    /// The value of a variable, where it lies.
+    #[inline]
+    pub(super) fn of_bound(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::Number(number.clone()),
+            Value::Text(text) => Self::Text(Cow::Borrowed(text.as_str())),
+            Value::Part(event, node) => Self::Json(document::node(event, *node)),
+            value => Self::Value(value.clone()),
+        }
+    }
+
+    /// The value as one that lives on its own, and that a variable can have; `event` is the one it was made for.
+    pub fn into_value(self, event: &Event) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(value),
+            Self::Number(number) => Value::Number(number),
+            Self::Text(text) => Value::from(&*text),
+            Self::Time(time) => Value::from(&*time.text()),
+            Self::Json(json) => match event.data() {
+                Data::Json(root) if lies_in(json, root) => Value::of_part(event, json),
+                // Of another event than it should be: a copy.
+                _ => cells::stored(json),
+            },
+            Self::Value(value) => value,
+        }
+    }
+
+    pub fn of_value(value: Value) -> Output<'static> {
         match value {
             Value::Null => Output::Null,
             Value::Bool(value) => Output::Bool(value),
@@ -113,4 +146,9 @@ impl<'a> Output<'a> {
             Self::Value(value) => write::value(value, sink),
         }
     }
+}
+
+/// Whether a value is part of a document, by where their texts lie.
+fn lies_in(json: Json<'_>, root: Json<'_>) -> bool {
+    root.raw().as_bytes().as_ptr_range().contains(&json.raw().as_ptr())
 }

@@ -83,9 +83,38 @@ impl Path {
         }
     }
 
+    /// What the path gives for the value of a variable, where it lies.
+    #[inline]
+    pub(super) fn output_of<'a>(&self, value: &'a Value) -> Result<Output<'a>, Failure> {
+        let (inner, steps) = inwards(value, &self.steps);
+        match inner {
+            None => Ok(Output::Null),
+            Some(inner) if steps.is_empty() => Ok(Output::of_bound(inner)),
+            Some(Value::Part(event, node)) => match walk(document::node(event, *node), steps) {
+                Ok(json) => Ok(json.map_or(Output::Null, Output::of_json)),
+                Err((json, step)) => Err(step.refused(&Output::of_json(json))),
+            },
+            Some(inner) => {
+                let found = match inner {
+                    Value::Document(_) if steps.len() == self.steps.len() => self.value_of(inner),
+                    inner => descend(inner.clone(), steps),
+                };
+                found.map(Output::of_value).map_err(Failure::of_error)
+            }
+        }
+    }
+
     /// What the path gives for a value, by the operations that jaq uses where it matters.
     pub(super) fn value_of(&self, value: &Value) -> value::Result {
-        let Value::Document(event) = value else { return descend(value.clone(), &self.steps) };
+        let Value::Document(event) = value else {
+            let (inner, steps) = inwards(value, &self.steps);
+            budget::operations(self.steps.len());
+            return match inner {
+                None => Ok(Value::Null),
+                Some(inner) if steps.is_empty() => Ok(inner.clone()),
+                Some(inner) => descend(inner.clone(), steps),
+            };
+        };
         let Some(field) = self.field else {
             return match &self.steps[0] {
                 Step::Member(_) => Ok(Value::Null),
@@ -163,6 +192,27 @@ fn walk<'a, 'p>(
         }
     }
     Ok(Some(json))
+}
+
+/// As far as steps lead through what was built, and what is left of them; None if there is nothing there.
+#[inline]
+fn inwards<'v, 's>(value: &'v Value, steps: &'s [Step]) -> (Option<&'v Value>, &'s [Step]) {
+    let mut value = value;
+    for (at, step) in steps.iter().enumerate() {
+        let inner = match (value, step) {
+            (Value::Object(object), Step::Member(name)) => object.members.get(name.as_str()),
+            (Value::Array(array), Step::Element(index)) => {
+                place(*index, array.items.len()).and_then(|place| array.items.get(place))
+            }
+            (Value::Null, _) => None,
+            _ => return (Some(value), &steps[at..]),
+        };
+        match inner {
+            Some(inner) => value = inner,
+            None => return (None, &[]),
+        }
+    }
+    (Some(value), &[])
 }
 
 fn descend(mut value: Value, steps: &[Step]) -> value::Result {

@@ -5,12 +5,12 @@ use std::ops::Range;
 use jaq_core::load::lex::{self, StrPart, Tok, Token};
 use jaq_core::load::{parse, span};
 
-use super::{Error, Scope};
+use super::{Error, Place, Scope};
 
 type Tokens<'t, 's> = &'t [Token<&'s str>];
 
 /// Refuses what would parse, but not mean what it says.
-pub(super) fn refuse(tokens: Tokens<'_, '_>, text: &str, scope: Scope) -> Result<(), Error> {
+pub(super) fn refuse(tokens: Tokens<'_, '_>, text: &str, scope: Scope<'_>) -> Result<(), Error> {
     refuse_in(tokens, text, scope, false)
 }
 
@@ -94,7 +94,12 @@ fn at(
     Error { span: place, message: message.into(), label: label.into(), hint }
 }
 
-fn refuse_in(tokens: Tokens<'_, '_>, text: &str, scope: Scope, object: bool) -> Result<(), Error> {
+fn refuse_in(
+    tokens: Tokens<'_, '_>,
+    text: &str,
+    scope: Scope<'_>,
+    object: bool,
+) -> Result<(), Error> {
     let mut conditions = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
         let next = tokens.get(index + 1);
@@ -109,7 +114,7 @@ fn refuse_in(tokens: Tokens<'_, '_>, text: &str, scope: Scope, object: bool) -> 
                         .into_iter()
                         .for_each(|(_, otherwise)| *otherwise = true),
                     "end" => match conditions.pop() {
-                        Some((condition, false)) if scope == Scope::Handler => {
+                        Some((condition, false)) if scope.place == Place::Handler => {
                             let hint = "without `else` it gives its input, the whole event: write `else null`";
                             let place = span(text, condition.0).start..span(text, token.0).end;
                             return Err(at(
@@ -187,12 +192,6 @@ fn refuse_word(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) -> R
                 Some(hint.to_owned()),
             ))
         }
-        "lookup" => Err(at(
-            span(text, token.0),
-            "`lookup` is not supported by this version of viewd",
-            "not supported yet",
-            None,
-        )),
         _ => refuse_prefix(token, next, text),
     }
 }
@@ -221,10 +220,10 @@ fn refuse_prefix(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) ->
     ))
 }
 
-fn refuse_symbol(token: &Token<&str>, text: &str, scope: Scope) -> Result<(), Error> {
+fn refuse_symbol(token: &Token<&str>, text: &str, scope: Scope<'_>) -> Result<(), Error> {
     let place = span(text, token.0);
     match token.0 {
-        "=" | "|=" | "+=" | "-=" | "*=" | "/=" | "%=" | "//=" if scope == Scope::Handler => {
+        "=" | "|=" | "+=" | "-=" | "*=" | "/=" | "%=" | "//=" if scope.place == Place::Handler => {
             let hint = match token.0 {
                 "=" => "to compare, write `==`",
                 _ => "an expression gives a value; only a source's `transform` changes the event",

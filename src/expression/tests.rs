@@ -1,6 +1,7 @@
 //! The expression engine against tables of examples, attacks, an oracle of arithmetic, and itself by its other route.
 
 mod attacks;
+mod bindings;
 mod exactness;
 mod examples;
 mod refusals;
@@ -47,17 +48,28 @@ pub(super) fn shown(outcome: Result<Output<'_>, Failure>) -> String {
 
 /// What a text gives as an expression, by whichever route it takes.
 pub(super) fn given(text: &str, event: &Event) -> String {
-    let expression = Expression::compile(text, Scope::Transform);
+    let expression = Expression::compile(text, Scope::TRANSFORM);
     let expression = expression.unwrap_or_else(|error| panic!("{text}: {error} {:?}", error.hint));
     shown(expression.evaluate(event))
 }
 
 /// What jaq gives for a text, whatever the text is.
 pub(super) fn given_by_jaq(text: &str, event: &Event) -> String {
+    given_by_jaq_with(text, event, Scope::EVENT, &Bindings::NONE)
+}
+
+/// The same, with what a handler lends.
+pub(super) fn given_by_jaq_with(
+    text: &str,
+    event: &Event,
+    scope: Scope<'_>,
+    bindings: &Bindings<'_>,
+) -> String {
     let tokens = Lexer::new(text).lex().unwrap();
     let Ok(term) = Parser::new(&tokens).parse(|parser| parser.term()) else {
         panic!("{text} does not parse")
     };
-    let program = Program::compile(text, &term).unwrap();
-    shown(program.evaluate(event).map(Output::of_value))
+    let references = References::of_term(&term, text, scope).unwrap();
+    let program = Program::compile(text, &term, scope, &references).unwrap();
+    shown(program.evaluate(event, bindings).map(Output::of_value))
 }

@@ -79,6 +79,16 @@ impl Value {
         Self::Object(Rc::new(Object { members, depth }))
     }
 
+    /// An array of a row: its depth was bounded when it was stored, so it counts like a part of the event.
+    pub(super) fn stored_array(items: Vec<Self>) -> Self {
+        Self::Array(Rc::new(Array { items, depth: 1 }))
+    }
+
+    /// A row, or an object of one.
+    pub(super) fn stored_object(members: Members) -> Self {
+        Self::Object(Rc::new(Object { members, depth: 1 }))
+    }
+
     /// A value of the event's data.
     pub(super) fn of_part(event: &Event, json: Json<'_>) -> Self {
         match json.kind() {
@@ -188,8 +198,13 @@ impl Value {
         }
     }
 
+    /// The elements of an array; anything else is given back.
+    pub fn into_items(self) -> std::result::Result<Vec<Self>, Self> {
+        self.into_array().map(|array| array.items)
+    }
+
     /// The member of an object; null if there is none.
-    pub(super) fn member(&self, key: &str) -> Option<Self> {
+    pub fn member(&self, key: &str) -> Option<Self> {
         match self {
             Self::Object(object) => object.members.get(key).cloned(),
             Self::Document(event) => document::field(event, key),
@@ -355,6 +370,12 @@ impl From<bool> for Value {
 impl From<isize> for Value {
     fn from(value: isize) -> Self {
         Self::Number(Number::from(value as i64))
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Number(Number::from(value))
     }
 }
 

@@ -1,15 +1,22 @@
 //! A batch's operations, folded to one transition per touched key.
 //!
-//! A fold is in one of two modes. *Open* is the fast one: no row is read (but for sums of reals), and an operation
-//! that may fail on a row says [`Failed::Uncertain`]. *Exact* follows it when an open fold or its flush has failed:
-//! every touched row is loaded first, so an operation fails exactly if it would have failed alone, and the event that
-//! holds it is undone without a trace. Both give the same rows; a property test holds that.
+//! A fold is in one of two modes. *Open* is the fast one: a row is read only if something asks for it ([`Fold::row`]),
+//! and an operation that may fail on a row says [`Failed::Uncertain`]. *Exact* follows it when an open fold or its
+//! flush has failed: every touched row is loaded first, so an operation fails exactly if it would have failed alone,
+//! and the event that holds it is undone without a trace. Both give the same rows; a property test holds that.
+//!
+//! Rows that were read are remembered until the batch has been written. In a table that some handler searches by
+//! columns every touched row is known, and the fold finds the rows that it has changed without going through all of
+//! them ([`Fold::matching`]).
+
+use std::collections::BTreeSet;
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::transition::{Operation, OutOfRange, Transition};
 use crate::definition::Table;
-use crate::row::{Key, Row};
+use crate::row::{Cell, Key, Row};
 
 /// The stored rows as the projection sees them: the store lends itself, tests lend a map.
 pub trait Rows {
@@ -17,6 +24,14 @@ pub trait Rows {
 
     /// The row as stored, without what a pending fold would do to it.
     fn row(&mut self, table: usize, key: &Key) -> Result<Option<Row>, Self::Error>;
+
+    /// The rows as stored whose columns hold these cells, in any order.
+    fn matching(
+        &mut self,
+        table: usize,
+        columns: &[usize],
+        cells: &[Cell],
+    ) -> Result<Vec<Row>, Self::Error>;
 }
 
 /// Why an event's operations could not join the fold.
@@ -24,25 +39,72 @@ pub trait Rows {
 pub enum Failed<E> {
     /// Open fold only: it depends on the stored row. The fold is spoilt; do the batch again with an exact one.
     Uncertain,
-    /// Exact fold only: the event fails on a row. The fold is as it was before the event.
-    OutOfRange(OutOfRange),
+    /// Exact fold only: the event fails on a row, in the handler of this number.
+    OutOfRange { failure: OutOfRange, handler: usize },
     /// A row could not be read.
     Rows(E),
 }
 
+/// The columns by which handlers search a table, one list a `where`.
+pub type Searches = Vec<Vec<usize>>;
+
 /// The pending transitions of one batch.
 pub struct Fold {
     exact: bool,
-    /// One map a table, in the definition's order.
-    tables: Vec<HashMap<Key, Transition>>,
-    /// What the running event's operations replaced, newest last; exact fold only.
+    /// One a table, in the definition's order.
+    tables: Vec<Pending>,
+    /// What the running event's operations replaced, newest last; only while it is asked for.
     undo: Vec<(usize, Key, Option<Transition>)>,
+    recording: bool,
+}
+
+/// The pending transitions of one table.
+struct Pending {
+    transitions: HashMap<Key, Transition>,
+    /// Rows that were read and have not been changed.
+    unchanged: HashMap<Key, Option<Row>>,
+    found: Vec<Found>,
+}
+
+/// Where changed rows may be that hold certain cells: more keys than that, never fewer.
+struct Found {
+    columns: Vec<usize>,
+    keys: HashMap<Key, BTreeSet<Key>>,
 }
 
 impl Fold {
-    /// An empty fold for a definition of so many tables.
-    pub fn new(tables: usize, exact: bool) -> Self {
-        Self { exact, tables: (0..tables).map(|_| HashMap::new()).collect(), undo: Vec::new() }
+    /// An empty fold for tables that are searched by these columns.
+    pub fn new(tables: &[Searches], exact: bool) -> Self {
+        let pending = |searches: &Searches| Pending {
+            transitions: HashMap::new(),
+            unchanged: HashMap::new(),
+            found: searches.iter().map(|columns| Found::new(columns)).collect(),
+        };
+        Self {
+            exact,
+            tables: tables.iter().map(pending).collect(),
+            undo: Vec::new(),
+            recording: exact,
+        }
+    }
+
+    /// Begins an event: what it does from here on can be undone.
+    pub fn begin(&mut self) {
+        self.undo.clear();
+        self.recording = true;
+    }
+
+    /// Leaves no trace of what has been applied since [`Fold::begin`].
+    pub fn roll_back(&mut self) {
+        for (table, key, before) in self.undo.drain(..).rev() {
+            let pending = &mut self.tables[table];
+            match before {
+                Some(transition) => pending.put(key, transition),
+                None => {
+                    pending.transitions.remove(&key);
+                }
+            }
+        }
     }
 
     /// Takes one event's operations, all or (in an exact fold) none.
@@ -53,57 +115,169 @@ impl Fold {
         rows: &mut R,
     ) -> Result<(), Failed<R::Error>> {
         self.undo.clear();
+        self.recording = self.exact;
         for operation in operations.drain(..) {
-            let table = &tables[operation.table];
-            if let Err(failed) = self.apply_one(operation, table, rows) {
-                self.undo();
+            if let Err(failed) = self.apply_one(operation, tables, rows) {
+                self.roll_back();
                 return Err(failed);
             }
         }
         Ok(())
     }
 
-    /// The transitions by table, leaving the fold empty.
-    pub fn take(&mut self) -> Vec<Vec<(Key, Transition)>> {
-        self.tables.iter_mut().map(|table| table.drain().collect()).collect()
-    }
-
-    fn apply_one<R: Rows>(
+    /// Takes one operation of an event that was begun.
+    pub fn apply_one<R: Rows>(
         &mut self,
         operation: Operation,
+        tables: &[Table],
+        rows: &mut R,
+    ) -> Result<(), Failed<R::Error>> {
+        let table = &tables[operation.table];
+        let pending = &mut self.tables[operation.table];
+        if self.recording {
+            let before = pending.transitions.get(&operation.key).cloned();
+            self.undo.push((operation.table, operation.key.clone(), before));
+        }
+        if self.exact || !pending.found.is_empty() || Transition::needs_known(&operation, table) {
+            pending.settle(operation.table, &operation.key, table, rows)?;
+        } else if let Some(row) = pending.unchanged.remove(&operation.key) {
+            pending.transitions.insert(operation.key.clone(), Transition::known(row));
+        }
+        let transition = pending
+            .transitions
+            .entry_ref(&operation.key)
+            .or_insert_with(|| Transition::identity(table));
+        transition.apply(&operation, table).map_err(|failure| match self.exact {
+            true => Failed::OutOfRange { failure, handler: operation.handler },
+            false => Failed::Uncertain,
+        })?;
+        for found in &mut pending.found {
+            found.remember(&operation.key, transition);
+        }
+        Ok(())
+    }
+
+    /// The row as it stands after everything that was applied.
+    pub fn row<R: Rows>(
+        &mut self,
+        table: usize,
+        key: &Key,
+        tables: &[Table],
+        rows: &mut R,
+    ) -> Result<Option<&Row>, Failed<R::Error>> {
+        let pending = &mut self.tables[table];
+        if pending.transitions.contains_key(key) {
+            pending.settle(table, key, &tables[table], rows)?;
+            return Ok(match pending.transitions.get(key) {
+                Some(Transition::Settled { row, .. }) => row.as_ref(),
+                _ => unreachable!("settled above"),
+            });
+        }
+        if !pending.unchanged.contains_key(key) {
+            let row = rows.row(table, key).map_err(Failed::Rows)?;
+            pending.unchanged.insert(key.clone(), row);
+        }
+        Ok(pending.unchanged[key].as_ref())
+    }
+
+    /// The keys of the rows whose columns hold these cells after everything that was applied, in key order.
+    pub fn matching<R: Rows>(
+        &mut self,
+        table: usize,
+        columns: &[usize],
+        cells: &[Cell],
+        tables: &[Table],
+        rows: &mut R,
+    ) -> Result<Vec<Key>, Failed<R::Error>> {
+        let pending = &mut self.tables[table];
+        let mut keys = pending.changed_matching(columns, cells);
+        for row in rows.matching(table, columns, cells).map_err(Failed::Rows)? {
+            let key = key_of(&row, &tables[table]);
+            if !pending.transitions.contains_key(&key) {
+                keys.push(key.clone());
+                pending.unchanged.insert(key, Some(row));
+            }
+        }
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    /// The transitions by table, leaving the fold empty.
+    pub fn take(&mut self) -> Vec<Vec<(Key, Transition)>> {
+        let take = |pending: &mut Pending| {
+            pending.unchanged.clear();
+            pending.found.iter_mut().for_each(|found| found.keys.clear());
+            pending.transitions.drain().collect()
+        };
+        self.tables.iter_mut().map(take).collect()
+    }
+}
+
+impl Pending {
+    /// Makes the transition of a key one onto a known row.
+    fn settle<R: Rows>(
+        &mut self,
+        number: usize,
+        key: &Key,
         table: &Table,
         rows: &mut R,
     ) -> Result<(), Failed<R::Error>> {
-        let pending = &mut self.tables[operation.table];
-        if self.exact {
-            let before = pending.get(&operation.key).cloned();
-            self.undo.push((operation.table, operation.key.clone(), before));
-        }
-        if self.exact || Transition::needs_known(&operation, table) {
-            let transition = pending.remove(&operation.key);
-            let settled = match transition {
-                Some(settled @ Transition::Settled { .. }) => settled,
-                open => {
-                    let row = rows.row(operation.table, &operation.key).map_err(Failed::Rows)?;
-                    let open = open.unwrap_or_else(|| Transition::identity(table));
-                    Transition::known(open.onto(row, table).map_err(|_| Failed::Uncertain)?)
-                }
-            };
-            pending.insert(operation.key.clone(), settled);
-        }
-        let transition =
-            pending.entry_ref(&operation.key).or_insert_with(|| Transition::identity(table));
-        transition.apply(&operation, table).map_err(|failure| {
-            if self.exact { Failed::OutOfRange(failure) } else { Failed::Uncertain }
-        })
+        let open = match self.transitions.get(key) {
+            Some(Transition::Settled { .. }) => return Ok(()),
+            Some(_) => self.transitions.remove(key),
+            None => None,
+        };
+        let row = match self.unchanged.remove(key) {
+            Some(row) => row,
+            None => rows.row(number, key).map_err(Failed::Rows)?,
+        };
+        let row = match open {
+            Some(open) => open.onto(row, table).map_err(|_| Failed::Uncertain)?,
+            None => row,
+        };
+        self.transitions.insert(key.clone(), Transition::known(row));
+        Ok(())
     }
 
-    fn undo(&mut self) {
-        for (table, key, before) in self.undo.drain(..).rev() {
-            match before {
-                Some(transition) => self.tables[table].insert(key, transition),
-                None => self.tables[table].remove(&key),
-            };
+    fn put(&mut self, key: Key, transition: Transition) {
+        for found in &mut self.found {
+            found.remember(&key, &transition);
+        }
+        self.transitions.insert(key, transition);
+    }
+
+    /// Of the rows that were changed, those whose columns hold these cells now.
+    fn changed_matching(&self, columns: &[usize], cells: &[Cell]) -> Vec<Key> {
+        let found = self.found.iter().find(|found| found.columns == columns);
+        let found = found.expect("a fold is told every search of its handlers");
+        let Some(keys) = found.keys.get(&Key(cells.into())) else { return Vec::new() };
+        let holds = |key: &&Key| match self.transitions.get(*key) {
+            Some(Transition::Settled { row: Some(row), .. }) => {
+                columns.iter().zip(cells).all(|(&column, cell)| row[column] == *cell)
+            }
+            _ => false,
+        };
+        keys.iter().filter(holds).cloned().collect()
+    }
+}
+
+impl Found {
+    fn new(columns: &[usize]) -> Self {
+        Self { columns: columns.to_vec(), keys: HashMap::new() }
+    }
+
+    fn remember(&mut self, key: &Key, transition: &Transition) {
+        if let Transition::Settled { row: Some(row), .. } = transition {
+            let cells: SmallVec<[Cell; 2]> =
+                self.columns.iter().map(|&column| row[column].clone()).collect();
+            let keys = self.keys.entry(Key(cells)).or_default();
+            if !keys.contains(key) {
+                keys.insert(key.clone());
+            }
         }
     }
+}
+
+fn key_of(row: &Row, table: &Table) -> Key {
+    Key(table.key.iter().map(|&column| row[column].clone()).collect())
 }

@@ -1,89 +1,163 @@
-//! One handler, compiled: from an event to the operation that it asks for.
+//! One `[[on]]`, made ready for its events.
 //!
-//! Order of evaluation: `when`; the key, in key order; then the assignments in the table's column order. All of them
-//! are evaluated and converted whether or not the row exists, so that whether an event fails of itself never depends
-//! on rows.
+//! What each expression depends on is known when it is compiled: whether it must be evaluated once an event, once an
+//! item of `for_each`, or once a row of `where`, and whether it asks for rows at all. A handler that asks for none is a
+//! pure function of the event.
 
-use crate::expression::convert::{Mismatch, convert};
-use crate::expression::{Expression, Output};
-use super::reject::{Kind, Reject};
-use super::transition::{Assigned, Operation};
-use crate::definition::{Action, Definition, Table, Verb};
-use crate::event::chunk::Event;
-use crate::row::{Cell, ColumnType, Key};
+use std::sync::Arc;
+
+use crate::definition::{self, Action, Assignment, Formula, Table, Verb, variable};
+use crate::expression::Expression;
+use crate::row::Cell;
 
 /// A compiled `[[on]]`.
 pub(super) struct Handler {
     pub(super) number: usize,
-    pub(super) line: usize,
     pub(super) table: usize,
     pub(super) verb: Verb,
-    pub(super) when: Option<Expression>,
-    /// In key order.
-    pub(super) key: Vec<Value>,
+    pub(super) when: Option<When>,
+    pub(super) for_each: Option<Arc<Expression>>,
+    pub(super) lets: Vec<Let>,
+    pub(super) target: Target,
+    pub(super) object: Option<Object>,
     /// In the table's column order.
     pub(super) assignments: Vec<(usize, Action, Value)>,
+    /// It asks for rows: what it does depends on them.
+    pub(super) reads: bool,
+}
+
+pub(super) struct When {
+    pub(super) expression: Arc<Expression>,
+    /// How often it is asked.
+    pub(super) once: Once,
+}
+
+/// How often something is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Once {
+    AnEvent,
+    AnItem,
+    ARow,
+}
+
+pub(super) struct Let {
+    pub(super) expression: Arc<Expression>,
+    pub(super) uses: Uses,
+}
+
+/// Which rows are meant.
+pub(super) enum Target {
+    /// In key order.
+    Key(Vec<Value>),
+    /// Columns and what they must hold.
+    Where(Vec<(usize, Value)>),
+}
+
+/// `set` as one expression: columns from the members of their names.
+pub(super) struct Object {
+    pub(super) expression: Arc<Expression>,
+    pub(super) columns: Vec<usize>,
 }
 
 /// What a key column or an assignment is given.
 pub(super) enum Value {
     Constant(Cell),
-    Expression(Box<Expression>),
+    Expression(Arc<Expression>),
+}
+
+/// What an expression depends on besides its event, through lets as well.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uses {
+    pub(super) item: bool,
+    pub(super) row: bool,
+    lookup: bool,
 }
 
 impl Handler {
-    /// Appends the handler's operation; false if its `when` does not hold.
-    pub(super) fn run(
-        &self,
-        event: &Event,
-        definition: &Definition,
-        operations: &mut Vec<Operation>,
-    ) -> Result<bool, Reject> {
-        let table = &definition.tables[self.table];
-        let place = Place { handler: self, definition, table, event };
-        if let Some(when) = &self.when {
-            let output =
-                when.evaluate(event).map_err(|failure| place.expression(None, when, &failure))?;
-            if !output.is_true() {
-                return Ok(false);
-            }
+    pub(super) fn new(handler: &definition::Handler, table: &Table) -> Self {
+        let mut lets: Vec<Let> = Vec::new();
+        for binding in &handler.lets {
+            let expression = Arc::clone(&binding.value.expression);
+            let uses = Uses::of(&expression, &lets);
+            lets.push(Let { expression, uses });
         }
-        let mut key = Key(Default::default());
-        for (&column, value) in table.key.iter().zip(&self.key) {
-            let cell = place.cell(column, Action::Set, value)?;
-            if cell.is_null() {
-                return Err(place.reject(
-                    Kind::NullKey,
-                    Some(column),
-                    value.expression(),
-                    "gave null for a key column",
-                ));
-            }
-            key.0.push(cell);
+        let target = target(handler, table);
+        let assignment = |Assignment { column, action, value }: &Assignment| {
+            (*column, *action, Value::new(value, table, *column, *action))
+        };
+        let mut compiled = Self {
+            number: handler.number,
+            table: handler.table,
+            verb: handler.verb,
+            when: None,
+            for_each: handler.for_each.as_ref().map(|formula| Arc::clone(&formula.expression)),
+            lets,
+            target,
+            object: handler.object.as_ref().map(|object| Object {
+                expression: Arc::clone(&object.value.expression),
+                columns: object.columns.clone(),
+            }),
+            assignments: handler.assignments.iter().map(assignment).collect(),
+            reads: false,
+        };
+        compiled.when = handler.when.as_ref().map(|when| When {
+            expression: Arc::clone(&when.expression),
+            once: compiled.once(&when.expression),
+        });
+        compiled.reads = matches!(compiled.target, Target::Where(_))
+            || compiled.expressions().any(|expression| {
+                let uses = Uses::of(expression, &compiled.lets);
+                uses.row || uses.lookup
+            });
+        compiled
+    }
+
+    /// How often `when` is asked: it may name the row before the row's key has been evaluated.
+    fn once(&self, when: &Expression) -> Once {
+        let uses = Uses::of(when, &self.lets);
+        let key_of_item = || match &self.target {
+            Target::Key(key) => key
+                .iter()
+                .filter_map(Value::expression)
+                .any(|expression| Uses::of(expression, &self.lets).item),
+            Target::Where(_) => false,
+        };
+        match &self.target {
+            Target::Where(_) if uses.row => Once::ARow,
+            _ if uses.item || (uses.row && key_of_item()) => Once::AnItem,
+            _ => Once::AnEvent,
         }
-        let mut assignments = Vec::with_capacity(self.assignments.len());
-        for (column, action, value) in &self.assignments {
-            let cell = place.cell(*column, *action, value)?;
-            let set = matches!(action, Action::Set | Action::SetOnce);
-            if cell.is_null() && set && table.columns[*column].required {
-                return Err(place.reject(
-                    Kind::Required,
-                    Some(*column),
-                    value.expression(),
-                    "gave null for a required column",
-                ));
+    }
+
+    fn expressions(&self) -> impl Iterator<Item = &Arc<Expression>> {
+        let when = self.when.iter().map(|when| &when.expression);
+        let target: Vec<&Arc<Expression>> = match &self.target {
+            Target::Key(key) => key.iter().filter_map(Value::expression).collect(),
+            Target::Where(columns) => {
+                columns.iter().filter_map(|(_, value)| value.expression()).collect()
             }
-            if set || !cell.is_null() {
-                assignments.push(Assigned { column: *column, action: *action, cell });
-            }
-        }
-        operations.push(Operation { table: self.table, key, verb: self.verb, assignments });
-        Ok(true)
+        };
+        let assigned = self.assignments.iter().filter_map(|(.., value)| value.expression());
+        when.chain(&self.for_each)
+            .chain(target)
+            .chain(self.object.iter().map(|object| &object.expression))
+            .chain(assigned)
     }
 }
 
 impl Value {
-    fn expression(&self) -> Option<&Expression> {
+    /// A constant is converted once.
+    fn new(formula: &Formula, table: &Table, column: usize, action: Action) -> Self {
+        match formula.expression.literal() {
+            None => Self::Expression(Arc::clone(&formula.expression)),
+            Some(literal) => {
+                let cell = action.convert(literal, table.columns[column].column_type);
+                Self::Constant(cell.expect("a definition's constants fit their columns"))
+            }
+        }
+    }
+
+    pub(super) fn expression(&self) -> Option<&Arc<Expression>> {
         match self {
             Self::Constant(_) => None,
             Self::Expression(expression) => Some(expression),
@@ -91,87 +165,39 @@ impl Value {
     }
 }
 
-/// Converts what an expression gave to the stored form of its column; null gives `Cell::Null`.
-pub(super) fn converted(
-    output: Output<'_>,
-    column_type: ColumnType,
-    action: Action,
-) -> Result<Cell, Mismatch> {
-    match (action, output) {
-        // A truth value counts 1 or 0, so that `add.late = ".data.delay > 15"` counts.
-        (Action::Add | Action::Sub, Output::Bool(value)) => {
-            let one = match column_type {
-                ColumnType::Decimal(digits) => {
-                    Cell::Integer(i64::from(value) * 10_i64.pow(u32::from(digits)))
+impl Uses {
+    /// Of an expression that may name these lets.
+    fn of(expression: &Expression, lets: &[Let]) -> Self {
+        let mut uses = Self { lookup: !expression.lookups().is_empty(), ..Self::default() };
+        for (slot, _) in expression.variables() {
+            match *slot {
+                variable::ROW => uses.row = true,
+                variable::ITEM | variable::INDEX => uses.item = true,
+                variable::PART => {}
+                slot => {
+                    let used = lets[slot - variable::LETS].uses;
+                    uses.item |= used.item;
+                    uses.row |= used.row;
+                    uses.lookup |= used.lookup;
                 }
-                ColumnType::Real => Cell::Real(f64::from(u8::from(value))),
-                _ => Cell::Integer(i64::from(value)),
-            };
-            Ok(one)
-        }
-        (_, output) => convert(output, column_type),
-    }
-}
-
-/// Where a handler is, for the messages of its rejects.
-struct Place<'a> {
-    handler: &'a Handler,
-    definition: &'a Definition,
-    table: &'a Table,
-    event: &'a Event,
-}
-
-impl Place<'_> {
-    #[inline]
-    fn cell(&self, column: usize, action: Action, value: &Value) -> Result<Cell, Reject> {
-        let expression = match value {
-            Value::Constant(cell) => return Ok(cell.clone()),
-            Value::Expression(expression) => expression,
-        };
-        let output = expression
-            .evaluate(self.event)
-            .map_err(|failure| self.expression(Some(column), expression, &failure))?;
-        converted(output, self.table.columns[column].column_type, action).map_err(|mismatch| {
-            self.reject(Kind::Type, Some(column), Some(expression), &mismatch.to_string())
-        })
-    }
-
-    fn expression(
-        &self,
-        column: Option<usize>,
-        expression: &Expression,
-        failure: &crate::expression::Failure,
-    ) -> Reject {
-        self.reject(Kind::Expression, column, Some(expression), &failure.to_string())
-    }
-
-    /// Names projection, handler, column, expression, what it gave and the event.
-    #[cold]
-    fn reject(
-        &self,
-        kind: Kind,
-        column: Option<usize>,
-        expression: Option<&Expression>,
-        problem: &str,
-    ) -> Reject {
-        let Self { handler, definition, table, event } = self;
-        let target = match column {
-            Some(column) => {
-                let column = &table.columns[column];
-                format!("column `{}.{}` ({})", table.name, column.name, column.column_type)
             }
-            None => "`when`".to_owned(),
-        };
-        let text =
-            expression.map(|expression| format!(" `{}`", expression.text())).unwrap_or_default();
-        let detail = format!(
-            "projection `{}`, handler {} (line {}), {target}:{text} {problem} (event {} at sequence {})",
-            definition.name,
-            handler.number,
-            handler.line,
-            event.type_name(),
-            event.sequence(),
-        );
-        Reject { kind, detail }
+        }
+        uses
+    }
+}
+
+fn target(handler: &definition::Handler, table: &Table) -> Target {
+    match &handler.target {
+        definition::Target::Key(key) => {
+            let key = table.key.iter().zip(key);
+            let value = |(&column, formula)| Value::new(formula, table, column, Action::Set);
+            Target::Key(key.map(value).collect())
+        }
+        definition::Target::Where(columns) => {
+            let value = |(column, formula): &(usize, Formula)| {
+                (*column, Value::new(formula, table, *column, Action::Set))
+            };
+            Target::Where(columns.iter().map(value).collect())
+        }
     }
 }

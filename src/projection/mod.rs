@@ -7,4 +7,6 @@ pub mod fold;
 mod handler;
 pub mod plan;
 pub mod reject;
+pub mod run;
 pub mod transition;
+mod view;

@@ -1,51 +1,57 @@
-//! A definition, compiled: every expression checked, every constant converted, handlers routed by type of event.
+//! A definition, made ready for its events: handlers compiled, constants converted, routed by type of event.
 //!
-//! A plan is a pure function from an event to row operations or a [`Reject`]. It sees no row: what depends on rows is
-//! the fold's. It is shared by threads and holds no state.
+//! A plan holds no state and is shared by threads. What it does for an event depends on the event, on the definition
+//! and, where a handler asks for rows, on the rows as they stand: those that are stored and what has been folded since.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::expression::{self, Expression, Scope};
-use super::handler::{Handler, Value, converted};
+use super::fold::{Failed, Fold, Rows, Searches};
+use super::handler::Handler;
 use super::reject::Reject;
+use super::run::{Run, Stopped};
 use super::transition::Operation;
-use crate::definition::{Action, Assignment, Definition, Formula, FormulaKind, Table};
-use crate::diagnostic::{Diagnostic, Source};
+use super::view::View;
+use crate::definition::{Definition, Table, Target};
 use crate::event::chunk::Event;
-use crate::syntax::Text;
 
 /// A compiled definition.
 pub struct Plan {
     definition: Arc<Definition>,
     handlers: Vec<Handler>,
     routes: Routes,
+    searches: Vec<Searches>,
 }
 
 /// Which handlers take a type of event.
 struct Routes {
-    /// For each type that some handler names in full: the handlers that take it, in file order.
-    exact: HashMap<String, Vec<usize>>,
+    /// For each type that some handler names in full.
+    exact: HashMap<String, Route>,
     /// The handlers with a `*` in one of their types: all that a type named nowhere can reach.
     patterns: Vec<usize>,
 }
 
+/// The handlers that take an event, in file order.
+#[derive(Clone)]
+struct Route {
+    handlers: Vec<usize>,
+    /// One of them asks for rows.
+    reads: bool,
+}
+
 impl Plan {
-    /// Compiles a definition; tells everything that is wrong with its expressions at once.
-    pub fn compile(definition: Arc<Definition>) -> Result<Self, Vec<Diagnostic>> {
-        let mut compiler = Compiler { definition: &definition, diagnostics: Vec::new() };
-        let handlers: Vec<_> =
-            definition.handlers.iter().map(|handler| compiler.handler(handler)).collect();
-        let diagnostics = compiler.diagnostics;
-        let handlers = handlers.into_iter().collect::<Option<Vec<_>>>();
-        match handlers {
-            Some(handlers) if diagnostics.is_empty() => {
-                let routes = Routes::new(&definition);
-                Ok(Self { definition, handlers, routes })
-            }
-            _ => Err(diagnostics),
-        }
+    /// Prepares a definition for its events.
+    pub fn new(definition: Arc<Definition>) -> Self {
+        let handlers: Vec<Handler> = definition
+            .handlers
+            .iter()
+            .map(|handler| Handler::new(handler, &definition.tables[handler.table]))
+            .collect();
+        let routes = Routes::new(&definition, &handlers);
+        let searches = searches(&definition);
+        Self { definition, handlers, routes, searches }
     }
 
     pub fn definition(&self) -> &Arc<Definition> {
@@ -56,160 +62,132 @@ impl Plan {
         &self.definition.tables
     }
 
-    /// Appends what an event does to the rows; false if no handler applies to it.
+    /// An empty fold for its tables.
+    pub fn fold(&self, exact: bool) -> Fold {
+        Fold::new(&self.searches, exact)
+    }
+
+    /// Folds what an event does to the rows; false if no handler applies to it.
     ///
-    /// After a reject `operations` may hold some of the event's operations: the caller drops them.
-    pub fn project(&self, event: &Event, operations: &mut Vec<Operation>) -> Result<bool, Reject> {
+    /// An event that is rejected has left no trace. `operations` is memory to work in.
+    pub fn project<R: Rows>(
+        &self,
+        event: &Event,
+        fold: &mut Fold,
+        rows: &mut R,
+        operations: &mut Vec<Operation>,
+    ) -> Result<bool, Stopped<R::Error>> {
         if let Some(reject) = event.reject() {
-            return Err(Reject::from_decode(reject));
+            return Err(Stopped::Reject(Reject::from_decode(reject)));
         }
+        let route = self.routes.of(event.type_name(), &self.definition, &self.handlers);
+        if route.reads {
+            return self.project_on_rows(event, &route, fold, rows, operations);
+        }
+        operations.clear();
         let mut applied = false;
-        self.routes.each(event.type_name(), &self.definition, |handler| {
-            applied |= self.handlers[handler].run(event, &self.definition, operations)?;
-            Ok(())
+        for &handler in &route.handlers {
+            let run = Run::<'_, '_, R>::new(
+                &self.handlers[handler],
+                &self.definition,
+                event,
+                None,
+                operations,
+            );
+            applied |= run.run()?;
+        }
+        fold.apply(operations, &self.definition.tables, rows).map_err(|failed| match failed {
+            Failed::Uncertain => Stopped::Uncertain,
+            Failed::Rows(error) => Stopped::Rows(error),
+            Failed::OutOfRange { failure, handler } => {
+                Stopped::Reject(Reject::out_of_range(&failure, handler, &self.definition, event))
+            }
         })?;
         Ok(applied)
     }
-}
 
-/// An expression's error at its place in the file.
-pub fn refused(error: &expression::Error, source: &Arc<Source>, text: &Text) -> Diagnostic {
-    let span = text.locate(error.span.clone());
-    let diagnostic = Diagnostic::error(source, span, error.message.clone(), error.label.clone());
-    match &error.hint {
-        Some(hint) => diagnostic.hint(hint.clone()),
-        None => diagnostic,
+    /// The same where each handler must see what those before it have done.
+    fn project_on_rows<R: Rows>(
+        &self,
+        event: &Event,
+        route: &Route,
+        fold: &mut Fold,
+        rows: &mut R,
+        operations: &mut Vec<Operation>,
+    ) -> Result<bool, Stopped<R::Error>> {
+        fold.begin();
+        let mut run = || {
+            let view = View::new(&self.definition.tables, fold, rows);
+            let mut applied = false;
+            for &handler in &route.handlers {
+                let handler = &self.handlers[handler];
+                let run = Run::new(handler, &self.definition, event, Some(&view), operations);
+                applied |= run.run()?;
+            }
+            Ok(applied)
+        };
+        let outcome = run();
+        if let Err(Stopped::Reject(_)) = &outcome {
+            fold.roll_back();
+        }
+        outcome
     }
 }
 
 impl Routes {
-    fn new(definition: &Definition) -> Self {
-        let takes = |index: usize, name: &str| {
-            definition.handlers[index].events.iter().any(|event| event.matches(name))
-        };
-        let all = || 0..definition.handlers.len();
+    fn new(definition: &Definition, handlers: &[Handler]) -> Self {
         let named = definition.handlers.iter().flat_map(|handler| &handler.events);
         let exact = named
             .filter(|event| !event.text.contains('*'))
             .map(|event| {
-                (event.text.clone(), all().filter(|&index| takes(index, &event.text)).collect())
+                let all = 0..handlers.len();
+                (event.text.clone(), Route::new(all, &event.text, definition, handlers))
             })
             .collect();
         let pattern = |index: &usize| {
             definition.handlers[*index].events.iter().any(|event| event.text.contains('*'))
         };
-        Self { exact, patterns: all().filter(pattern).collect() }
+        Self { exact, patterns: (0..handlers.len()).filter(pattern).collect() }
     }
 
-    fn each<E>(
-        &self,
+    fn of(&self, name: &str, definition: &Definition, handlers: &[Handler]) -> Cow<'_, Route> {
+        match self.exact.get(name) {
+            Some(route) => Cow::Borrowed(route),
+            None => {
+                let patterns = self.patterns.iter().copied();
+                Cow::Owned(Route::new(patterns, name, definition, handlers))
+            }
+        }
+    }
+}
+
+impl Route {
+    /// Of those handlers that take a type of event.
+    fn new(
+        candidates: impl Iterator<Item = usize>,
         type_name: &str,
         definition: &Definition,
-        mut run: impl FnMut(usize) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if let Some(handlers) = self.exact.get(type_name) {
-            return handlers.iter().try_for_each(|&index| run(index));
-        }
-        let takes = |index: &&usize| {
-            definition.handlers[**index].events.iter().any(|event| event.matches(type_name))
+        handlers: &[Handler],
+    ) -> Self {
+        let takes = |index: &usize| {
+            definition.handlers[*index].events.iter().any(|event| event.matches(type_name))
         };
-        self.patterns.iter().filter(takes).try_for_each(|&index| run(index))
+        let taking: Vec<usize> = candidates.filter(takes).collect();
+        let reads = taking.iter().any(|&index| handlers[index].reads);
+        Self { handlers: taking, reads }
     }
 }
 
-/// Collects what is wrong while it compiles what is right.
-struct Compiler<'a> {
-    definition: &'a Definition,
-    diagnostics: Vec<Diagnostic>,
-}
-
-impl Compiler<'_> {
-    fn handler(&mut self, handler: &crate::definition::Handler) -> Option<Handler> {
-        let table = &self.definition.tables[handler.table];
-        let when = handler.when.as_ref().map(|text| self.expression(text));
-        let key: Vec<_> = table
-            .key
-            .iter()
-            .zip(&handler.key)
-            .map(|(&column, formula)| self.formula(formula, table, column, Action::Set))
-            .collect();
-        let assignments: Vec<_> = handler
-            .assignments
-            .iter()
-            .map(|Assignment { column, action, value }| {
-                self.formula(value, table, *column, *action).map(|value| (*column, *action, value))
-            })
-            .collect();
-        Some(Handler {
-            number: handler.number,
-            line: handler.line,
-            table: handler.table,
-            verb: handler.verb,
-            when: when.map_or(Some(None), |when| when.map(Some))?,
-            key: key.into_iter().collect::<Option<_>>()?,
-            assignments: assignments.into_iter().collect::<Option<_>>()?,
-        })
-    }
-
-    fn expression(&mut self, text: &Text) -> Option<Expression> {
-        match Expression::compile(&text.value, Scope::Handler) {
-            Ok(expression) => Some(expression),
-            Err(error) => {
-                let source = self.definition.source.clone();
-                self.diagnostics.push(refused(&error, &source, text));
-                None
-            }
+/// By which columns each table is searched.
+fn searches(definition: &Definition) -> Vec<Searches> {
+    let mut searches = vec![Searches::new(); definition.tables.len()];
+    for handler in &definition.handlers {
+        let Target::Where(columns) = &handler.target else { continue };
+        let columns: Vec<usize> = columns.iter().map(|(column, _)| *column).collect();
+        let known = &mut searches[handler.table];
+        if !known.contains(&columns) {
+            known.push(columns);
         }
     }
-
-    fn number(&mut self, text: &str, formula: &Formula) -> Option<Expression> {
-        let number = Expression::number(text);
-        if number.is_none() {
-            let message = format!("`{text}` is no number that an event can hold");
-            let source = &self.definition.source;
-            self.diagnostics.push(Diagnostic::error(
-                source,
-                formula.span.clone(),
-                message,
-                "not a finite number",
-            ));
-        }
-        number
-    }
-
-    fn formula(
-        &mut self,
-        formula: &Formula,
-        table: &Table,
-        column: usize,
-        action: Action,
-    ) -> Option<Value> {
-        let expression = match &formula.kind {
-            FormulaKind::Jq(text) => self.expression(text)?,
-            FormulaKind::Integer(value) => self.number(&value.to_string(), formula)?,
-            FormulaKind::Number(text) => self.number(text, formula)?,
-            FormulaKind::Boolean(value) => Expression::boolean(*value),
-        };
-        let Some(literal) = expression.literal() else {
-            return Some(Value::Expression(Box::new(expression)));
-        };
-        // A constant is converted once, and refused here if it does not fit.
-        let column_type = table.columns[column].column_type;
-        match converted(literal, column_type, action) {
-            Ok(cell) => Some(Value::Constant(cell)),
-            Err(problem) => {
-                let message = format!(
-                    "`{}.{}` is {column_type}: {problem}",
-                    table.name, table.columns[column].name
-                );
-                self.diagnostics.push(Diagnostic::error(
-                    &self.definition.source,
-                    formula.span.clone(),
-                    message,
-                    "this constant does not fit",
-                ));
-                None
-            }
-        }
-    }
+    searches
 }

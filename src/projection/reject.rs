@@ -3,8 +3,10 @@
 use std::fmt;
 
 use super::transition::OutOfRange;
-use crate::definition::Definition;
+use crate::definition::{Definition, Handler};
 use crate::event;
+use crate::event::chunk::Event;
+use crate::expression::Expression;
 
 /// An event that breaks a rule. Its text is what `_viewd_dead_letters.reason` holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +23,11 @@ pub enum Kind {
     Decode,
     /// The message is larger than `event_bytes_max`.
     TooLarge,
+    /// The source's `transform` made no events of the message.
+    Transform,
     /// An expression failed.
     Expression,
-    /// An expression gave what its column cannot hold.
+    /// An expression gave what its place cannot hold.
     Type,
     NullKey,
     Required,
@@ -31,28 +35,98 @@ pub enum Kind {
     OutOfRange,
 }
 
+/// The part of a handler that an expression stands in. Columns are indices into the table's.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    When,
+    ForEach,
+    /// Counts from 0.
+    Let(usize),
+    Key(usize),
+    Where(usize),
+    Object,
+    Column(usize),
+}
+
+/// Where an event broke a rule.
+pub(super) struct At<'a> {
+    pub(super) definition: &'a Definition,
+    pub(super) handler: &'a Handler,
+    pub(super) place: Place,
+    /// Of the running item of `for_each`.
+    pub(super) index: Option<usize>,
+    pub(super) event: &'a Event,
+}
+
 impl Reject {
     pub(super) fn from_decode(reject: &event::Reject) -> Self {
         let kind = match reject.kind {
             event::RejectKind::Decode => Kind::Decode,
             event::RejectKind::TooLarge => Kind::TooLarge,
+            event::RejectKind::Transform => Kind::Transform,
         };
         Self { kind, detail: reject.detail.clone() }
     }
 
-    /// An event whose operations could not be carried out on the rows as they stand.
-    pub fn out_of_range(
+    /// An operation that could not be carried out on the row as it stands. Handlers count from 1.
+    pub(super) fn out_of_range(
         failure: &OutOfRange,
+        handler: usize,
         definition: &Definition,
-        event: &event::chunk::Event,
+        event: &Event,
     ) -> Self {
+        let handler = &definition.handlers[handler - 1];
+        let assigned =
+            handler.assignments.iter().find(|assigned| assigned.column == failure.column);
+        let expression = assigned.map(|assigned| &*assigned.value.expression);
+        let at =
+            At { definition, handler, place: Place::Column(failure.column), index: None, event };
+        at.reject(Kind::OutOfRange, expression, &failure.to_string())
+    }
+}
+
+impl At<'_> {
+    /// Names projection, handler, place, expression, what it gave and the event.
+    #[cold]
+    pub(super) fn reject(
+        &self,
+        kind: Kind,
+        expression: Option<&Expression>,
+        problem: &str,
+    ) -> Reject {
+        let Self { definition, handler, event, .. } = self;
+        let place = self.place();
+        let item = self.index.map_or(String::new(), |index| format!(" of item {index}"));
+        let text =
+            expression.map(|expression| format!(" `{}`", expression.text())).unwrap_or_default();
+        let part =
+            if event.part() > 0 { format!(", part {}", event.part()) } else { String::new() };
         let detail = format!(
-            "projection `{}`: {failure} (event {} at sequence {})",
+            "projection `{}`, handler {} (line {}), {place}{item}:{text} {problem} (event {} at sequence {}{part})",
             definition.name,
+            handler.number,
+            handler.line,
             event.type_name(),
             event.sequence(),
         );
-        Self { kind: Kind::OutOfRange, detail }
+        Reject { kind, detail }
+    }
+
+    fn place(&self) -> String {
+        let table = &self.definition.tables[self.handler.table];
+        let column = |column: usize| {
+            let column = &table.columns[column];
+            format!("`{}.{}` ({})", table.name, column.name, column.column_type)
+        };
+        match self.place {
+            Place::When => "`when`".to_owned(),
+            Place::ForEach => "`for_each`".to_owned(),
+            Place::Let(number) => format!("`let.{}`", self.handler.lets[number].name),
+            Place::Key(key) => format!("key column {}", column(key)),
+            Place::Where(by) => format!("`where` on column {}", column(by)),
+            Place::Object => format!("`set` on table `{}`", table.name),
+            Place::Column(assigned) => format!("column {}", column(assigned)),
+        }
     }
 }
 
@@ -61,6 +135,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Decode => "decode",
             Self::TooLarge => "too_large",
+            Self::Transform => "transform",
             Self::Expression => "expression",
             Self::Type => "type",
             Self::NullKey => "null_key",

@@ -23,6 +23,8 @@ use crate::row::{Cell, ColumnType, Key, Row};
 /// What one handler does to one row. The cells are of their columns' stored forms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
+    /// The handler that asks for it, counted from 1.
+    pub handler: usize,
     /// Index of the table in its definition.
     pub table: usize,
     pub key: Key,
@@ -85,11 +87,13 @@ pub struct Guard {
 
 /// An operation that fails on the row as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{action} on column `{column}` leaves the range of {column_type}")]
+#[error("cannot be {}: the sum leaves the range of {column_type}", if *.sub { "subtracted" } else { "added" })]
 pub struct OutOfRange {
-    pub column: String,
+    /// Index into the table's columns.
+    pub column: usize,
     pub column_type: ColumnType,
-    pub action: &'static str,
+    /// It was to be subtracted.
+    pub sub: bool,
 }
 
 impl Transition {
@@ -315,7 +319,6 @@ fn amount(assigned: &Assigned) -> i128 {
 }
 
 fn out_of_range(column: usize, action: Action, table: &Table) -> OutOfRange {
-    let column = &table.columns[column];
-    let action = if action == Action::Sub { "sub" } else { "add" };
-    OutOfRange { column: column.name.clone(), column_type: column.column_type, action }
+    let column_type = table.columns[column].column_type;
+    OutOfRange { column, column_type, sub: action == Action::Sub }
 }

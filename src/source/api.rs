@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
@@ -59,6 +59,10 @@ pub(super) struct StreamConfig {
     #[serde(default)]
     pub(super) subjects: Vec<String>,
     pub(super) retention: String,
+    pub(super) mirror: Option<IgnoredAny>,
+    #[serde(default)]
+    pub(super) sources: Vec<IgnoredAny>,
+    pub(super) subject_transform: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -130,6 +134,13 @@ impl Error {
     /// Whether the stream is not there.
     pub(super) fn is_stream_missing(&self) -> bool {
         matches!(self, Self::Refused { code: STREAM_NOT_FOUND, .. })
+    }
+}
+
+impl StreamConfig {
+    /// Whether messages get into the stream under subjects that it does not take itself.
+    pub(super) fn holds_others(&self) -> bool {
+        self.mirror.is_some() || !self.sources.is_empty() || self.subject_transform.is_some()
     }
 }
 

@@ -21,6 +21,8 @@ pub struct StreamHead {
     pub created_ns: i64,
     /// The subjects that it takes.
     pub subjects: Vec<String>,
+    /// A mirror, one with sources, or one that changes subjects: it may hold subjects that it does not take.
+    pub holds_others: bool,
     /// `limits`, or what a reader refuses.
     pub retention: String,
     pub messages: u64,
@@ -53,13 +55,19 @@ pub struct Poll {
     trouble: Arc<Trouble>,
 }
 
-/// Asks once, for commands that only want to know.
-pub async fn ask(connection: &Connection, stream: &str) -> Result<StreamHead, String> {
+/// Asks once, for commands that only want to know; None if there is no such stream.
+pub async fn ask(connection: &Connection, stream: &str) -> Result<Option<StreamHead>, String> {
     match StreamHead::ask(&Api::new(connection), stream).await {
-        Ok(head) => Ok(head),
-        Err(error) if error.is_stream_missing() => Err(format!("there is no stream {stream}")),
+        Ok(head) => Ok(Some(head)),
+        Err(error) if error.is_stream_missing() => Ok(None),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Whether the stream holds any message whose subject matches a filter.
+pub async fn holds(connection: &Connection, stream: &str, filter: &str) -> Result<bool, String> {
+    let first = Api::new(connection).next_message(stream, Sequence(1), filter).await;
+    first.map(|message| message.is_some()).map_err(|error| error.to_string())
 }
 
 impl Poll {
@@ -114,6 +122,7 @@ impl StreamHead {
         let at = info.at();
         Ok(Self {
             created_ns: info.created,
+            holds_others: info.config.holds_others(),
             subjects: info.config.subjects,
             retention: info.config.retention,
             messages: info.state.messages,

@@ -7,13 +7,10 @@ use tokio::time::Instant;
 use super::ack::{self, Ack};
 use super::session::{End, Jump, Session};
 use super::status::Recreate;
-use super::{BUILD_AGAIN, CHUNK_MESSAGES_MAX, Fault, Reason};
+use super::{BUILD_AGAIN, CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX, Fault, Reason};
 use crate::event::Sequence;
 use crate::event::chunk;
 use crate::event::time::Timestamp;
-
-/// Bytes of a chunk: enough to make the hand-over cheap, little enough to stay in a processor's cache.
-const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 impl Session<'_> {
     /// Takes a message and those that lie ready behind it, and hands them on unless more are certain to follow at once.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::transform;
 use crate::event::anchor::{Anchor, Origin, payload_hash};
 use crate::event::chunk::{Chunk, ChunkBuilder, Message};
 use crate::event::time::Timestamp;
 use crate::event::{Format, Sequence};
+use crate::expression::Expression;
 
 /// A message with everything it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,12 @@ pub fn chunks(
         }
     }
     chunks
+}
+
+/// The chunks that a source's `transform` makes of these.
+pub fn transformed(chunks: &[Arc<Chunk>], transform: &Expression) -> Vec<Arc<Chunk>> {
+    let pieces = chunks.iter().flat_map(|chunk| transform::apply(transform, chunk, usize::MAX));
+    pieces.map(Arc::new).collect()
 }
 
 fn chunk(builder: &mut ChunkBuilder, messages: &[Recorded]) -> Option<Chunk> {

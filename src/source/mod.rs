@@ -9,6 +9,7 @@ pub mod memory;
 pub mod queue;
 pub mod reader;
 pub mod status;
+pub mod transform;
 pub mod trouble;
 
 mod ack;
@@ -26,8 +27,11 @@ use crate::event::Sequence;
 use crate::event::anchor::Anchor;
 use crate::event::chunk::Chunk;
 
-/// Messages of a chunk: as its bytes, enough to make the hand-over cheap.
+/// Messages of a chunk, and the events that they become: as its bytes, enough to make the hand-over cheap.
 pub const CHUNK_MESSAGES_MAX: usize = 1_000;
+
+/// Bytes of a chunk: enough to make the hand-over cheap, little enough to stay in a processor's cache.
+const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 /// What mends a view whose stream is another than before, until rebuilds do.
 const BUILD_AGAIN: &str =

@@ -154,7 +154,7 @@ impl Receiver {
     pub fn oldest(&self) -> Option<Timestamp> {
         let state = self.0.lock();
         state.deliveries.iter().find_map(|delivery| match delivery {
-            Delivery::Chunk(chunk) => chunk.events().next().map(|event| event.stored_at()),
+            Delivery::Chunk(chunk) => chunk.oldest(),
             Delivery::Fault(_) => None,
         })
     }

@@ -16,10 +16,11 @@ use super::head::StreamHead;
 use super::queue::Sender;
 use super::session::{End, Session};
 use super::status::{Recreate, Status};
-use super::{Delivery, Position};
+use super::{Delivery, Position, transform};
 use crate::event::Format;
 use crate::event::anchor::Anchor;
 use crate::event::chunk::Chunk;
+use crate::expression::Expression;
 
 /// What to read and how.
 #[derive(Clone, Debug)]
@@ -28,8 +29,10 @@ pub struct Settings {
     /// Subject filters; none: every subject of the stream.
     pub filters: Vec<String>,
     pub format: Format,
+    /// From event to events.
+    pub transform: Option<Arc<Expression>>,
     pub event_bytes_max: usize,
-    /// A chunk is never split over batches, so it may not be larger than one.
+    /// A chunk is never split over batches, so it may not be larger than one, but for one message's events.
     pub batch_events_max: usize,
     pub heartbeat: Duration,
 }
@@ -123,8 +126,24 @@ impl Reader {
         }
     }
 
-    /// Puts a chunk into the queue; false if nobody takes it any more.
+    /// Puts the events of a chunk into the queue; false if nobody takes them any more.
     pub(super) async fn hand_on(&mut self, chunk: Chunk) -> bool {
+        let Settings { transform, batch_events_max, .. } = &self.settings;
+        let Some(transform) = transform.as_ref().filter(|_| !chunk.is_empty()) else {
+            return self.put(chunk).await;
+        };
+        let Some(chunks) = transform::apply_aside(transform, chunk, *batch_events_max).await else {
+            return false;
+        };
+        for chunk in chunks {
+            if !self.put(chunk).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn put(&mut self, chunk: Chunk) -> bool {
         let sequence = chunk.scanned_to();
         let anchor = chunk.anchor();
         if self.sender.send(Delivery::Chunk(Arc::new(chunk))).await.is_err() {

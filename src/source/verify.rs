@@ -129,7 +129,13 @@ mod tests {
 
     fn info(created: i64, first_seq: u64, last_seq: u64) -> StreamInfo {
         StreamInfo {
-            config: StreamConfig { subjects: Vec::new(), retention: "limits".to_owned() },
+            config: StreamConfig {
+                subjects: Vec::new(),
+                retention: "limits".to_owned(),
+                mirror: None,
+                sources: Vec::new(),
+                subject_transform: None,
+            },
             created,
             state: StreamState { messages: 0, first_seq, last_seq },
             ts: None,

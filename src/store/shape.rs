@@ -17,7 +17,7 @@
 
 use std::fmt::Write as _;
 
-use super::schema::{quoted, quoted_list};
+use super::schema::quoted;
 use crate::definition::Table;
 use crate::projection::transition::{Change, Sum, Transition};
 use crate::row::{Cell, Row};
@@ -152,10 +152,19 @@ impl TableSql {
     pub(super) fn new(table: &Table) -> Self {
         let name = quoted(&table.name);
         let columns: Vec<_> = table.columns.iter().map(|column| quoted(&column.name)).collect();
-        let all = quoted_list(table.columns.iter().map(|column| column.name.as_str()));
         let mut sql = Self { name, columns, key: table.key.clone(), select: String::new() };
-        sql.select = format!("SELECT {all} FROM {} WHERE {}", sql.name, sql.key_is(1));
+        sql.select = sql.search(&sql.key);
         sql
+    }
+
+    /// Selects the rows whose columns equal the parameters.
+    pub(super) fn search(&self, columns: &[usize]) -> String {
+        let all = self.columns.join(", ");
+        let condition = match columns {
+            [] => String::new(),
+            columns => format!(" WHERE {}", self.equal(columns, 1)),
+        };
+        format!("SELECT {all} FROM {}{condition}", self.name)
     }
 
     pub(super) fn sql(&self, kind: u8, codes: &[u8]) -> String {
@@ -207,10 +216,14 @@ impl TableSql {
     }
 
     fn key_is(&self, first: usize) -> String {
+        self.equal(&self.key, first)
+    }
+
+    fn equal(&self, columns: &[usize], first: usize) -> String {
         let equals = |(index, &column): (usize, &usize)| {
             format!("{} = ?{}", self.columns[column], first + index)
         };
-        self.key.iter().enumerate().map(equals).collect::<Vec<_>>().join(" AND ")
+        columns.iter().enumerate().map(equals).collect::<Vec<_>>().join(" AND ")
     }
 
     /// The assignments of the codes, the condition under which they change anything (None: always), and the number

@@ -68,6 +68,11 @@ impl Shapes {
         &self.tables[table].select
     }
 
+    /// The statement that reads the rows whose columns hold what is bound.
+    pub(super) fn search(&self, table: usize, columns: &[usize]) -> String {
+        self.tables[table].search(columns)
+    }
+
     fn sql(&mut self, shape: &[u8]) -> Arc<str> {
         if let Some(sql) = self.by_shape.get(shape) {
             return Arc::clone(sql);
@@ -125,10 +130,8 @@ impl<'a> Flush<'a> {
             Step::Known => {
                 let stored = get(self.connection, self.shapes.select(table), key)?;
                 let declared = &self.tables[table];
-                let after = transition.clone().onto(stored, declared).map_err(|failure| {
-                    let named = |column: &crate::definition::Column| column.name == failure.column;
-                    Failure::OutOfRange(declared.columns.iter().position(named).unwrap_or(0))
-                })?;
+                let after = transition.clone().onto(stored, declared);
+                let after = after.map_err(|failure| Failure::OutOfRange(failure.column))?;
                 self.write(table, key, &Transition::known(after))
             }
         }
@@ -202,6 +205,26 @@ pub(super) fn get(
         .map(|index| Ok(cell_of(row.get_ref(index)?)))
         .collect::<rusqlite::Result<_>>()
         .map(Some)
+}
+
+/// Reads the rows whose columns hold these cells, with a statement made by [`Shapes::search`].
+pub(super) fn matching(
+    connection: &Connection,
+    search: &str,
+    cells: &[Cell],
+) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(search)?;
+    for (index, cell) in cells.iter().enumerate() {
+        statement.raw_bind_parameter(index + 1, Bound(cell))?;
+    }
+    let columns = statement.column_count();
+    let mut rows = statement.raw_query();
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let cells = (0..columns).map(|index| Ok(cell_of(row.get_ref(index)?)));
+        found.push(cells.collect::<rusqlite::Result<Row>>()?);
+    }
+    Ok(found)
 }
 
 fn cell_of(value: ValueRef<'_>) -> Cell {

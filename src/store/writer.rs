@@ -25,7 +25,7 @@ use crate::event::anchor::{Anchor, Origin};
 use crate::event::time::Timestamp;
 use crate::projection::fold::Rows;
 use crate::projection::transition::Transition;
-use crate::row::{Key, Row};
+use crate::row::{Cell, Key, Row};
 use crate::status::Counts;
 
 /// A new database is small: its cache needs not be the writer's.
@@ -91,6 +91,30 @@ impl Store {
     ) -> Result<Self, Error> {
         let path = folder.database(generation);
         let connection = open_writer(&path, cache_bytes)?;
+        Self::of(path, connection, tables)
+    }
+
+    /// A new view in memory, for tests of definitions: everything but the files.
+    pub fn in_memory(build: &Build<'_>) -> Result<Self, Error> {
+        let path = PathBuf::from(":memory:");
+        let create = || {
+            let connection = Connection::open_in_memory()?;
+            let transaction =
+                Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
+            schema::create(&transaction, Generation(1), build)?;
+            transaction.commit()?;
+            Ok(connection)
+        };
+        let connection = create().map_err(|error| Error::sqlite(&path, error))?;
+        Self::of(path, connection, build.tables)
+    }
+
+    /// The same view as another process would find it: with nothing but what is committed.
+    pub fn reopen(self) -> Result<Self, Error> {
+        Self::of(self.path, self.connection, &self.tables)
+    }
+
+    fn of(path: PathBuf, connection: Connection, tables: &[Table]) -> Result<Self, Error> {
         check_format(&connection, &path)?;
         let read = || {
             Ok((
@@ -223,6 +247,29 @@ impl Store {
         self.execute(|connection| statement::get(connection, self.shapes.select(table), key))
     }
 
+    /// The rows as committed whose columns hold these cells, in any order.
+    pub fn matching(
+        &self,
+        table: usize,
+        columns: &[usize],
+        cells: &[Cell],
+    ) -> Result<Vec<Row>, Error> {
+        let search = self.shapes.search(table, columns);
+        self.execute(|connection| statement::matching(connection, &search, cells))
+    }
+
+    /// Every row of a table as committed, in key order.
+    pub fn rows(&self, table: usize) -> Result<Vec<Row>, Error> {
+        let mut rows = self.matching(table, &[], &[])?;
+        let key = &self.tables[table].key;
+        let order = |a: &Row, b: &Row| {
+            let cells = key.iter().map(|&column| a[column].partial_cmp(&b[column]));
+            cells.flatten().find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+        };
+        rows.sort_unstable_by(order);
+        Ok(rows)
+    }
+
     /// The files, to be looked at from other threads.
     pub fn files(&self) -> Files {
         Files::new(&self.path)
@@ -243,6 +290,15 @@ impl Rows for Store {
 
     fn row(&mut self, table: usize, key: &Key) -> Result<Option<Row>, Error> {
         self.get(table, key)
+    }
+
+    fn matching(
+        &mut self,
+        table: usize,
+        columns: &[usize],
+        cells: &[Cell],
+    ) -> Result<Vec<Row>, Error> {
+        Store::matching(self, table, columns, cells)
     }
 }
 
@@ -353,7 +409,7 @@ fn is_lasting(error: &Error) -> bool {
 mod tests {
     use super::*;
     use crate::definition::Column;
-    use crate::row::{Cell, ColumnType};
+    use crate::row::ColumnType;
 
     /// A store with one table of an integer key and a text.
     fn store(data: &Path) -> Store {

@@ -127,7 +127,11 @@ fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened,
 /// The part of a definition that a view would have to be built anew for; words are adopted.
 fn changed(built_by: &Fingerprint, now: &Fingerprint) -> Option<&'static str> {
     let parts = [
-        ("events: stream, subjects, format, order_key, on_error", &built_by.events, &now.events),
+        (
+            "events: stream, subjects, format, order_key, transform, on_error",
+            &built_by.events,
+            &now.events,
+        ),
         ("rows: tables and handlers", &built_by.rows, &now.rows),
         ("shapes: indexes", &built_by.shapes, &now.shapes),
     ];
@@ -204,6 +208,7 @@ fn launch(
         stream: source.stream.clone(),
         filters: definition.subjects.clone(),
         format: source.format,
+        transform: source.transform.clone(),
         event_bytes_max: usize::try_from(config.limits.event_bytes_max).unwrap_or(usize::MAX),
         batch_events_max: config.limits.batch_events_max,
         heartbeat: config.limits.heartbeat,

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::syntax::Key;
+
 /// A decoded string and the way back to the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
@@ -28,6 +30,11 @@ impl Text {
         let value = value.into();
         let all = 0..value.len();
         Self { span: all.clone(), pieces: vec![Piece { value: all.clone(), file: all }], value }
+    }
+
+    /// A key, which has a place as a whole.
+    pub fn key(key: &Key) -> Self {
+        Self { value: key.name.clone(), span: key.span.clone(), pieces: Vec::new() }
     }
 
     /// The text that the TOML parser decoded from `file[span]`, where it found no fault.

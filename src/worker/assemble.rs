@@ -7,14 +7,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::batch::Stop;
 use crate::definition::OnError;
 use crate::event::Sequence;
 use crate::event::chunk::{Chunk, Event};
 use crate::event::time::Timestamp;
 use crate::expression::Expression;
-use crate::projection::fold::{Failed, Fold, Rows};
+use crate::projection::fold::{Fold, Rows};
 use crate::projection::plan::Plan;
 use crate::projection::reject::Reject;
+use crate::projection::run::Stopped;
 use crate::projection::transition::Operation;
 use crate::status::{Counts, Reason};
 use crate::store::dead_letter::{DeadLetter, State};
@@ -41,15 +43,6 @@ pub(super) enum Again<E> {
     Until(Sequence, Stop),
     /// A row could not be read, or the batch not written.
     Store(E),
-}
-
-/// Why the projection stops after a batch.
-#[derive(Clone, Debug)]
-pub(super) struct Stop {
-    pub(super) reason: Reason,
-    pub(super) detail: String,
-    /// What mends it.
-    pub(super) next: Option<String>,
 }
 
 /// What decides over events that break a rule.
@@ -82,7 +75,7 @@ pub(super) fn assemble<R: Rows>(
         set_aside,
         operations: Vec::new(),
         done: Assembled {
-            fold: Fold::new(rules.plan.tables().len(), exact),
+            fold: rules.plan.fold(exact),
             dead_letters: Vec::new(),
             counts: Counts::default(),
             blocked: Vec::new(),
@@ -95,12 +88,12 @@ pub(super) fn assemble<R: Rows>(
         for event in chunk.events() {
             if until.is_some_and(|until| event.sequence() >= until) {
                 run.done.sequence = Sequence(event.sequence().0 - 1);
+                run.scanned(chunk, until);
                 return Ok(run.done);
             }
             run.event(&event, rows)?;
-            run.done.messages += u64::from(event.part() == 0);
-            run.done.stored_at = Some(event.stored_at());
         }
+        run.scanned(chunk, None);
         run.done.sequence = chunk.scanned_to();
     }
     Ok(run.done)
@@ -109,7 +102,7 @@ pub(super) fn assemble<R: Rows>(
 struct Run<'a> {
     rules: &'a Rules,
     set_aside: &'a SetAside,
-    /// Of the running event; kept for its memory.
+    /// Kept for its memory.
     operations: Vec<Operation>,
     done: Assembled,
 }
@@ -123,28 +116,22 @@ impl Run<'_> {
             let reason = format!("parked behind a dead letter of order key `{key}`");
             return self.set_aside(event, State::Parked, reason, Some(key));
         }
-        self.operations.clear();
-        let rejected = match self.rules.plan.project(event, &mut self.operations) {
-            Ok(false) => {
-                self.done.counts.ignored += 1;
-                return Ok(());
-            }
-            Ok(true) => {
-                match self.done.fold.apply(&mut self.operations, self.rules.plan.tables(), rows) {
-                    Ok(()) => {
-                        self.done.counts.applied += 1;
-                        return Ok(());
-                    }
-                    Err(Failed::Uncertain) => return Err(Again::Exact),
-                    Err(Failed::Rows(error)) => return Err(Again::Store(error)),
-                    Err(Failed::OutOfRange(failure)) => {
-                        Reject::out_of_range(&failure, self.rules.plan.definition(), event)
-                    }
-                }
-            }
-            Err(reject) => reject,
-        };
-        self.reject(event, &rejected)
+        let fold = &mut self.done.fold;
+        match self.rules.plan.project(event, fold, rows, &mut self.operations) {
+            Ok(true) => self.done.counts.applied += 1,
+            Ok(false) => self.done.counts.ignored += 1,
+            Err(Stopped::Reject(reject)) => return self.reject(event, &reject),
+            Err(Stopped::Uncertain) => return Err(Again::Exact),
+            Err(Stopped::Rows(error)) => return Err(Again::Store(error)),
+        }
+        Ok(())
+    }
+
+    /// Counts the messages of a chunk, those that its source's `transform` dropped included.
+    fn scanned(&mut self, chunk: &Chunk, below: Option<Sequence>) {
+        let scanned = chunk.scanned(below);
+        self.done.messages += scanned.messages;
+        self.done.stored_at = scanned.stored_at.or(self.done.stored_at);
     }
 
     /// Does what the definition's policy says of an event that breaks a rule.

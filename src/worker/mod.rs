@@ -15,6 +15,7 @@
 //! | cancelled | the batch in hand is committed, then the loop ends |
 
 mod assemble;
+pub mod batch;
 mod rate;
 pub mod shared;
 
@@ -24,22 +25,21 @@ use std::time::{Duration, Instant};
 use prometheus::{Histogram, IntCounter};
 use tokio_util::sync::CancellationToken;
 
-use self::assemble::{Again, Assembled, Rules, SetAside, Stop, assemble};
+use self::batch::{Batcher, Done, Stop};
 use self::rate::Rate;
 use self::shared::Shared;
 use crate::clock;
-use crate::event::Sequence;
 use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;
+use crate::expression::Expression;
 use crate::lag::Watch;
 use crate::metrics::Metrics;
-use crate::expression::Expression;
 use crate::projection::plan::Plan;
 use crate::source::queue::{ReceiveError, Receiver};
 use crate::source::{CHUNK_MESSAGES_MAX, Delivery, Fault, Reason as FaultReason};
 use crate::status::{Reason, State};
 use crate::store::Error as StoreError;
-use crate::store::writer::{Batch, Store};
+use crate::store::writer::Store;
 
 // How long an idle loop waits before it looks at its state again: fine for a person, nothing for a processor.
 const IDLE: Duration = Duration::from_millis(100);
@@ -73,17 +73,13 @@ pub enum End {
 /// Runs until cancelled or failed.
 pub fn run(worker: Worker) -> End {
     let mut running = Loop::new(worker);
-    let blocked = match running.worker.store.blocked_keys() {
-        Ok(blocked) => blocked,
-        Err(error) => {
-            return running.failed(Stop {
-                reason: Reason::Corrupt,
-                next: error.hint(),
-                detail: error.to_string(),
-            });
-        }
-    };
-    running.set_aside.blocked.extend(blocked);
+    if let Err(error) = running.batcher.begin(&running.worker.store) {
+        return running.failed(Stop {
+            reason: Reason::Corrupt,
+            next: error.hint(),
+            detail: error.to_string(),
+        });
+    }
     running.publish(0);
     let end = running.run();
     // Nothing more is written through a handle that has failed: the next start counts this end.
@@ -98,8 +94,7 @@ pub fn run(worker: Worker) -> End {
 struct Loop {
     name: String,
     worker: Worker,
-    rules: Rules,
-    set_aside: SetAside,
+    batcher: Batcher,
     histograms: Histograms,
     rate: Rate,
     /// When the stream stored the last message that was scanned, applied or not.
@@ -127,16 +122,12 @@ enum Batched {
 impl Loop {
     fn new(worker: Worker) -> Self {
         let name = worker.plan.definition().name.clone();
-        let rules = Rules {
-            plan: Arc::clone(&worker.plan),
-            order_key: worker.order_key.clone(),
-            parked_events_max: worker.parked_events_max,
-        };
+        let plan = Arc::clone(&worker.plan);
+        let batcher = Batcher::new(plan, worker.order_key.clone(), worker.parked_events_max);
         let histograms = Histograms::new(&worker.metrics, &name);
         Self {
             name,
-            rules,
-            set_aside: SetAside::default(),
+            batcher,
             histograms,
             rate: Rate::new(Instant::now()),
             scanned_at: None,
@@ -198,29 +189,21 @@ impl Loop {
         }
     }
 
-    /// Commits chunks, as often as it takes.
+    /// Commits chunks, waiting for space if there is none.
     fn batch(&mut self, chunks: &[Arc<Chunk>]) -> Batched {
-        let (mut until, mut exact, mut stop) = (None, false, None);
         let decoding = chunks.iter().map(|chunk| chunk.decoding()).sum::<Duration>();
         self.histograms.decode.observe(decoding.as_secs_f64());
         let mut pause = FULL_PAUSE_MIN;
         loop {
-            let error = match self.attempt(chunks, until, exact) {
-                Ok(()) => return stop.map_or(Batched::Committed, Batched::Failed),
-                Err(Again::Exact) => {
-                    exact = true;
-                    continue;
+            let head = self.worker.watch.verified_head();
+            let shared = &self.worker.shared;
+            let live = |sequence| shared.at_head(sequence, head);
+            match self.batcher.take(&mut self.worker.store, chunks, live, clock::now()) {
+                Ok(done) => {
+                    self.committed(&done);
+                    return done.stop.map_or(Batched::Committed, Batched::Failed);
                 }
-                Err(Again::Until(sequence, found)) => {
-                    until = Some(sequence);
-                    stop = Some(found);
-                    continue;
-                }
-                Err(Again::Store(error)) => error,
-            };
-            match error {
-                StoreError::OnRow { .. } if !exact => exact = true,
-                StoreError::Full { .. } | StoreError::Busy { .. } => {
+                Err(error @ (StoreError::Full { .. } | StoreError::Busy { .. })) => {
                     self.count_error(&error);
                     self.worker.shared.storage_full(Some((error.to_string(), error.hint())));
                     if !self.wait(pause) {
@@ -228,58 +211,24 @@ impl Loop {
                     }
                     pause = (pause * 2).min(FULL_PAUSE_MAX);
                 }
-                error => return self.broken(error),
+                Err(error) => return self.broken(error),
             }
         }
     }
 
-    /// Folds and commits once.
-    fn attempt(
-        &mut self,
-        chunks: &[Arc<Chunk>],
-        until: Option<Sequence>,
-        exact: bool,
-    ) -> Result<(), Again<StoreError>> {
-        self.worker.store.begin_batch().map_err(Again::Store)?;
-        let begun = Instant::now();
-        let mut assembled =
-            assemble(&self.rules, &self.set_aside, chunks, until, exact, &mut self.worker.store)?;
-        self.histograms.apply.observe(begun.elapsed().as_secs_f64());
-
-        let last = chunks.iter().rfind(|chunk| chunk.scanned_to() <= assembled.sequence);
-        let head = self.worker.watch.verified_head();
-        let committed = self.worker.store.commit(Batch {
-            sequence: assembled.sequence,
-            stored_at: assembled.stored_at,
-            messages: assembled.messages,
-            tables: assembled.fold.take(),
-            dead_letters: &assembled.dead_letters,
-            counts: assembled.counts,
-            // Even of a batch that ends within its first chunk the stream is known.
-            origin: chunks.iter().find_map(|chunk| chunk.origin()),
-            anchor: last.and_then(|chunk| chunk.anchor()),
-            live: self.worker.shared.at_head(assembled.sequence, head),
-            committed_at: clock::now(),
-        });
-        let committed = committed.map_err(Again::Store)?;
-        self.histograms.write.observe(committed.write.as_secs_f64());
-        self.histograms.commit.observe(committed.commit.as_secs_f64());
-        let anchor = last.and_then(|chunk| chunk.anchor());
-        self.scanned_at = anchor.map(|anchor| Timestamp::from_nanoseconds(anchor.stored_at_ns));
-        self.committed(&assembled);
-        Ok(())
-    }
-
     /// Updates everything that others see of a batch, together, after its commit.
-    fn committed(&mut self, assembled: &Assembled) {
-        self.set_aside.blocked.extend(assembled.blocked.iter().cloned());
-        let counts = assembled.counts;
+    fn committed(&mut self, done: &Done) {
+        self.histograms.apply.observe(done.apply.as_secs_f64());
+        self.histograms.write.observe(done.committed.write.as_secs_f64());
+        self.histograms.commit.observe(done.committed.commit.as_secs_f64());
+        self.scanned_at = done.scanned_at;
+        let counts = done.counts;
         let results =
             [counts.applied, counts.ignored, counts.dead_lettered, counts.parked, counts.skipped];
         for (counter, count) in self.histograms.results.iter().zip(results) {
             counter.inc_by(count);
         }
-        if let Some(first) = assembled.dead_letters.first() {
+        if let Some(first) = done.dead_letters.first() {
             tracing::warn!(
                 projection = self.name,
                 dead_lettered = counts.dead_lettered,
@@ -295,7 +244,7 @@ impl Loop {
         }
         self.worker.shared.storage_full(None);
         let was_live = self.worker.shared.numbers().state == State::Live;
-        if let (Some(stored_at), true) = (assembled.stored_at, was_live) {
+        if let (Some(stored_at), true) = (done.stored_at, was_live) {
             let micros = clock::now().0.saturating_sub(stored_at.0).max(0);
             self.histograms.latency.observe(micros as f64 / 1e6);
         }
@@ -369,9 +318,6 @@ impl Loop {
     fn publish(&mut self, events: u64) {
         let rate = self.rate.add(events, Instant::now());
         let store = &self.worker.store;
-        let totals = store.totals();
-        self.set_aside.dead_letters = totals.dead;
-        self.set_aside.parked = totals.parked;
         let oldest_queued = self.worker.receiver.oldest();
         let scanned_at = self.scanned_at;
         let watch = &self.worker.watch;

@@ -56,7 +56,7 @@ async fn every_bad_message_is_a_dead_letter_or_applied_and_the_daemon_goes_on() 
     let sum: i64 = view.query_row("SELECT sum FROM sums", (), |row| row.get(0)).unwrap();
     assert_eq!(sum, i64::MAX - 1);
     let reason = dead_letter(&view, last - 1).unwrap().reason;
-    assert!(reason.contains("out_of_range") && reason.contains("`sum`"), "{reason}");
+    assert!(reason.contains("out_of_range") && reason.contains("`sums.sum`"), "{reason}");
 
     let good: i64 = view
         .query_row("SELECT count(*) FROM rows WHERE id >= 1000 AND n = 1", (), |row| row.get(0))

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+// What `viewd check` asks the streams.
+mod check;
 // The command line as scripts and people meet it: exit codes, JSON, what errors say.
 mod cli;
 // The daemon as a process: its configuration, its start, its end, what it says of itself.
@@ -30,6 +32,8 @@ mod readme;
 mod source;
 // The store: every transition beside a naive map, readers, locks, generations.
 mod store;
+// A source's transform: messages renamed, split, dropped and set aside, through the daemon.
+mod transform;
 // The programs that tests need and the machine may not have.
 mod tools;
 // The one place that sleeps: between two looks at a condition, up to a deadline.

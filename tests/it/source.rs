@@ -80,6 +80,7 @@ impl Rig {
             stream: "S".to_owned(),
             filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
             format: Format::Auto,
+            transform: None,
             event_bytes_max: 8 << 20,
             batch_events_max: 10_000,
             heartbeat: HEARTBEAT,
@@ -524,14 +525,18 @@ async fn the_head_is_polled_by_itself() {
     let mut rig = Rig::new().await;
     let control = Connection::open(&settings(rig.server.url()), "control").await.unwrap();
     control.connected().await;
-    assert!(head::ask(&control, "NONE").await.unwrap_err().contains("no stream NONE"));
-    let asked = head::ask(&control, "S").await.unwrap();
+    assert_eq!(head::ask(&control, "NONE").await, Ok(None));
+    let asked = head::ask(&control, "S").await.unwrap().unwrap();
     assert_eq!((asked.messages, asked.subjects.as_slice()), (0, &["s.>".to_owned()][..]));
+    assert!(!asked.holds_others);
+    assert_eq!(head::holds(&control, "S", "s.*").await, Ok(false));
 
     let (poll, mut head) = Poll::new(&control, "S", Duration::from_millis(50));
     let cancel = CancellationToken::new();
     let task = tokio::spawn(poll.run(cancel.clone()));
     publish_numbers(&rig.client, "s.a", 1..=10).await;
+    assert_eq!(head::holds(&control, "S", "s.*").await, Ok(true));
+    assert_eq!(head::holds(&control, "S", "s.b").await, Ok(false));
     let last_is_10 = |head: &Option<head::StreamHead>| {
         head.as_ref().is_some_and(|head| head.last_sequence == Sequence(10))
     };

@@ -170,6 +170,7 @@ fn text_key(id: &str) -> Key {
 
 fn upsert(key: &Key, column: usize, action: Action, cell: Cell) -> Operation {
     Operation {
+        handler: 1,
         table: 0,
         key: key.clone(),
         verb: Verb::Upsert,

@@ -5,7 +5,7 @@ use super::*;
 
 /// Rows of: text, message, what the span covers, hint.
 #[track_caller]
-fn check(scope: Scope, rows: &[(&str, &str, &str, &str)]) {
+fn check(scope: Scope<'_>, rows: &[(&str, &str, &str, &str)]) {
     let mut wrong = Vec::new();
     for (text, message, covered, hint) in rows {
         match Expression::compile(text, scope) {
@@ -92,9 +92,9 @@ fn slips() {
         (".a ? 1 : 2", "unknown operator `? :`", "?", "write `if ... then ... else ... end`"),
         (
             "lookup(\"customers\", .data.id)",
-            "`lookup` is not supported by this version of viewd",
+            "`lookup` is not available here",
             "lookup",
-            "",
+            "a handler's expressions can look rows up; this one sees one event",
         ),
         (
             ".data.order-id",
@@ -133,18 +133,13 @@ fn slips() {
             "if .b then 1 end",
             "without `else` it gives its input, the whole event: write `else null`",
         ),
-        ("$nme", "unknown variable `$nme`", "$nme", "a variable is named by `... as $name | ...`"),
-        (
-            "$ENV.PATH",
-            "unknown variable `$ENV`",
-            "$ENV",
-            "a variable is named by `... as $name | ...`",
-        ),
+        ("$nme", "unknown variable `$nme`", "$nme", "a variable is made by `... as $nme | ...`"),
+        ("$ENV.PATH", "unknown variable `$ENV`", "$ENV", "expressions know no environment"),
         (
             "$__loc__",
             "unknown variable `$__loc__`",
             "$__loc__",
-            "a variable is named by `... as $name | ...`",
+            "expressions know nothing of where they stand",
         ),
         ("def f: 1; f", "`def` is not available", "def", ""),
         ("import \"a\" as a; 1", "`import` is not available", "import", ""),
@@ -162,13 +157,98 @@ fn slips() {
             "`first(f)` and `limit(n; f)` end early",
         ),
     ];
-    check(Scope::Handler, rows);
+    check(Scope::EVENT, rows);
+}
+
+#[test]
+fn variables_and_lookups() {
+    let usage = "write `lookup(\"table\"; key)`, with `;` and as many keys as the table has";
+    let other = "choose another name, as in `... as $x | ...`";
+    check(
+        bindings::SCOPE,
+        &[
+            ("$itm.sku", "unknown variable `$itm`", "$itm", "did you mean `$item`?"),
+            ("1 + $Rate", "unknown variable `$Rate`", "$Rate", "did you mean `$rate`?"),
+            (
+                "\"\\($zzzzzzz)\"",
+                "unknown variable `$zzzzzzz`",
+                "$zzzzzzz",
+                "there are `$row`, `$item`, `$index`, `$part`, `$rate`, `$list`; a variable of your own is made by a `let`, or by `... as $zzzzzzz | ...`",
+            ),
+            (
+                "$data.x",
+                "unknown variable `$data`",
+                "$data",
+                "a member of the event is written `.data`",
+            ),
+            ("{$ENV}", "unknown variable `$ENV`", "$ENV", "expressions know no environment"),
+            (
+                "(1 as $x | $x) + $x",
+                "unknown variable `$x`",
+                "$x",
+                "`$x` is known only to the right of its `as $x |`",
+            ),
+            ("1 as $total | $totl", "unknown variable `$totl`", "$totl", "did you mean `$total`?"),
+            ("[.data[] as $item | $item]", "`$item` means something already", "$item", other),
+            ("reduce .data[] as {$row} (0; 1)", "`$row` means something already", "$row", other),
+            (". as [$a, {b: $rate}] | 1", "`$rate` means something already", "$rate", other),
+            ("lookup", "`lookup` names no table", "lookup", usage),
+            (
+                "lookup(\"customers\", .data.id)",
+                "the arguments of `lookup` are separated by `;`",
+                "lookup",
+                usage,
+            ),
+            (
+                "lookup(customers; .data.id)",
+                "`lookup` wants the name of a table in quotes first",
+                "lookup",
+                "write `lookup(\"customers\"; ...)`",
+            ),
+            (
+                "lookup(.data.table; .data.id)",
+                "`lookup` wants the name of a table in quotes first",
+                "lookup",
+                usage,
+            ),
+            (
+                "lookup(\"custmers\"; .data.id).name",
+                "there is no table `custmers`",
+                "custmers",
+                "did you mean `customers`?",
+            ),
+            (
+                "lookup(\"x\"; .data.id)",
+                "there is no table `x`",
+                "x",
+                "there are: `customers`, `lines`",
+            ),
+            (
+                "lookup(\"lines\"; .data.id)",
+                "`lines` has 2 key columns, 1 given",
+                "lookup",
+                "write `lookup(\"lines\"; key1; key2)`",
+            ),
+            (
+                "[lookup(\"customers\"; 1; 2)]",
+                "`customers` has 1 key column, 2 given",
+                "lookup",
+                "write `lookup(\"customers\"; key1)`",
+            ),
+            (
+                "lokup(\"customers\"; 1)",
+                "unknown function `lokup`",
+                "lokup",
+                "did you mean `lookup`?",
+            ),
+        ],
+    );
 }
 
 #[test]
 fn syntax() {
     check(
-        Scope::Handler,
+        Scope::EVENT,
         &[
             (".a +", "the expression ends too early", "", ""),
             (".a .b)", "unexpected `)`", ")", ""),
@@ -221,7 +301,7 @@ fn names_that_jq_has_and_we_have_not() {
     let clock = "expressions know no clock and no time zone of the machine: use `.time` or `.stored_at`, and `in_zone(\"Europe/Berlin\")`";
     let end = "use `range`, `limit`, `reduce` or `foreach`, which end";
     check(
-        Scope::Transform,
+        Scope::TRANSFORM,
         &[
             ("now", "`now` is not available", "now", clock),
             (
@@ -268,7 +348,7 @@ fn what_a_transform_may_say() {
         "if .a then .b end",
         "del(.data.x)",
     ] {
-        assert!(Expression::compile(text, Scope::Transform).is_ok(), "{text}");
+        assert!(Expression::compile(text, Scope::TRANSFORM).is_ok(), "{text}");
     }
 }
 
@@ -277,7 +357,7 @@ fn what_a_transform_may_say() {
 fn loops_in_paths() {
     let hint = "collect the paths first, and use `getpath`, `setpath` or `delpaths`";
     check(
-        Scope::Transform,
+        Scope::TRANSFORM,
         &[
             ("path(reduce range(100000) as $i (.; .a))", "`reduce` in a path", "reduce", hint),
             ("[paths(reduce range(9) as $i (.; .a))]", "`reduce` in a path", "reduce", hint),
@@ -306,7 +386,7 @@ fn loops_in_paths() {
         "del(.a[] | select(reduce .b[] as $i (0; . + $i) > 1))",
         ".a = (reduce .b[] as $i (0; . + $i))",
     ] {
-        assert!(Expression::compile(text, Scope::Transform).is_ok(), "{text}");
+        assert!(Expression::compile(text, Scope::TRANSFORM).is_ok(), "{text}");
     }
 }
 
@@ -336,7 +416,7 @@ fn accepted() {
         "@base64 \"a\\(.b)\"",
         "\"in\" | IN(\"in\")",
     ] {
-        if let Err(error) = Expression::compile(text, Scope::Handler) {
+        if let Err(error) = Expression::compile(text, Scope::EVENT) {
             panic!("{text}: {error}: {:?}", error.hint);
         }
     }
@@ -366,7 +446,7 @@ fn of_all_names_that_jaq_knows_only_the_allowed_ones_exist() {
         let allowed = names::ALLOWED
             .iter()
             .any(|(known, arities)| *known == name && arities.contains(&arguments));
-        assert_eq!(Expression::compile(&text, Scope::Handler).is_ok(), allowed, "{text}");
+        assert_eq!(Expression::compile(&text, Scope::EVENT).is_ok(), allowed, "{text}");
     }
 }
 
@@ -377,7 +457,7 @@ fn every_allowed_name_exists() {
             let separated = vec!["\"a\""; *arguments].join("; ");
             let text =
                 if *arguments == 0 { (*name).to_owned() } else { format!("{name}({separated})") };
-            if let Err(error) = Expression::compile(&text, Scope::Handler) {
+            if let Err(error) = Expression::compile(&text, Scope::EVENT) {
                 panic!("{text}: {error}");
             }
         }

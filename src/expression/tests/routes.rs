@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::bindings::{Rows, SCOPE, values};
 use super::*;
 
 /// A document with the names that the paths below use, now and then twice in one object.
@@ -49,10 +50,19 @@ fn path() -> impl Strategy<Value = String> {
         .prop_map(|(field, steps)| field.to_owned() + &steps.concat())
 }
 
+/// Paths of variables, `index` from a slot beyond the bound ones among them.
+fn variable() -> impl Strategy<Value = String> {
+    let steps = prop::sample::select(vec![".a", ".b", "[\"a b\"]", "[0]", "[-1]", "[1]"]);
+    let name = prop::sample::select(vec!["$row", "$item", "$index", "$part", "$rate", "$list"]);
+    (name, prop::collection::vec(steps, 0..4))
+        .prop_map(|(name, steps)| name.to_owned() + &steps.concat())
+}
+
 /// Expressions, mostly of single values, over the names of `document`.
 fn expression() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         6 => path(),
+        3 => variable(),
         2 => prop::sample::select(vec![
             ".", "1", "-1.50", "0", "\"a\"", "\"\"", "true", "false", "null", "[]", "{}", ".data.a?", ".data[]", "empty",
         ]).prop_map(str::to_owned),
@@ -112,6 +122,10 @@ fn expression() -> impl Strategy<Value = String> {
             (inner.clone(), inner.clone())
                 .prop_map(|(a, b)| format!("{{a: {a}, \"b c\": {b}, a: {b}}}")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("[{a}, {b}]")),
+            inner.clone().prop_map(|a| format!("lookup(\"customers\"; {a})")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(a, b)| format!("lookup(\"lines\"; {a}; {b}).a")),
+            inner.clone().prop_map(|a| format!("{{$index, $row, a: {a}}}")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("\"x\\({a})y\\({b})\"")),
             (inner.clone(), inner.clone())
                 .prop_map(|(a, b)| format!("@json \"x\\({a})\\n\\({b})\"")),
@@ -141,9 +155,13 @@ proptest! {
     #[test]
     fn expressions_agree(data in document(), texts in prop::collection::vec(expression(), 8)) {
         let event = event(&format!("{{\"type\":\"T\",\"id\":\"i\",\"data\":{data}}}"));
+        let (variables, rows) = (values(&event), Rows::default());
+        let bindings = Bindings { variables: &variables, rows: Some(&rows) };
         for text in texts {
-            let expression = Expression::compile(&text, Scope::Handler).unwrap();
-            prop_assert_eq!(shown(expression.evaluate(&event)), given_by_jaq(&text, &event), "{} of {}", text, data);
+            let expression = Expression::compile(&text, SCOPE).unwrap();
+            let given = shown(expression.evaluate_with(&event, &bindings));
+            let by_jaq = given_by_jaq_with(&text, &event, SCOPE, &bindings);
+            prop_assert_eq!(given, by_jaq, "{} of {}", text, data);
         }
     }
 
@@ -151,7 +169,7 @@ proptest! {
     fn paths_agree(data in document(), paths in prop::collection::vec(path(), 8)) {
         let event = event(&format!("{{\"type\":\"T\",\"id\":\"i\",\"data\":{data}}}"));
         for path in paths {
-            let expression = Expression::compile(&path, Scope::Handler).unwrap();
+            let expression = Expression::compile(&path, Scope::EVENT).unwrap();
             prop_assert!(matches!(expression.route, Route::Path(_)), "{}", path);
             prop_assert_eq!(shown(expression.evaluate(&event)), given_by_jaq(&path, &event), "{} of {}", path, data);
         }
@@ -175,7 +193,7 @@ proptest! {
         data in document(),
         text in "(\\.(data|a|b)?|\\[|\\]|\\(|\\)|\\{|\\}|\\||,|;|:|\"|\\\\\\(|1|-|\\+|\\*|/|=|<|!| |and|or|not|if|then|else|end|map|first|as|\\$x|reduce|length|sort|tojson|paths|[a-z]|é|#|\\?){0,14}",
     ) {
-        if let Ok(expression) = Expression::compile(&text, Scope::Transform) {
+        if let Ok(expression) = Expression::compile(&text, Scope::TRANSFORM) {
             let event = event(&format!("{{\"data\":{data}}}"));
             let _ = shown(expression.evaluate(&event));
         }
@@ -200,7 +218,7 @@ fn literals_agree() {
         "false",
         "null",
     ] {
-        let expression = Expression::compile(text, Scope::Handler).unwrap();
+        let expression = Expression::compile(text, Scope::EVENT).unwrap();
         assert!(expression.literal().is_some(), "{text}");
         assert_eq!(shown(expression.evaluate(&event)), given_by_jaq(text, &event), "{text}");
     }

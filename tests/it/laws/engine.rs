@@ -14,9 +14,9 @@ use viewd::diagnostic::{Source, render};
 use viewd::event::chunk::Chunk;
 use viewd::event::time::Timestamp;
 use viewd::event::{Format, Sequence};
+use viewd::expression::{Expression, Scope};
 use viewd::lag::Watch;
 use viewd::metrics::Metrics;
-use viewd::expression::{Expression, Scope};
 use viewd::projection::plan::Plan;
 use viewd::source::memory::{Recorded, chunks};
 use viewd::source::trouble::Trouble;
@@ -89,15 +89,10 @@ impl Engine {
             OrderKey::Data => ".data.k",
         });
         let fingerprint = fingerprint(&definition, order_key);
-        let plan = Plan::compile(Arc::new(definition));
         Self {
-            plan: Arc::new(
-                plan.unwrap_or_else(|diagnostics| {
-                    panic!("{text}\n{}", render(&diagnostics, false))
-                }),
-            ),
+            plan: Arc::new(Plan::new(Arc::new(definition))),
             order_key: order_key
-                .map(|text| Arc::new(Expression::compile(text, Scope::Handler).unwrap())),
+                .map(|text| Arc::new(Expression::compile(text, Scope::EVENT).unwrap())),
             parked_events_max: projection.parked_events_max,
             fingerprint,
         }

@@ -146,17 +146,24 @@ fn operation() -> impl Strategy<Value = Operation> {
                 Verb::Insert | Verb::Upsert => true,
             };
             let key = text_key(["a", "b", "\u{e9}'\""][key]);
-            Operation { table: 0, key, verb, assignments: assignments.filter(fits).collect() }
+            Operation {
+                handler: 1,
+                table: 0,
+                key,
+                verb,
+                assignments: assignments.filter(fits).collect(),
+            }
         },
     );
     let pairs = (verb(), 0..2_i64, text()).prop_map(|(verb, number, text)| {
         let key = Key([text, Cell::Integer(number)].into_iter().collect());
-        Operation { table: 1, key, verb, assignments: Vec::new() }
+        Operation { handler: 1, table: 1, key, verb, assignments: Vec::new() }
     });
     let groups = (verb(), integer(), integer()).prop_map(|(verb, id, amount)| {
         let assigned = Assigned { column: 1, action: Action::Add, cell: Cell::Integer(amount) };
         let assignments = if verb == Verb::Delete { Vec::new() } else { vec![assigned] };
         Operation {
+            handler: 1,
             table: 2,
             key: Key([Cell::Integer(id)].into_iter().collect()),
             verb,
@@ -170,12 +177,12 @@ fn operation() -> impl Strategy<Value = Operation> {
 fn flush(view: &mut View, operations: &[Operation]) -> bool {
     let tables = view.tables.clone();
     for exact in [false, true] {
-        let mut fold = Fold::new(tables.len(), exact);
+        let mut fold = Fold::new(&vec![Vec::new(); tables.len()], exact);
         let mut spoilt = false;
         for operation in operations {
             match fold.apply(&mut vec![operation.clone()], &tables, view.store()) {
                 Ok(()) => {}
-                Err(Failed::OutOfRange(_)) => assert!(exact),
+                Err(Failed::OutOfRange { .. }) => assert!(exact),
                 Err(Failed::Uncertain) => {
                     assert!(!exact);
                     spoilt = true;

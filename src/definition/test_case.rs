@@ -1,0 +1,411 @@
+//! `[[test]]`: events in, rows out. Whatever can be wrong without running it is told when the file is read.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::definition::json_line::{self, Member};
+use crate::definition::{Definition, Expect, Test, View, table};
+use crate::diagnostic;
+use crate::event::time::Timestamp;
+use crate::row::Cell;
+use crate::syntax::{Entry, Kind, Report, Table, Text, Value};
+
+const KEYS: [&str; 4] = ["name", "given", "expect", "expect_error"];
+const LATER: [&str; 1] = ["expect_search"];
+
+/// The members of an event document that a test may give.
+const EVENT: [&str; 9] =
+    ["type", "subject", "data", "id", "time", "sequence", "stored_at", "headers", "attributes"];
+
+/// What expectations can be about.
+#[derive(Clone, Copy)]
+pub(super) struct Relations<'a> {
+    pub(super) tables: &'a [table::Draft],
+    pub(super) views: &'a [View],
+}
+
+/// Reads all tests.
+pub(super) fn read(report: &mut Report, value: &Value, relations: Relations<'_>) -> Vec<Test> {
+    let Kind::Array(tests) = &value.kind else {
+        report
+            .error(
+                &value.span,
+                format!("`test` must be a list of tests, not {}", value.kind.describe()),
+            )
+            .label("expected [[test]]")
+            .hint("write [[test]], in two pairs of brackets: there may be several".to_owned());
+        return Vec::new();
+    };
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    let mut read = Vec::new();
+    for value in tests {
+        let Some(table) = report.table(value, "a test") else { continue };
+        report.unknown_keys(table, "a test", &KEYS, &LATER);
+        let name = read_name(report, value, table, &mut names);
+        let test = Test {
+            name: name.unwrap_or_default(),
+            given: read_given(report, value, table),
+            expect: read_expect(report, table, relations),
+            expect_error: read_error(report, table),
+            span: value.span.clone(),
+        };
+        check_sense(report, table, &test);
+        read.push(test);
+    }
+    read
+}
+
+fn read_name(
+    report: &mut Report,
+    value: &Value,
+    table: &Table,
+    names: &mut BTreeMap<String, usize>,
+) -> Option<String> {
+    let Some(given) = table.get("name") else {
+        report
+            .error(&value.span, "the test has no name")
+            .label("no `name`")
+            .hint("say what it shows: name = \"a paid order shows what was paid\"".to_owned());
+        return None;
+    };
+    let text = report.text(given, "`name`")?;
+    let name = text.value.trim();
+    if name.is_empty() || name.contains('\n') {
+        report
+            .error(&text.span, "the name of a test must be one line of text")
+            .label(if name.is_empty() { "empty" } else { "several lines" });
+        return None;
+    }
+    let line = report.line(text.span.start);
+    if let Some(first) = names.insert(name.to_owned(), line) {
+        report
+            .error(&text.span, format!("there is a test `{name}` already"))
+            .label(format!("the first is on line {first}"));
+    }
+    Some(name.to_owned())
+}
+
+fn read_given(report: &mut Report, value: &Value, table: &Table) -> Vec<(String, Range<usize>)> {
+    let example =
+        "one event a line, between ''' and ''': {\"type\": \"OrderPlaced\", \"data\": {}}";
+    let Some(given) = table.get("given") else {
+        report
+            .error(&value.span, "the test gives no events")
+            .label("no `given`")
+            .hint(example.to_owned());
+        return Vec::new();
+    };
+    let Some(text) = lines_text(report, given, "`given`", example) else { return Vec::new() };
+    let mut sequence = 0;
+    let mut events = Vec::new();
+    for (line, span) in json_line::lines(text) {
+        let Some(members) = members(report, text, line, &span) else { break };
+        check_event(report, &Line { text, start: span.start }, &members, &mut sequence);
+        events.push((line.to_owned(), text.locate(span)));
+    }
+    events
+}
+
+/// A text with one JSON object a line.
+fn lines_text<'a>(
+    report: &mut Report,
+    value: &'a Value,
+    what: &str,
+    example: &str,
+) -> Option<&'a Text> {
+    if let Kind::String(text) = &value.kind {
+        return Some(text);
+    }
+    report
+        .error(
+            &value.span,
+            format!(
+                "{what} must be a string with one JSON object a line, not {}",
+                value.kind.describe()
+            ),
+        )
+        .label("expected a string")
+        .hint(example.to_owned());
+    None
+}
+
+/// The members of a line; none if it is no object. What follows a broken line is often part of it: the caller stops.
+fn members<'a>(
+    report: &mut Report,
+    text: &Text,
+    line: &'a str,
+    span: &Range<usize>,
+) -> Option<Vec<Member<'a>>> {
+    match json_line::members(line) {
+        Ok(members) => Some(members),
+        Err(problem) => {
+            let at = span.start + problem.at;
+            let next = line[floor(line, problem.at)..].chars().next().map_or(0, char::len_utf8);
+            report
+                .error(&text.locate(at..at + next), problem.message)
+                .label("not a JSON object")
+                .hint("each line is one whole JSON object".to_owned());
+            None
+        }
+    }
+}
+
+/// serde counts bytes: what it stops at may lie inside a character.
+fn floor(line: &str, at: usize) -> usize {
+    line.floor_char_boundary(at)
+}
+
+/// A line of a text, for places in it.
+struct Line<'a> {
+    text: &'a Text,
+    start: usize,
+}
+
+impl Line<'_> {
+    fn locate(&self, span: &Range<usize>) -> Range<usize> {
+        self.text.locate(self.start + span.start..self.start + span.end)
+    }
+}
+
+/// Checks an event document. `last` is the sequence of the one before.
+fn check_event(report: &mut Report, line: &Line<'_>, members: &[Member<'_>], last: &mut u64) {
+    check_repeated(report, line, members);
+    let mut sequence = *last + 1;
+    for member in members {
+        let (name, span) = (member.name.as_ref(), line.locate(&member.value_span));
+        let wrong = match name {
+            "data" => None,
+            "type" | "id" | "subject" => (!is_text(member)).then_some("a string"),
+            "time" | "stored_at" => {
+                let time = text_of(member).and_then(|text| Timestamp::parse(&text));
+                time.is_none().then_some("a time like \"2013-01-31T05:00:00Z\"")
+            }
+            "headers" | "attributes" => (!is_text_object(member)).then_some("an object of strings"),
+            "sequence" => match member.value.parse::<u64>() {
+                Ok(given) if given > *last => {
+                    sequence = given;
+                    None
+                }
+                Ok(_) => Some("more than the one before: sequences only grow"),
+                Err(_) => Some("a whole number"),
+            },
+            "tokens" => {
+                report
+                    .error(&line.locate(&member.name_span), "`tokens` cannot be given")
+                    .label("the subject, split at its dots")
+                    .hint("give the `subject`".to_owned());
+                continue;
+            }
+            _ => {
+                report
+                    .error(&line.locate(&member.name_span), format!("an event has no `{name}`"))
+                    .label("unknown member")
+                    .hint(event_hint(name));
+                continue;
+            }
+        };
+        if let Some(wanted) = wrong {
+            report
+                .error(&span, format!("`{name}` of an event must be {wanted}"))
+                .label(format!("not {wanted}"));
+        }
+    }
+    *last = sequence;
+}
+
+fn event_hint(name: &str) -> Option<String> {
+    if let Some(meant) = diagnostic::nearest(name, EVENT) {
+        return Some(format!("did you mean `{meant}`?"));
+    }
+    Some(format!("what happened goes into `data`: \"data\": {{{name:?}: ...}}"))
+}
+
+fn check_repeated(report: &mut Report, line: &Line<'_>, members: &[Member<'_>]) {
+    for (index, member) in members.iter().enumerate() {
+        if members[..index].iter().any(|first| first.name == member.name) {
+            report
+                .error(
+                    &line.locate(&member.name_span),
+                    format!("`{}` is there twice in this line", member.name),
+                )
+                .label("second time");
+        }
+    }
+}
+
+fn text_of(member: &Member<'_>) -> Option<String> {
+    serde_json::from_str(member.value).ok()
+}
+
+fn is_text(member: &Member<'_>) -> bool {
+    text_of(member).is_some()
+}
+
+fn is_text_object(member: &Member<'_>) -> bool {
+    serde_json::from_str::<BTreeMap<String, String>>(member.value).is_ok()
+}
+
+fn read_expect(report: &mut Report, table: &Table, relations: Relations<'_>) -> Vec<Expect> {
+    let Some(value) = table.get("expect") else { return Vec::new() };
+    let Kind::Table(expected) = &value.kind else {
+        let name = relations.tables.first().map_or("orders", |draft| draft.table.name.as_str());
+        report
+            .error(
+                &value.span,
+                format!(
+                    "`expect` must say which table holds what, not be {}",
+                    value.kind.describe()
+                ),
+            )
+            .label("expected a table")
+            .hint(format!("write expect.{name} = '''...''', one row a line"));
+        return Vec::new();
+    };
+    expected.entries.iter().filter_map(|entry| read_relation(report, entry, relations)).collect()
+}
+
+fn read_relation(report: &mut Report, entry: &Entry, relations: Relations<'_>) -> Option<Expect> {
+    let name = &entry.key.name;
+    let known = relations.tables.iter().find(|draft| draft.table.name == *name);
+    let views = relations.views.iter().map(|view| view.name.as_str());
+    if known.is_none() && !views.clone().any(|view| view == name) {
+        let tables = relations.tables.iter().map(|draft| draft.table.name.as_str());
+        report
+            .error(&entry.key.span, format!("there is no table or view `{name}`"))
+            .label("unknown table")
+            .hint(diagnostic::did_you_mean(name, tables.chain(views)));
+    }
+    let example = "one row a line, between ''' and ''': {\"order_id\": \"1\", \"total\": 12.5}";
+    let text = lines_text(report, &entry.value, &format!("`expect.{name}`"), example)?;
+    let mut rows = Vec::new();
+    let mut keys: Vec<Vec<Cell>> = Vec::new();
+    for (line, span) in json_line::lines(text) {
+        let Some(members) = members(report, text, line, &span) else { break };
+        let place = Line { text, start: span.start };
+        check_repeated(report, &place, &members);
+        if let Some(draft) = known {
+            check_row(report, &place, &members, draft, &mut keys, &text.locate(span.clone()));
+        }
+        rows.push((line.to_owned(), text.locate(span)));
+    }
+    Some(Expect { relation: name.clone(), rows, span: entry.key.span.clone() })
+}
+
+/// Checks a row that a table is expected to hold.
+fn check_row(
+    report: &mut Report,
+    line: &Line<'_>,
+    members: &[Member<'_>],
+    draft: &table::Draft,
+    keys: &mut Vec<Vec<Cell>>,
+    span: &Range<usize>,
+) {
+    let table = &draft.table;
+    let mut cells: Vec<Option<Cell>> = vec![None; table.columns.len()];
+    for member in members {
+        let Some(index) = table.columns.iter().position(|column| column.name == member.name) else {
+            if !table.columns.is_empty() {
+                let columns: Vec<_> = table.columns.iter().collect();
+                let place = line.locate(&member.name_span);
+                table::unknown_column(report, &member.name, &place, &table.name, &columns);
+            }
+            continue;
+        };
+        if draft.typed[index] {
+            cells[index] = check_value(report, line, member, draft, index);
+        }
+    }
+    if !draft.keyed {
+        return;
+    }
+    let named =
+        |index: &usize| members.iter().any(|member| member.name == table.columns[*index].name);
+    if let Some(&missing) = table.key.iter().find(|index| !named(index)) {
+        let name = &table.columns[missing].name;
+        report
+            .error(span, format!("the row does not say its key column `{name}`"))
+            .label(format!("no `{name}`"))
+            .hint(
+                "a row is found by its key; of other columns only those named are compared"
+                    .to_owned(),
+            );
+        return;
+    }
+    let key: Option<Vec<Cell>> = table.key.iter().map(|&index| cells[index].clone()).collect();
+    let Some(key) = key else { return };
+    if keys.contains(&key) {
+        report
+            .error(span, format!("table `{}` has no two rows of one key", table.name))
+            .label("the key of a row above");
+    }
+    keys.push(key);
+}
+
+fn check_value(
+    report: &mut Report,
+    line: &Line<'_>,
+    member: &Member<'_>,
+    draft: &table::Draft,
+    index: usize,
+) -> Option<Cell> {
+    let column = &draft.table.columns[index];
+    let span = line.locate(&member.value_span);
+    match member.cell(column.column_type) {
+        Ok(Cell::Null) if column.required || draft.table.key.contains(&index) => {
+            report
+                .error(&span, format!("`{}` is required and never null", column.name))
+                .label("cannot be expected");
+            None
+        }
+        Ok(cell) => Some(cell),
+        Err(problem) => {
+            report
+                .error(&span, format!("`{}` is {}: {problem}", column.name, column.column_type))
+                .label("no value of this column");
+            None
+        }
+    }
+}
+
+fn read_error(report: &mut Report, table: &Table) -> Option<Text> {
+    let text = report.text(table.get("expect_error")?, "`expect_error`")?;
+    if text.value.trim().is_empty() {
+        report
+            .error(&text.span, "`expect_error` is empty")
+            .label("every reason contains this")
+            .hint("write a part of the reason, such as \"is required\"".to_owned());
+        return None;
+    }
+    Some(text.clone())
+}
+
+/// A test must say what comes out, and an error needs an event.
+fn check_sense(report: &mut Report, table: &Table, test: &Test) {
+    let planned = LATER.iter().any(|key| table.get(key).is_some());
+    let says = |key: &str| table.get(key).is_some();
+    let empty = table.get("expect").is_some_and(
+        |value| matches!(&value.kind, Kind::Table(expected) if expected.entries.is_empty()),
+    );
+    if (!says("expect") || empty) && !says("expect_error") && !planned {
+        report
+            .error(&test.span, "the test expects nothing")
+            .label("neither `expect` nor `expect_error`")
+            .hint("expect.orders = '''...''' says the rows, one JSON object a line".to_owned());
+    }
+    let given = table.get("given").map(|value| &value.kind);
+    let no_events = matches!(given, Some(Kind::String(text)) if text.value.trim().is_empty());
+    if let (Some(error), true) = (&test.expect_error, no_events) {
+        report
+            .error(&error.span, "`expect_error` without an event in `given`")
+            .label("the last event must fail")
+            .hint("give the event that fails as the last line of `given`".to_owned());
+    }
+}
+
+impl Definition {
+    /// What the tests expect of a view, for whoever knows its columns.
+    pub(crate) fn expected_of<'a>(&'a self, view: &'a str) -> impl Iterator<Item = &'a Expect> {
+        let expected = self.tests.iter().flat_map(|test| &test.expect);
+        expected.filter(move |expect| expect.relation == view)
+    }
+}

@@ -1,7 +1,7 @@
 # What people do with this repository. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo test soak lint bench fuzz
 
 SCRIPTS := .ci/run tests/demo $(wildcard tests/tools/*)
 
@@ -17,12 +17,21 @@ test: ## run all tests
 	@tests/tools/promtool >/dev/null
 	cargo test --locked
 
+# A failing case is written to tests/proptest-regressions, and printed.
+soak: ## hold the engine to the naive interpreter for 10,000 random cases (PROPTEST_CASES=N for more)
+	PROPTEST_CASES=$${PROPTEST_CASES:-10000} cargo test --locked --test it laws::
+
 lint: ## check format, lints and scripts
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	@for script in $(SCRIPTS); do bash -n "$$script" || exit 1; done
 
-bench: ## measure catch-up beside a hand-written loop
+bench: ## measure expressions, and catch-up beside a hand-written loop
+	cargo bench --locked --bench expressions
 	@tests/tools/nats-server >/dev/null
 	@tests/tools/flights-data >/dev/null
 	cargo bench --locked --bench catch_up
+
+# What it finds is kept in target/fuzz; mended, the input goes to tests/fuzz/regressions.
+fuzz: ## try definitions, expressions and messages that nobody thought of (FUZZ_SECONDS=60 for each)
+	cargo run --locked --quiet --profile fuzz --example fuzz

@@ -20,11 +20,13 @@
 //! | [`expression`] | jq: compiled when a file is loaded, evaluated for every event; what an output makes of a column |
 //! | [`config`] | raw settings, then checked settings, with where each value came from |
 //! | [`definition`] | the text of a file to a checked definition; its fingerprint |
+//! | [`schema`] | JSON Schema of definitions and settings, for editors |
 //! | [`projection`] | the engine: expressions, plan, handlers, transitions, fold |
 //! | [`source`] | the JetStream reader, its queue, the poll of the head; memory for tests |
 //! | [`store`] | SQLite: generations, schema, writer, readers, the checkpoint |
 //! | [`lag`] | distance from the head |
 //! | [`worker`] | one projection's loop: batch, fold, commit |
+//! | [`trial`] | a projection in memory, for tests and for trying |
 //! | [`supervisor`] | the tasks, their start and end |
 //! | [`api`] | HTTP: health, metrics, status; the admin socket |
 //! | [`cli`] | arguments, commands, exit codes, what people see |
@@ -51,10 +53,12 @@ pub mod lag;
 pub mod metrics;
 pub mod projection;
 pub mod row;
+pub mod schema;
 pub mod source;
 pub mod status;
 pub mod store;
 pub mod supervisor;
 pub mod syntax;
 pub mod telemetry;
+pub mod trial;
 pub mod worker;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::schema::Which;
+
 /// Keeps SQLite views of NATS JetStream events current, exactly once, as declared in files.
 #[derive(Debug, Parser)]
 #[command(
@@ -66,6 +68,42 @@ Examples:
         #[arg(long)]
         offline: bool,
     },
+    /// Runs the tests in the definitions, in memory and without NATS.
+    #[command(after_help = "\
+Examples:
+  viewd test
+  viewd test orders --filter paid
+  viewd test --junit target/viewd.xml
+
+Each test runs again with its events split into batches everywhere, with a crash between them, and one event \
+at a time: the rows must be the same. Ends with 3 if a test has failed.")]
+    Test(Test),
+    /// Shows messages of a source as handlers see them: one event document a line.
+    #[command(after_help = "\
+Examples:
+  viewd events shop
+  viewd events shop --last 1 | jq .data
+  viewd events shop --from 1000 --subject 'shop.*.placed'
+  viewd events shop --last 5 --as-test          as the start of a [[test]]")]
+    Events(Events),
+    /// Projects a slice of the real stream in memory; prints rows and dead letters.
+    #[command(after_help = "\
+Examples:
+  viewd try orders
+  viewd try orders --from 1 --count 100000 --limit 5
+  viewd try orders --last 3 --as-test           as a [[test]] with what came out")]
+    Try(Try),
+    /// Says what the definitions on disk would change, and which part of each asks for it.
+    #[command(after_help = "\
+Examples:
+  viewd plan
+  viewd plan --offline                without asking NATS what the streams still hold
+  viewd plan --json")]
+    Plan {
+        /// Does not ask NATS.
+        #[arg(long)]
+        offline: bool,
+    },
     /// Shows where each projection stands: of the running daemon, else as the files say.
     #[command(after_help = "\
 Examples:
@@ -93,6 +131,16 @@ Examples:
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
     },
+    /// Prints the JSON Schema of definitions or of viewd.toml, for editors.
+    #[command(after_help = "\
+Example:
+  viewd schema > projections/projection.schema.json
+  and in the first line of a definition:  #:schema ./projection.schema.json")]
+    Schema {
+        /// Of which file.
+        #[arg(value_enum, default_value_t = Which::Definition)]
+        which: Which,
+    },
     /// Shows the settings.
     Config {
         #[command(subcommand)]
@@ -105,6 +153,61 @@ Example:
     Completions { shell: clap_complete::Shell },
     /// Prints the version.
     Version,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    /// Only the tests of these.
+    #[arg(value_name = "PROJECTION")]
+    pub(super) projections: Vec<String>,
+    /// Only tests whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) filter: Option<String>,
+    /// Writes the results as JUnit XML too.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+}
+
+/// Which messages of a stream: 20 to be shown, 1,000 to be tried, unless it is said.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Slice {
+    /// The newest so many.
+    #[arg(long, value_name = "N", conflicts_with_all = ["from", "count"])]
+    pub(super) last: Option<u64>,
+    /// From this sequence on.
+    #[arg(long, value_name = "SEQUENCE")]
+    pub(super) from: Option<u64>,
+    /// With --from: so many.
+    #[arg(long, value_name = "N", requires = "from")]
+    pub(super) count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Events {
+    /// A [sources.*] of the settings.
+    pub(super) source: String,
+    #[command(flatten)]
+    pub(super) slice: Slice,
+    /// Only messages whose subject matches, with `*` and `>` as NATS has them.
+    #[arg(long, value_name = "FILTER")]
+    pub(super) subject: Option<String>,
+    /// Prints a [[test]] that is given these events.
+    #[arg(long)]
+    pub(super) as_test: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Try {
+    /// Which definition.
+    pub(super) projection: String,
+    #[command(flatten)]
+    pub(super) slice: Slice,
+    /// How many rows of each table, and how many dead letters, at most.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(super) limit: usize,
+    /// Prints a [[test]] that is given these events and expects what came out.
+    #[arg(long)]
+    pub(super) as_test: bool,
 }
 
 #[derive(Debug, Subcommand)]

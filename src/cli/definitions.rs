@@ -9,8 +9,9 @@ use super::failure::{Failure, Kind};
 use super::output::Output;
 use crate::config::{Config, Loaded};
 use crate::definition;
-use crate::diagnostic::{self, Diagnostic, Severity, Source};
+use crate::diagnostic::{self, Diagnostic, Place, Severity, Source};
 use crate::projection::plan::Plan;
+use crate::store::view;
 use crate::supervisor::Declared;
 
 /// Reads the settings of all layers.
@@ -22,10 +23,9 @@ pub(super) fn settings(
     // A variable that is not text is none of ours.
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Config::load(path, environment, sets).map_err(|diagnostics| {
-        report(&diagnostics, output);
-        Failure::printed(Kind::Configuration)
-    })
+    let loaded = Config::load(path, environment, sets).map_err(Failure::invalid)?;
+    report(&loaded.warnings, output);
+    Ok(loaded)
 }
 
 /// Reads and compiles every definition of the folder; the findings of all files, and what could be compiled.
@@ -36,7 +36,7 @@ pub(super) fn read(config: &Config) -> Result<(Vec<Declared>, Vec<Diagnostic>), 
     for source in files(&config.projections)? {
         let name =
             Path::new(&source.path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let (definition, mut found) = definition::parse(&source, &name, &sources);
+        let (definition, mut found) = definition::parse_with(&source, &name, &sources, view::check);
         diagnostics.append(&mut found);
         let Some(definition) = definition else { continue };
         let order_key = config.sources[&definition.stream_source].order_key.clone();
@@ -57,8 +57,41 @@ pub(super) fn read(config: &Config) -> Result<(Vec<Declared>, Vec<Diagnostic>), 
 /// What a run needs: every definition right, or none of them runs.
 pub(super) fn all(config: &Config, output: &Output) -> Result<Vec<Declared>, Failure> {
     let (declared, diagnostics) = read(config)?;
+    if has_errors(&diagnostics) {
+        return Err(Failure::invalid(diagnostics));
+    }
     report(&diagnostics, output);
-    if has_errors(&diagnostics) { Err(Failure::printed(Kind::Configuration)) } else { Ok(declared) }
+    Ok(declared)
+}
+
+/// Those that are named, else all: what is wrong with others does not matter to a command that names some.
+pub(super) fn named(
+    config: &Config,
+    names: &[String],
+    output: &Output,
+) -> Result<Vec<Declared>, Failure> {
+    if names.is_empty() {
+        return all(config, output);
+    }
+    let (mut declared, mut diagnostics) = read(config)?;
+    let stem =
+        |path: &str| Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let known: Vec<String> =
+        files(&config.projections)?.iter().filter_map(|source| stem(&source.path)).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+        return Err(super::unknown_projection(unknown, &known));
+    }
+    let is_named = |name: &String| names.contains(name);
+    diagnostics.retain(|diagnostic| match &diagnostic.place {
+        Place::File { source, .. } => stem(&source.path).as_ref().is_some_and(is_named),
+        Place::Outside(_) => true,
+    });
+    if has_errors(&diagnostics) {
+        return Err(Failure::invalid(diagnostics));
+    }
+    report(&diagnostics, output);
+    declared.retain(|declared| is_named(&declared.plan.definition().name));
+    Ok(declared)
 }
 
 pub(super) fn has_errors(diagnostics: &[Diagnostic]) -> bool {
@@ -98,7 +131,14 @@ fn files(folder: &Path) -> Result<Vec<Arc<Source>>, Failure> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()));
         let text = text.map_err(|error| {
-            Failure::new(Kind::Configuration, error).hint("definitions are UTF-8 text")
+            let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+            match kind {
+                Some(std::io::ErrorKind::InvalidData) => {
+                    Failure::new(Kind::Configuration, error).hint("definitions are UTF-8 text")
+                }
+                Some(std::io::ErrorKind::PermissionDenied) => Failure::new(Kind::Permission, error),
+                _ => Failure::new(Kind::Io, error),
+            }
         })?;
         Ok(Arc::new(Source { path: path.display().to_string(), text }))
     };

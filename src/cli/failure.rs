@@ -1,6 +1,12 @@
 //! How a command ends when it does not succeed: one printer, and the exit code from the kind.
+//!
+//! People read stderr. With `--json` a program reads stdout, and finds one document there whatever happens: what the
+//! command gives, or the error, as `{"error":{"code","message","causes","hint","exit","diagnostics"}}`.
 
 use std::process::ExitCode;
+
+use super::output::Output;
+use crate::diagnostic::{self, Diagnostic};
 
 /// The kinds of failure, each with its exit code (after sysexits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,19 +35,53 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
-    /// None: everything has been printed already.
+    /// None: people have been told already.
     error: Option<anyhow::Error>,
     hint: Option<String>,
+    /// Of settings and definitions.
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Kind {
+    /// The word in JSON.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::FoundProblems => "found_problems",
+            Self::Unreachable => "unreachable",
+            Self::Internal => "internal",
+            Self::Io => "io",
+            Self::Busy => "busy",
+            Self::Permission => "permission",
+            Self::Configuration => "configuration",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// What there is to say where people have been told already.
+    fn message(self) -> &'static str {
+        match self {
+            Self::FoundProblems => "problems were found",
+            Self::Configuration => "settings or definitions are invalid",
+            Self::Interrupted => "interrupted before it was done",
+            _ => "it failed",
+        }
+    }
 }
 
 impl Failure {
     pub(crate) fn new(kind: Kind, error: impl Into<anyhow::Error>) -> Self {
-        Self { kind, error: Some(error.into()), hint: None }
+        Self { kind, error: Some(error.into()), hint: None, diagnostics: Vec::new() }
     }
 
     /// What went wrong has been printed; only the code is left to give.
     pub(crate) fn printed(kind: Kind) -> Self {
-        Self { kind, error: None, hint: None }
+        Self { kind, error: None, hint: None, diagnostics: Vec::new() }
+    }
+
+    /// Settings or definitions that are wrong, printed as a compiler would.
+    pub(crate) fn invalid(diagnostics: Vec<Diagnostic>) -> Self {
+        Self { kind: Kind::Configuration, error: None, hint: None, diagnostics }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -54,12 +94,28 @@ impl Failure {
         self
     }
 
-    /// Prints `Error:`, what caused it, and `Hint:`, to stderr.
+    pub(crate) fn exit(&self) -> ExitCode {
+        ExitCode::from(self.kind as u8)
+    }
+
+    /// Prints `Error:`, what caused it, and `Hint:`, to stderr; with `--json` one object to stdout too, unless the
+    /// command has printed its own.
+    pub(crate) fn report(self, output: &Output) -> ExitCode {
+        self.print(output.color);
+        if output.json && !output.has_printed() {
+            output.line(&self.json());
+        }
+        self.exit()
+    }
+
     #[expect(clippy::print_stderr, reason = "the one printer of errors")]
-    pub(crate) fn report(self, color: bool) -> ExitCode {
+    pub(crate) fn print(&self, color: bool) {
         let paint = |code: &str, word: &str| {
             if color { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() }
         };
+        if !self.diagnostics.is_empty() {
+            eprintln!("{}", diagnostic::render(&self.diagnostics, color).trim_end());
+        }
         if let Some(error) = &self.error {
             eprintln!("{} {error}", paint("1;31", "Error:"));
             for cause in error.chain().skip(1) {
@@ -69,6 +125,28 @@ impl Failure {
         if let Some(hint) = &self.hint {
             eprintln!("{} {hint}", paint("1;36", "Hint:"));
         }
-        ExitCode::from(self.kind as u8)
+    }
+
+    /// What went wrong, in one line.
+    pub(crate) fn message(&self) -> String {
+        self.error
+            .as_ref()
+            .map_or_else(|| self.kind.message().to_owned(), |error| format!("{error:#}"))
+    }
+
+    pub(crate) fn json(&self) -> String {
+        let message =
+            self.error.as_ref().map_or_else(|| self.kind.message().to_owned(), ToString::to_string);
+        let causes = self.error.iter().flat_map(|error| error.chain().skip(1));
+        let causes: Vec<_> = causes.map(ToString::to_string).collect();
+        serde_json::json!({ "error": {
+            "code": self.kind.code(),
+            "message": message,
+            "causes": causes,
+            "hint": self.hint,
+            "exit": self.kind as u8,
+            "diagnostics": self.diagnostics,
+        }})
+        .to_string()
     }
 }

@@ -3,50 +3,69 @@
 mod args;
 mod check;
 mod definitions;
+mod events;
 mod failure;
+mod messages;
 mod output;
+mod plan;
 mod progress;
 mod query;
+mod rehearse;
 mod run;
+mod schema;
+mod skeleton;
 mod status;
+mod test;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 
 use self::args::{Arguments, Command, ConfigCommand};
 use self::failure::{Failure, Kind};
 use self::output::{Align, Output, Table};
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
 use crate::diagnostic::did_you_mean;
 use crate::store;
+use crate::supervisor::Declared;
+use crate::trial::Setup;
 
 /// Parses and runs one command line.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let given: Vec<OsString> = arguments.collect();
+    let arguments = match Arguments::try_parse_from(&given) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version come this way too, with exit code 0.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8));
-        }
+        Err(error) => return misunderstood(&error, &given),
     };
     let global = &arguments.global;
     let output = Output::new(global.json, global.quiet, global.no_color);
     match dispatch(&arguments, &output) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(output.color),
+        Err(failure) => failure.report(&output),
     }
+}
+
+/// A command line that cannot be read. Help and version come this way too, with exit code 0.
+fn misunderstood(error: &clap::Error, given: &[OsString]) -> ExitCode {
+    let _ = error.print();
+    let failed = error.use_stderr();
+    if failed && given.iter().any(|argument| argument == "--json") {
+        // Nothing has been parsed: of the options only this one is known.
+        let rendered = error.render().to_string();
+        let mut lines = rendered.lines().map(str::trim).filter(|line| !line.is_empty());
+        let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let hint = lines.find_map(|line| line.strip_prefix("tip: ")).map(str::to_owned);
+        let failure = Failure::new(Kind::Usage, anyhow::anyhow!(message)).hints(hint);
+        Output::new(true, false, true).line(&failure.json());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8))
 }
 
 fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let global = &arguments.global;
-    let settings = || -> Result<Loaded, Failure> {
-        let loaded = definitions::settings(global.config.as_deref(), &global.set, output)?;
-        definitions::report(&loaded.warnings, output);
-        Ok(loaded)
-    };
+    let settings = || definitions::settings(global.config.as_deref(), &global.set, output);
     match &arguments.command {
         Command::Run { exit_when_caught_up } => {
             run::run(settings()?.config, *exit_when_caught_up, output)
@@ -57,6 +76,14 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         }
         Command::Query { projection, sql, limit } => {
             query::run(&settings()?.config, projection, sql, *limit, output)
+        }
+        Command::Test(arguments) => test::run(&settings()?.config, arguments, output),
+        Command::Events(arguments) => events::run(&settings()?.config, arguments, output),
+        Command::Try(arguments) => rehearse::run(&settings()?.config, arguments, output),
+        Command::Plan { offline } => plan::run(&settings()?.config, *offline, output),
+        Command::Schema { which } => {
+            schema::run(*which, output);
+            Ok(())
         }
         Command::Config { command: ConfigCommand::Show { origin } } => {
             show(&settings()?, *origin, output);
@@ -101,6 +128,15 @@ fn version(output: &Output) {
     } else {
         output.line(&format!("viewd {version}"));
     }
+}
+
+/// What a projection is tried with.
+fn setup(config: &Config, declared: &Declared) -> Setup {
+    let definition = declared.plan.definition();
+    let source = &config.sources[&definition.stream_source];
+    let limits = &config.limits;
+    let plan = Arc::clone(&declared.plan);
+    Setup::new(plan, source, limits.event_bytes_max, limits.parked_events_max)
 }
 
 /// A name that no projection has.

@@ -1,6 +1,7 @@
 //! What commands print: data to stdout, talk to stderr.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::failure::{Failure, Kind};
 
@@ -10,6 +11,10 @@ pub(super) struct Output {
     pub(super) quiet: bool,
     /// Whether stderr may be coloured.
     pub(super) color: bool,
+    /// Whether stdout may be coloured.
+    pub(super) data_color: bool,
+    /// Something has gone to stdout.
+    printed: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
@@ -30,7 +35,14 @@ const CELL_CHARS_MAX: usize = 60;
 impl Output {
     pub(super) fn new(json: bool, quiet: bool, no_color: bool) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { json, quiet, color: wanted && !no_color && std::io::stderr().is_terminal() }
+        let wanted = wanted && !no_color;
+        Self {
+            json,
+            quiet,
+            color: wanted && std::io::stderr().is_terminal(),
+            data_color: wanted && !json && std::io::stdout().is_terminal(),
+            printed: AtomicBool::new(false),
+        }
     }
 
     /// A line of data.
@@ -40,16 +52,22 @@ impl Output {
 
     /// Data as it is. Whoever reads it may have gone (`viewd ... | head`): then there is nothing more to do.
     pub(super) fn data(&self, text: &str) {
+        self.printed.store(true, Ordering::Relaxed);
         let mut out = std::io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
             Err(error) => {
                 let failure = anyhow::Error::from(error).context("write the result");
-                Failure::new(Kind::Io, failure).report(self.color);
+                Failure::new(Kind::Io, failure).print(self.color);
                 std::process::exit(Kind::Io as i32);
             }
         }
+    }
+
+    /// Whether anything has gone to stdout.
+    pub(super) fn has_printed(&self) -> bool {
+        self.printed.load(Ordering::Relaxed)
     }
 
     /// A line of talk.

@@ -22,12 +22,11 @@ pub(super) fn run(
     let declared = definitions::all(&config, output)?;
     let metrics = Arc::new(Metrics::new());
     let terminal = std::io::stderr().is_terminal();
-    telemetry::start(
-        Arc::clone(&metrics),
-        output.json,
-        output.color,
-        output.quiet || (exit_when_caught_up && terminal),
-    );
+    let quiet = output.quiet || (exit_when_caught_up && terminal);
+    telemetry::start(Arc::clone(&metrics), output.json, output.color, quiet).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(Kind::Configuration, error).hint(hint)
+    })?;
     let (version, data_dir) = (env!("CARGO_PKG_VERSION"), config.data_dir.display());
     let http = config.http.listen.map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(version, %data_dir, http, projections = declared.len(), "viewd starts");

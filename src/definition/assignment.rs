@@ -85,17 +85,21 @@ impl Assigned {
     ) {
         let (name, span) = (&entry.key.name, &entry.key.span);
         let what = format!("`{}.{name}`", action.as_str());
-        let value = names.formula(report, &entry.value, &what, Spot::Value);
-        let Some(column) = find(report, name, span, place.target, place.fixed) else { return };
-        let (known, typed) = (&place.target.table.columns[column], place.target.typed[column]);
-        if typed {
-            check_type(report, action, span, known);
+        let column = find(report, name, span, place.target, place.fixed);
+        if column.is_none() && matches!(entry.value.kind, Kind::Table(_)) {
+            // `set.typo.x`, or a path where a column was meant: one complaint will do.
+            names.incomplete = true;
+            return;
         }
+        let value = names.formula(report, &entry.value, &what, Spot::Value);
+        let Some(column) = column else { return };
+        let (known, typed) = (&place.target.table.columns[column], place.target.typed[column]);
+        let fits = typed && check_type(report, action, span, known);
         if !self.take(report, column, action, name, span) {
             return;
         }
         let Some(value) = value else { return };
-        if typed {
+        if fits {
             check_constant(report, &value, &place.target.table, known, action);
         }
         self.assignments.push(Assignment { column, action, value });
@@ -234,7 +238,8 @@ fn find(
     Some(index)
 }
 
-fn check_type(report: &mut Report, action: Action, span: &Range<usize>, column: &Column) {
+/// Whether the action is one for columns of this type.
+fn check_type(report: &mut Report, action: Action, span: &Range<usize>, column: &Column) -> bool {
     let name = &column.name;
     let fits = match action {
         Action::Set | Action::SetOnce => true,
@@ -248,7 +253,7 @@ fn check_type(report: &mut Report, action: Action, span: &Range<usize>, column: 
         }
     };
     if fits {
-        return;
+        return true;
     }
     let kinds = match action {
         Action::Add | Action::Sub => "integer, decimal and real columns",
@@ -260,6 +265,7 @@ fn check_type(report: &mut Report, action: Action, span: &Range<usize>, column: 
         column.column_type
     );
     report.error(span, message).label(format!("only for {kinds}"));
+    false
 }
 
 fn is_number(column_type: ColumnType) -> bool {

@@ -21,7 +21,7 @@ pub(super) fn read<'a>(report: &mut Report, handler: &'a Table, names: &mut Name
     let mut lets = Vec::new();
     for entry in &bindings.entries {
         let name = entry.key.name.as_str();
-        check_name(report, name, &entry.key.span);
+        names.incomplete |= !check_name(report, name, &entry.key.span);
         let read =
             names.formula_and_uses(report, &entry.value, &format!("`let.{name}`"), Spot::Let);
         let (value, uses) = read.unzip();
@@ -48,20 +48,21 @@ pub(super) fn warn_unused(report: &mut Report, handler: &Table, names: &Names<'_
     }
 }
 
-fn check_name(report: &mut Report, name: &str, span: &Range<usize>) {
+fn check_name(report: &mut Report, name: &str, span: &Range<usize>) -> bool {
     let problem = match name {
         "row" => "it is the row as it stands",
         "item" | "index" => "it is of `for_each`",
         "part" => "it says which of its message's events this is",
-        "ENV" | "__loc__" | "__prog_args" => "jq calls something of its own so",
+        "ENV" | "__loc__" | "__prog_args" => "jq has a variable of this name",
         _ if !name.starts_with(|c: char| c.is_ascii_alphabetic()) => "it must start with a letter",
         _ if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
             "only letters a to z, digits and `_` may be used"
         }
         _ if name.len() > NAME_CHARS_MAX => "it may have 63 characters",
-        _ => return,
+        _ => return true,
     };
     report
         .error(span, format!("`{name}` cannot be the name of a `let`: {problem}"))
         .label("not a usable name");
+    false
 }

@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | events | what is read and how it is decoded; the engine | is rebuilt |
 //! | rows | tables and handlers | is rebuilt |
-//! | shapes | indexes | is reshaped from the rows |
-//! | words | description and policies that touch no row | is adopted |
+//! | shapes | indexes, views | is reshaped from the rows |
+//! | words | description, tests and policies that touch no row | is adopted |
 //!
 //! Hashed is what was parsed: comments, order of keys and layout of the file do not count; an
 //! expression counts as it was written, trimmed. SHA-256, since two definitions with one hash
@@ -163,6 +163,16 @@ fn shapes(definition: &Definition) -> String {
     }
     indexes.sort_unstable();
     hash.list(indexes, |hash, index| hash.list(index, Hash::text));
+    // A view sees those above it, so their order counts.
+    hash.list(&definition.views, |hash, view| {
+        hash.text(&view.name);
+        hash.text(view.sql.value.trim());
+        hash.list(&view.key, |hash, column| hash.text(&column.value));
+        hash.list(&view.columns, |hash, (column, column_type)| {
+            hash.text(&column.value);
+            hash.text(&column_type.to_string());
+        });
+    });
     hash.finish()
 }
 
@@ -175,6 +185,15 @@ fn words(definition: &Definition) -> String {
     hash.text(on_gap.as_str());
     hash.text(on_source_change.as_str());
     hash.number(u64::try_from(freshness.as_millis()).unwrap_or(u64::MAX));
+    hash.list(&definition.tests, |hash, test| {
+        hash.text(&test.name);
+        hash.list(&test.given, |hash, (line, _)| hash.text(line));
+        hash.list(&test.expect, |hash, expect| {
+            hash.text(&expect.relation);
+            hash.list(&expect.rows, |hash, (line, _)| hash.text(line));
+        });
+        hash.option(test.expect_error.as_ref().map(|text| text.value.as_str()));
+    });
     hash.finish()
 }
 
@@ -317,6 +336,14 @@ mod tests {
             ("source = \"shop\"", "source = \"shop\"\npolicy.on_gap = \"halt\"", ""),
             ("source = \"shop\"", "source = \"shop\"\npolicy.on_error = \"halt\"", "e"),
             ("indexes = [[\"n\"]]", "indexes = []", "s"),
+            ("source = \"shop\"", "source = \"shop\"\nviews.v.sql = \"SELECT id FROM t\"", "s"),
+            (
+                "source = \"shop\"",
+                "source = \"shop\"\ntest = [{ name = 'a', given = '{}', expect.t = '' }]",
+                "w",
+            ),
+            ("upsert = \"t\"", "upsert = \"t\"\nlet.n = \"1\"", "r"),
+            ("upsert = \"t\"", "upsert = \"t\"\nfor_each = \".data.items\"", "r"),
             ("\"b.>\"", "\"c.>\"", "e"),
             (".data.x", ".data.y", "r"),
             ("add.n = 1", "add.n = 2", "r"),

@@ -14,6 +14,26 @@ const KEYS: [&str; 16] = [
     "set", "set_once", "add", "sub", "min", "max",
 ];
 
+/// What people who know other languages write.
+const OTHERS: [(&str, &str); 16] = [
+    ("if", "when"),
+    ("filter", "when"),
+    ("condition", "when"),
+    ("type", "event"),
+    ("types", "event"),
+    ("on", "event"),
+    ("create", "insert"),
+    ("merge", "upsert"),
+    ("replace", "upsert"),
+    ("remove", "delete"),
+    ("values", "set"),
+    ("columns", "set"),
+    ("increment", "add"),
+    ("count", "add"),
+    ("each", "for_each"),
+    ("var", "let"),
+];
+
 /// A handler as far as it could be read.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -74,7 +94,7 @@ fn read_one(
 ) -> Option<Draft> {
     let span = value.span.clone();
     let handler = report.table(value, "a handler")?;
-    report.unknown_keys(handler, "a handler", &KEYS, &[]);
+    report.unknown_keys_or(handler, "a handler", &KEYS, &[], &OTHERS);
     let events = pattern::read(report, handler, &span);
     let mut names = Names::new(tables, handler.get("for_each").is_some());
     let lets = binding::read(report, handler, &mut names);
@@ -211,11 +231,12 @@ fn read_operation(
             diagnostic::nearest(name, KEYS)
                 .is_some_and(|meant| Verb::ALL.iter().any(|verb| verb.as_str() == meant))
         };
-        if handler
-            .entries
-            .iter()
-            .any(|entry| !KEYS.contains(&entry.key.name.as_str()) && slip(&entry.key.name))
-        {
+        let other = |name: &str| {
+            let meant = OTHERS.iter().find(|(other, _)| *other == name);
+            meant.is_some_and(|(_, meant)| Verb::ALL.iter().any(|verb| verb.as_str() == *meant))
+        };
+        let names = handler.entries.iter().map(|entry| entry.key.name.as_str());
+        if names.into_iter().any(|name| !KEYS.contains(&name) && (slip(name) || other(name))) {
             // That key has been told, with the operation that was meant.
             return None;
         }

@@ -10,6 +10,7 @@ mod assignment;
 mod binding;
 mod column;
 mod default;
+mod expectation;
 pub mod fingerprint;
 mod formula;
 mod handler;
@@ -23,6 +24,7 @@ mod target;
 mod test_case;
 mod verb;
 mod view;
+mod warning;
 mod whole;
 
 use std::ops::Range;
@@ -273,23 +275,37 @@ pub fn parse(
     name: &str,
     sources: &[&str],
 ) -> (Option<Definition>, Vec<Diagnostic>) {
+    parse_with(source, name, sources, |_| Vec::new())
+}
+
+/// The same, with what `check_views` finds among the rest: only SQLite can tell what is wrong with
+/// SQL, and nothing here knows it. It is asked as soon as tables and views are right otherwise.
+pub fn parse_with(
+    source: &Arc<Source>,
+    name: &str,
+    sources: &[&str],
+    check_views: impl FnOnce(&Definition) -> Vec<Diagnostic>,
+) -> (Option<Definition>, Vec<Diagnostic>) {
     let root = match syntax::parse(source) {
         Ok(root) => root,
         Err(errors) => return (None, errors),
     };
     let mut report = Report::new(source);
-    let definition = read(&mut report, source, &root, name, sources);
-    (definition.filter(|_| !report.has_errors()), report.into_diagnostics())
+    let (definition, relations_right) = read(&mut report, source, &root, name, sources);
+    if relations_right {
+        report.extend(check_views(&definition));
+    }
+    ((!report.has_errors()).then_some(definition), report.into_diagnostics())
 }
 
-/// The definition as far as it could be read; none if it has no source.
+/// The definition as far as it could be read, and whether its tables and views are right.
 fn read(
     report: &mut Report,
     source: &Arc<Source>,
     root: &syntax::Table,
     name: &str,
     sources: &[&str],
-) -> Option<Definition> {
+) -> (Definition, bool) {
     if !syntax::is_plain_name(name) {
         report
             .error(&TOP, format!("`{name}` cannot be the name of a projection"))
@@ -299,25 +315,27 @@ fn read(
                     .to_owned(),
             );
     }
-    report.unknown_keys(root, "a definition", &KEYS, &LATER);
+    let others = [("handlers", "on"), ("handler", "on"), ("stream", "source"), ("events", "on")];
+    report.unknown_keys_or(root, "a definition", &KEYS, &LATER, &others);
     let description = root.get("description");
     let description = description.and_then(|value| report.text(value, "`description`"));
     let stream_source = read_source(report, root, sources);
     let subjects = subject::read(report, root.get("subjects"));
     let body = read_body(report, root);
     let policy = policy::read(report, root.get("policy"));
-    Some(Definition {
+    let definition = Definition {
         name: name.to_owned(),
         source: Arc::clone(source),
         description: description.map(|text| text.value.clone()),
-        stream_source: stream_source?,
-        subjects: subjects?,
+        stream_source: stream_source.unwrap_or_default(),
+        subjects: subjects.unwrap_or_default(),
         tables: body.tables,
         handlers: body.handlers,
         views: body.views,
         policy,
         tests: body.tests,
-    })
+    };
+    (definition, body.relations_right)
 }
 
 fn read_source(report: &mut Report, root: &syntax::Table, sources: &[&str]) -> Option<String> {
@@ -353,9 +371,12 @@ struct Body {
     handlers: Vec<Handler>,
     views: Vec<View>,
     tests: Vec<Test>,
+    /// Nothing is wrong with the tables and views, as far as that can be told without SQLite.
+    relations_right: bool,
 }
 
 fn read_body(report: &mut Report, root: &syntax::Table) -> Body {
+    let before = report.errors();
     let drafts = root.get("tables").map(|value| table::read(report, value));
     let declared = root.get("tables").map(|value| &value.kind);
     if declared.is_none_or(|kind| matches!(kind, Kind::Table(all) if all.entries.is_empty())) {
@@ -365,6 +386,9 @@ fn read_body(report: &mut Report, root: &syntax::Table) -> Body {
         );
     }
     let drafts = drafts.unwrap_or_default();
+    let views = root.get("views").map(|value| view::read(report, value, &drafts));
+    let views = views.unwrap_or_default();
+    let relations_right = report.errors() == before;
     let handlers = root.get("on").map(|value| handler::read(report, value, &drafts));
     if root.get("on").is_none_or(|value| matches!(&value.kind, Kind::Array(all) if all.is_empty()))
     {
@@ -374,9 +398,7 @@ fn read_body(report: &mut Report, root: &syntax::Table) -> Body {
             .hint("[[on]] says which event does what to which table".to_owned());
     }
     let handlers = handlers.unwrap_or_default();
-    let views = root.get("views").map(|value| view::read(report, value, &drafts));
-    let views = views.unwrap_or_default();
-    let relations = test_case::Relations { tables: &drafts, views: &views };
+    let relations = expectation::Relations { tables: &drafts, views: &views };
     let tests = root.get("test").map(|value| test_case::read(report, value, relations));
     let mut tables: Vec<Table> = drafts.into_iter().map(|draft| draft.table).collect();
     whole::check_folds(report, &tables, &handlers);
@@ -385,9 +407,10 @@ fn read_body(report: &mut Report, root: &syntax::Table) -> Body {
         whole::default_sums(&mut tables, &handlers);
         whole::check_required(report, &tables, &handlers);
         whole::warn_unused(report, &tables, &handlers);
+        warning::read(report, &tables, &handlers, &views);
     }
     let handlers = handlers.into_iter().map(|draft| draft.handler).collect();
-    Body { tables, handlers, views, tests: tests.unwrap_or_default() }
+    Body { tables, handlers, views, tests: tests.unwrap_or_default(), relations_right }
 }
 
 #[cfg(test)]

@@ -5,9 +5,19 @@ use std::ops::Range;
 
 use crate::syntax::{NAME_CHARS_MAX, Report};
 
-/// Checks the name of a table or column (`what`): letters, digits and underscores, so that it needs
-/// no quotes in SQL, in jq and in a URL.
+/// Checks the name of a table, view or column (`what`): letters, digits and underscores, so that it
+/// needs no quotes in SQL, in jq and in a URL.
 pub(super) fn check(report: &mut Report, what: &str, name: &str, span: &Range<usize>) -> bool {
+    let Some(problem) = problem(name) else { return true };
+    report
+        .error(span, format!("`{name}` cannot be the name of a {what}: {problem}"))
+        .label("not a usable name")
+        .hint(suggestion(name).map(|name| format!("`{name}` would do")));
+    false
+}
+
+/// Why nothing can be called so.
+pub(crate) fn problem(name: &str) -> Option<&'static str> {
     let problem = if name.starts_with('_') {
         "names that start with `_` are viewd's own"
     } else if ["rowid", "oid"].iter().any(|taken| name.eq_ignore_ascii_case(taken)) {
@@ -21,13 +31,9 @@ pub(super) fn check(report: &mut Report, what: &str, name: &str, span: &Range<us
     } else if name.len() > NAME_CHARS_MAX {
         "it may have 63 characters"
     } else {
-        return true;
+        return None;
     };
-    report
-        .error(span, format!("`{name}` cannot be the name of a {what}: {problem}"))
-        .label("not a usable name")
-        .hint(suggestion(name).map(|name| format!("`{name}` would do")));
-    false
+    Some(problem)
 }
 
 /// Complains of names that SQLite takes for one, since it folds ASCII case.

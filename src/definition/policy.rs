@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::definition::{OnError, OnGap, OnSourceChange, Policy};
-use crate::diagnostic;
 use crate::syntax::{Kind, Report, Table, Value};
 
 /// Each dead letter is kept whole, payload and headers.
@@ -13,6 +12,13 @@ const DEAD_LETTERS_MAX: i64 = 1_000_000;
 const FRESHNESS_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const KEYS: [&str; 5] = ["on_error", "dead_letters_max", "on_gap", "on_source_change", "freshness"];
+
+/// What each word means, for whoever has written another one.
+const ON_ERROR: &str = "an event that fails: \"park\" sets it aside, and those of its order_key behind it; \"skip\" sets aside it alone; \"halt\" stops the projection";
+const ON_GAP: &str =
+    "events that the stream no longer has: \"halt\" stops the projection before them";
+const ON_SOURCE_CHANGE: &str =
+    "a stream that is not the same any more: \"halt\" stops the projection";
 
 impl Default for Policy {
     fn default() -> Self {
@@ -34,11 +40,12 @@ pub(super) fn read(report: &mut Report, value: Option<&Value>) -> Policy {
     };
     report.unknown_keys(table, "`policy`", &KEYS, &[]);
     let words = [OnError::Park, OnError::Halt, OnError::Skip].map(|word| (word.as_str(), word));
-    choose(report, table, "on_error", &words, &mut policy.on_error);
+    choose(report, table, "on_error", &words, ON_ERROR, &mut policy.on_error);
     let words = [OnGap::Halt, OnGap::Continue, OnGap::Rebuild].map(|word| (word.as_str(), word));
-    choose(report, table, "on_gap", &words, &mut policy.on_gap);
+    choose(report, table, "on_gap", &words, ON_GAP, &mut policy.on_gap);
     let words = [OnSourceChange::Halt, OnSourceChange::Rebuild].map(|word| (word.as_str(), word));
-    choose(report, table, "on_source_change", &words, &mut policy.on_source_change);
+    let hint = ON_SOURCE_CHANGE;
+    choose(report, table, "on_source_change", &words, hint, &mut policy.on_source_change);
     let later = [
         ("on_gap", policy.on_gap != OnGap::Halt),
         ("on_source_change", policy.on_source_change != OnSourceChange::Halt),
@@ -53,10 +60,21 @@ pub(super) fn read(report: &mut Report, value: Option<&Value>) -> Policy {
             Kind::Integer(Some(count @ 0..=DEAD_LETTERS_MAX)) => {
                 policy.dead_letters_max = count.unsigned_abs();
             }
-            _ => {
+            Kind::Integer(_) => {
                 report
-                    .error(&value.span, "`dead_letters_max` must be an integer from 0 to 1000000")
-                    .label("out of range, since each one is kept whole");
+                    .error(&value.span, "`dead_letters_max` must be between 0 and 1000000")
+                    .label("out of range")
+                    .hint(
+                        "with more dead letters than this the projection fails; there is no \"unlimited\", as each is kept whole"
+                            .to_owned(),
+                    );
+            }
+            _ => {
+                let message = format!(
+                    "`dead_letters_max` must be a whole number, not {}",
+                    value.kind.describe()
+                );
+                report.error(&value.span, message).label("expected a whole number");
             }
         }
     }
@@ -71,6 +89,7 @@ fn choose<T: Copy>(
     table: &Table,
     key: &str,
     words: &[(&str, T)],
+    meanings: &str,
     chosen: &mut T,
 ) {
     let Some(value) = table.get(key) else { return };
@@ -78,15 +97,13 @@ fn choose<T: Copy>(
     match words.iter().find(|(word, _)| *word == text.value) {
         Some((_, meant)) => *chosen = *meant,
         None => {
-            let known = words.iter().map(|(word, _)| *word);
-            let all: Vec<_> = known.clone().map(|word| format!("{word:?}")).collect();
+            // Those that the meanings leave out are not there yet.
+            let all = words.iter().map(|(word, _)| format!("{word:?}"));
+            let all: Vec<_> = all.filter(|word| meanings.contains(word.as_str())).collect();
             report
                 .error(&value.span, format!("`{key}` cannot be `{}`", text.value))
                 .label(format!("expected {}", all.join(" or ")))
-                .hint(
-                    diagnostic::nearest(&text.value, known)
-                        .map(|word| format!("did you mean `{word}`?")),
-                );
+                .hint(meanings.to_owned());
         }
     }
 }

@@ -142,7 +142,11 @@ fn read_where(
     let table = &target.table;
     let Some(entry) = handler.entry("where") else { return Vec::new() };
     let Kind::Table(given) = &entry.value.kind else {
-        let example = table.columns.last().map_or("column", |column| column.name.as_str());
+        let usable = |column: &&Column| {
+            !column.required && !matches!(column.column_type, ColumnType::Real | ColumnType::Json)
+        };
+        let example =
+            table.columns.iter().find(usable).map_or("column", |column| column.name.as_str());
         let message = format!(
             "`where` must say which columns equal what, not be {}",
             entry.value.kind.describe()

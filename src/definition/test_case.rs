@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::definition::expectation::{self, Relations};
 use crate::definition::json_line::{self, Member};
-use crate::definition::{Definition, Expect, Test, View, table};
+use crate::definition::{Definition, Expect, Test};
 use crate::diagnostic;
 use crate::event::time::Timestamp;
-use crate::row::Cell;
 use crate::syntax::{Entry, Kind, Report, Table, Text, Value};
 
 const KEYS: [&str; 4] = ["name", "given", "expect", "expect_error"];
@@ -16,13 +16,6 @@ const LATER: [&str; 1] = ["expect_search"];
 /// The members of an event document that a test may give.
 const EVENT: [&str; 9] =
     ["type", "subject", "data", "id", "time", "sequence", "stored_at", "headers", "attributes"];
-
-/// What expectations can be about.
-#[derive(Clone, Copy)]
-pub(super) struct Relations<'a> {
-    pub(super) tables: &'a [table::Draft],
-    pub(super) views: &'a [View],
-}
 
 /// Reads all tests.
 pub(super) fn read(report: &mut Report, value: &Value, relations: Relations<'_>) -> Vec<Test> {
@@ -45,11 +38,14 @@ pub(super) fn read(report: &mut Report, value: &Value, relations: Relations<'_>)
         let test = Test {
             name: name.unwrap_or_default(),
             given: read_given(report, value, table),
-            expect: read_expect(report, table, relations),
+            expect: expectation::read(report, table, relations),
             expect_error: read_error(report, table),
             span: value.span.clone(),
         };
-        check_sense(report, table, &test);
+        let known = |entry: &Entry| KEYS.contains(&entry.key.name.as_str());
+        if table.entries.iter().all(known) {
+            check_sense(report, table, &test);
+        }
         read.push(test);
     }
     read
@@ -107,7 +103,7 @@ fn read_given(report: &mut Report, value: &Value, table: &Table) -> Vec<(String,
 }
 
 /// A text with one JSON object a line.
-fn lines_text<'a>(
+pub(super) fn lines_text<'a>(
     report: &mut Report,
     value: &'a Value,
     what: &str,
@@ -130,7 +126,7 @@ fn lines_text<'a>(
 }
 
 /// The members of a line; none if it is no object. What follows a broken line is often part of it: the caller stops.
-fn members<'a>(
+pub(super) fn members<'a>(
     report: &mut Report,
     text: &Text,
     line: &'a str,
@@ -141,10 +137,14 @@ fn members<'a>(
         Err(problem) => {
             let at = span.start + problem.at;
             let next = line[floor(line, problem.at)..].chars().next().map_or(0, char::len_utf8);
+            let hint = match line[floor(line, problem.at)..].chars().next() {
+                Some('\'') => "JSON has double quotes alone",
+                _ => "each line is one whole JSON object",
+            };
             report
                 .error(&text.locate(at..at + next), problem.message)
                 .label("not a JSON object")
-                .hint("each line is one whole JSON object".to_owned());
+                .hint(hint.to_owned());
             None
         }
     }
@@ -156,13 +156,13 @@ fn floor(line: &str, at: usize) -> usize {
 }
 
 /// A line of a text, for places in it.
-struct Line<'a> {
-    text: &'a Text,
-    start: usize,
+pub(super) struct Line<'a> {
+    pub(super) text: &'a Text,
+    pub(super) start: usize,
 }
 
 impl Line<'_> {
-    fn locate(&self, span: &Range<usize>) -> Range<usize> {
+    pub(super) fn locate(&self, span: &Range<usize>) -> Range<usize> {
         self.text.locate(self.start + span.start..self.start + span.end)
     }
 }
@@ -180,13 +180,14 @@ fn check_event(report: &mut Report, line: &Line<'_>, members: &[Member<'_>], las
                 let time = text_of(member).and_then(|text| Timestamp::parse(&text));
                 time.is_none().then_some("a time like \"2013-01-31T05:00:00Z\"")
             }
-            "headers" | "attributes" => (!is_text_object(member)).then_some("an object of strings"),
+            "headers" => (!is_text_object(member)).then_some("an object of strings"),
+            "attributes" => (!member.value.starts_with('{')).then_some("an object"),
             "sequence" => match member.value.parse::<u64>() {
                 Ok(given) if given > *last => {
                     sequence = given;
                     None
                 }
-                Ok(_) => Some("more than the one before: sequences only grow"),
+                Ok(_) => Some("more than the one before"),
                 Err(_) => Some("a whole number"),
             },
             "tokens" => {
@@ -220,7 +221,7 @@ fn event_hint(name: &str) -> Option<String> {
     Some(format!("what happened goes into `data`: \"data\": {{{name:?}: ...}}"))
 }
 
-fn check_repeated(report: &mut Report, line: &Line<'_>, members: &[Member<'_>]) {
+pub(super) fn check_repeated(report: &mut Report, line: &Line<'_>, members: &[Member<'_>]) {
     for (index, member) in members.iter().enumerate() {
         if members[..index].iter().any(|first| first.name == member.name) {
             report
@@ -245,128 +246,6 @@ fn is_text_object(member: &Member<'_>) -> bool {
     serde_json::from_str::<BTreeMap<String, String>>(member.value).is_ok()
 }
 
-fn read_expect(report: &mut Report, table: &Table, relations: Relations<'_>) -> Vec<Expect> {
-    let Some(value) = table.get("expect") else { return Vec::new() };
-    let Kind::Table(expected) = &value.kind else {
-        let name = relations.tables.first().map_or("orders", |draft| draft.table.name.as_str());
-        report
-            .error(
-                &value.span,
-                format!(
-                    "`expect` must say which table holds what, not be {}",
-                    value.kind.describe()
-                ),
-            )
-            .label("expected a table")
-            .hint(format!("write expect.{name} = '''...''', one row a line"));
-        return Vec::new();
-    };
-    expected.entries.iter().filter_map(|entry| read_relation(report, entry, relations)).collect()
-}
-
-fn read_relation(report: &mut Report, entry: &Entry, relations: Relations<'_>) -> Option<Expect> {
-    let name = &entry.key.name;
-    let known = relations.tables.iter().find(|draft| draft.table.name == *name);
-    let views = relations.views.iter().map(|view| view.name.as_str());
-    if known.is_none() && !views.clone().any(|view| view == name) {
-        let tables = relations.tables.iter().map(|draft| draft.table.name.as_str());
-        report
-            .error(&entry.key.span, format!("there is no table or view `{name}`"))
-            .label("unknown table")
-            .hint(diagnostic::did_you_mean(name, tables.chain(views)));
-    }
-    let example = "one row a line, between ''' and ''': {\"order_id\": \"1\", \"total\": 12.5}";
-    let text = lines_text(report, &entry.value, &format!("`expect.{name}`"), example)?;
-    let mut rows = Vec::new();
-    let mut keys: Vec<Vec<Cell>> = Vec::new();
-    for (line, span) in json_line::lines(text) {
-        let Some(members) = members(report, text, line, &span) else { break };
-        let place = Line { text, start: span.start };
-        check_repeated(report, &place, &members);
-        if let Some(draft) = known {
-            check_row(report, &place, &members, draft, &mut keys, &text.locate(span.clone()));
-        }
-        rows.push((line.to_owned(), text.locate(span)));
-    }
-    Some(Expect { relation: name.clone(), rows, span: entry.key.span.clone() })
-}
-
-/// Checks a row that a table is expected to hold.
-fn check_row(
-    report: &mut Report,
-    line: &Line<'_>,
-    members: &[Member<'_>],
-    draft: &table::Draft,
-    keys: &mut Vec<Vec<Cell>>,
-    span: &Range<usize>,
-) {
-    let table = &draft.table;
-    let mut cells: Vec<Option<Cell>> = vec![None; table.columns.len()];
-    for member in members {
-        let Some(index) = table.columns.iter().position(|column| column.name == member.name) else {
-            if !table.columns.is_empty() {
-                let columns: Vec<_> = table.columns.iter().collect();
-                let place = line.locate(&member.name_span);
-                table::unknown_column(report, &member.name, &place, &table.name, &columns);
-            }
-            continue;
-        };
-        if draft.typed[index] {
-            cells[index] = check_value(report, line, member, draft, index);
-        }
-    }
-    if !draft.keyed {
-        return;
-    }
-    let named =
-        |index: &usize| members.iter().any(|member| member.name == table.columns[*index].name);
-    if let Some(&missing) = table.key.iter().find(|index| !named(index)) {
-        let name = &table.columns[missing].name;
-        report
-            .error(span, format!("the row does not say its key column `{name}`"))
-            .label(format!("no `{name}`"))
-            .hint(
-                "a row is found by its key; of other columns only those named are compared"
-                    .to_owned(),
-            );
-        return;
-    }
-    let key: Option<Vec<Cell>> = table.key.iter().map(|&index| cells[index].clone()).collect();
-    let Some(key) = key else { return };
-    if keys.contains(&key) {
-        report
-            .error(span, format!("table `{}` has no two rows of one key", table.name))
-            .label("the key of a row above");
-    }
-    keys.push(key);
-}
-
-fn check_value(
-    report: &mut Report,
-    line: &Line<'_>,
-    member: &Member<'_>,
-    draft: &table::Draft,
-    index: usize,
-) -> Option<Cell> {
-    let column = &draft.table.columns[index];
-    let span = line.locate(&member.value_span);
-    match member.cell(column.column_type) {
-        Ok(Cell::Null) if column.required || draft.table.key.contains(&index) => {
-            report
-                .error(&span, format!("`{}` is required and never null", column.name))
-                .label("cannot be expected");
-            None
-        }
-        Ok(cell) => Some(cell),
-        Err(problem) => {
-            report
-                .error(&span, format!("`{}` is {}: {problem}", column.name, column.column_type))
-                .label("no value of this column");
-            None
-        }
-    }
-}
-
 fn read_error(report: &mut Report, table: &Table) -> Option<Text> {
     let text = report.text(table.get("expect_error")?, "`expect_error`")?;
     if text.value.trim().is_empty() {
@@ -381,12 +260,11 @@ fn read_error(report: &mut Report, table: &Table) -> Option<Text> {
 
 /// A test must say what comes out, and an error needs an event.
 fn check_sense(report: &mut Report, table: &Table, test: &Test) {
-    let planned = LATER.iter().any(|key| table.get(key).is_some());
     let says = |key: &str| table.get(key).is_some();
     let empty = table.get("expect").is_some_and(
         |value| matches!(&value.kind, Kind::Table(expected) if expected.entries.is_empty()),
     );
-    if (!says("expect") || empty) && !says("expect_error") && !planned {
+    if (!says("expect") || empty) && !says("expect_error") {
         report
             .error(&test.span, "the test expects nothing")
             .label("neither `expect` nor `expect_error`")

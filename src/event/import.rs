@@ -12,7 +12,7 @@ use super::json::{self, Json, Kind};
 use super::time::Timestamp;
 use super::{Reject, RejectKind, Sequence, decode};
 
-/// How many events one message may become.
+/// How many events one message may become: past it a message is a file, and one transaction would hold them all.
 pub const PARTS_MAX: usize = 1_000;
 
 /// Bytes of all events of one message: as much as the largest message that a NATS server takes.

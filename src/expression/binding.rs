@@ -20,6 +20,8 @@ pub trait Lookup {
     /// The key has as many values as the scope says, none of them null. An error is one of the expression, such as a
     /// key of another type: `?` and `try` catch it. Whoever can fail for another reason notes that, and its caller
     /// asks after the evaluation.
+    ///
+    /// Making the row's value counts against the evaluation's budget, whose end unwinds through this call.
     fn lookup(&self, table: usize, key: Vec<Value>) -> Result<Value, String>;
 }
 

@@ -10,13 +10,13 @@ use super::binding::Bindings;
 use super::budget::{self, Exceeded};
 use super::direct::Node;
 use super::engine::{Context, Engine};
-use super::functions::check_pattern;
-use super::number::{Number, is_json_number};
+use super::number::Number;
 use super::path::{Path, plain_text};
 use super::references::{self, References};
 use super::value::Value;
 use super::{
-    Error, Failure, FailureKind, Literal, Route, Scope, lookup, names, prelude, slips, syntax,
+    Error, Failure, FailureKind, Literal, Route, Scope, calls, lookup, prelude, refused, roots,
+    several, slips, syntax, syntax_error,
 };
 use crate::event::chunk::Event;
 
@@ -36,15 +36,17 @@ pub(super) fn compile(text: &str, scope: Scope<'_>) -> Result<(Route, References
         return Err(refused(0..text.len(), "the expression is empty", "nothing here", Some(hint)));
     }
     syntax::check_brackets(text)?;
-    let tokens = Lexer::new(text).lex().map_err(|errors| slips::lex_error(text, &errors))?;
+    let tokens = Lexer::new(text).lex().map_err(|errors| syntax_error::lex_error(text, &errors))?;
     syntax::check_tokens(&tokens, text)?;
     slips::refuse(&tokens, text, scope)?;
     let parsed = Parser::new(&tokens).parse(|parser| parser.term());
-    let term = parsed.map_err(|errors| slips::parse_error(text, &tokens, &errors[0]))?;
+    let term = parsed.map_err(|errors| syntax_error::parse_error(text, &tokens, &errors[0]))?;
     syntax::check_term(&term, text)?;
     syntax::check_paths(&term, text)?;
-    check_names(&term, text, scope)?;
+    calls::check(&term, text, scope)?;
     let references = References::of_term(&term, text, scope)?;
+    roots::check(&term, text)?;
+    several::check(&term, &tokens, text, scope)?;
     let route = if let Some(literal) = Literal::of_term(&term) {
         Route::Literal(literal)
     } else if let Some(path) = Path::of_term(&term) {
@@ -200,51 +202,6 @@ impl Literal {
     }
 }
 
-/// Names on the allow list, numbers in the JSON grammar, patterns that compile.
-fn check_names(term: &Term<&str>, text: &str, scope: Scope<'_>) -> Result<(), Error> {
-    let mut problem = None;
-    prelude::visit(term, &mut |term| {
-        if problem.is_none() {
-            problem = term_problem(term, text, scope);
-        }
-    });
-    problem.map_or(Ok(()), Err)
-}
-
-fn term_problem(term: &Term<&str>, text: &str, scope: Scope<'_>) -> Option<Error> {
-    match term {
-        Term::Num(number) if !is_json_number(number) => {
-            let message = format!("`{number}` is not a number of JSON");
-            Some(refused(span(text, number), message, "not a number", None))
-        }
-        Term::Str(Some(format), _) => call_problem(format, 0, text),
-        Term::Call(name, arguments) if *name == lookup::NAME => {
-            lookup::problem(name, arguments, text, scope)
-        }
-        Term::Call(name, arguments) => call_problem(name, arguments.len(), text)
-            .or_else(|| pattern_problem(name, arguments, text)),
-        _ => None,
-    }
-}
-
-fn call_problem(name: &str, arguments: usize, text: &str) -> Option<Error> {
-    let (message, hint) = names::refuse(name, arguments)?;
-    let label =
-        if names::is_allowed(name) { "another number of arguments" } else { "not a function" };
-    Some(refused(span(text, name), message, label, hint))
-}
-
-fn pattern_problem(name: &str, arguments: &[Term<&str>], text: &str) -> Option<Error> {
-    let takes_pattern = match name {
-        "test" | "match" | "capture" | "scan" | "splits" | "sub" | "gsub" => true,
-        "split" => arguments.len() == 2,
-        _ => false,
-    };
-    let Term::Str(None, parts) = arguments.first().filter(|_| takes_pattern)? else { return None };
-    let problem = check_pattern(&plain_text(parts)?).err()?;
-    Some(refused(span(text, name), problem, "its pattern", None))
-}
-
 fn undefined_error(text: &str, name: &str, undefined: &Undefined, scope: Scope<'_>) -> Error {
     let place = span(text, name);
     match undefined {
@@ -254,13 +211,4 @@ fn undefined_error(text: &str, name: &str, undefined: &Undefined, scope: Scope<'
             refused(place, format!("unknown {} `{name}`", other.as_str()), "not known here", None)
         }
     }
-}
-
-fn refused(
-    span: std::ops::Range<usize>,
-    message: impl Into<String>,
-    label: impl Into<String>,
-    hint: Option<String>,
-) -> Error {
-    Error { span, message: message.into(), label: label.into(), hint }
 }

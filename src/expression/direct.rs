@@ -16,6 +16,7 @@ use super::binding::Bindings;
 use super::budget;
 use super::functions::{self, Direct};
 use super::path::{Path, plain_text};
+use super::stream::Stream;
 use super::value::{Members, Result, Value};
 use super::{Literal, Scope, lookup, references};
 
@@ -46,6 +47,14 @@ pub(super) enum Node {
     If(Vec<(Node, Node)>, Box<Node>),
     Object(Vec<(String, Node)>),
     Array(Vec<Node>),
+    /// An array of the values of a stream.
+    Collect(Box<Stream>),
+    /// Whether the node gives this truth value for a value of the stream, and the truth value that tells so.
+    Exists(Box<Stream>, Box<Node>, [bool; 2]),
+    /// Whether the input is among the values of the stream.
+    Among(Box<Stream>),
+    /// The sum of the stream.
+    Sum(Box<Stream>),
     Text(Vec<Node>),
     Call(fn(Value) -> Result),
     CallWith(fn(Value, Value) -> Result, Box<Node>),
@@ -54,6 +63,11 @@ pub(super) enum Node {
 impl Node {
     /// The tree of a term; None if it may give no value or several, or is nothing that this route knows.
     pub(super) fn of_term(term: &Term<&str>, scope: Scope<'_>) -> Option<Self> {
+        Stream::of_term(term, scope)?.into_one()
+    }
+
+    /// The same for a term that is no stream's: no pipe, no `,`.
+    pub(super) fn of_one(term: &Term<&str>, scope: Scope<'_>) -> Option<Self> {
         if let Some(literal) = Literal::of_term(term) {
             return Some(Self::Literal(literal));
         }
@@ -66,7 +80,6 @@ impl Node {
             Term::BinOp(left, operator, right) => {
                 let (left, right) = (boxed(left)?, boxed(right)?);
                 match operator {
-                    BinaryOp::Pipe(None) => Self::Pipe(left, right),
                     BinaryOp::Math(math) => Self::Math(left, *math, right),
                     BinaryOp::Cmp(compare) => Self::Compare(left, *compare, right),
                     BinaryOp::Alt => Self::Alternative(left, right),
@@ -89,7 +102,7 @@ impl Node {
                 Self::Object(members.iter().map(member).collect::<Option<_>>()?)
             }
             Term::Arr(None) => Self::Array(Vec::new()),
-            Term::Arr(Some(inner)) => Self::Array(elements(inner, scope)?),
+            Term::Arr(Some(inner)) => Stream::of_term(inner, scope)?.collected(),
             Term::Str(format, parts) => Self::text(*format, parts, scope)?,
             Term::Call(name, arguments) => Self::call(name, arguments, scope)?,
             _ => return None,
@@ -158,6 +171,32 @@ impl Node {
                     .collect();
                 Ok(concatenated(&texts))
             }
+            Self::Collect(stream) => {
+                let mut items = Vec::new();
+                stream.each(input, bindings, &mut |value| {
+                    budget::step();
+                    items.push(value);
+                    Ok(true)
+                })?;
+                Ok(Value::array(items))
+            }
+            Self::Exists(stream, condition, [wanted, found]) => {
+                let exists = stream.any(input, bindings, |value| {
+                    Ok(condition.evaluate(&value, bindings)?.as_bool() == *wanted)
+                })?;
+                Ok(Value::Bool(exists == *found))
+            }
+            Self::Among(stream) => {
+                stream.any(input, bindings, |value| Ok(value == *input)).map(Value::Bool)
+            }
+            Self::Sum(stream) => {
+                let mut sum = Value::Null;
+                stream.each(input, bindings, &mut |value| {
+                    sum = Math::Add.run(std::mem::replace(&mut sum, Value::Null), value)?;
+                    Ok(true)
+                })?;
+                Ok(sum)
+            }
             Self::Call(function) => function(input.clone()),
             Self::CallWith(function, argument) => {
                 let argument = given(argument)?;
@@ -167,7 +206,7 @@ impl Node {
     }
 
     /// Runs of plain steps, and slices between them.
-    fn path(head: Self, parts: &[(Part<Term<&str>>, Opt)]) -> Option<Self> {
+    pub(super) fn path(head: Self, parts: &[(Part<Term<&str>>, Opt)]) -> Option<Self> {
         let plain = parts.iter().take_while(|(part, _)| matches!(part, Part::Index(_))).count();
         let (steps, rest) = parts.split_at(plain);
         let node = match (head, steps) {
@@ -215,6 +254,9 @@ impl Node {
             let keys = arguments[1..].iter().map(|key| Self::of_term(key, scope));
             return Some(Self::Lookup(table, keys.collect::<Option<_>>()?));
         }
+        if let Some(node) = Self::of_stream(name, arguments, scope) {
+            return Some(node);
+        }
         match (functions::direct(name, arguments.len())?, arguments) {
             (Direct::Nullary(function), []) => Some(Self::Call(function)),
             (Direct::Unary(function), [argument]) => {
@@ -222,6 +264,37 @@ impl Node {
             }
             _ => None,
         }
+    }
+}
+
+impl Node {
+    /// Calls that take several values and give one.
+    fn of_stream(name: &str, arguments: &[Term<&str>], scope: Scope<'_>) -> Option<Self> {
+        let stream = |term| Stream::of_term(term, scope).map(Box::new);
+        let node = |term| Self::of_term(term, scope).map(Box::new);
+        let elements = || Box::new(Stream::of_elements(Stream::One(Self::Input)));
+        // `any` looks for what is true, `all` for what is not.
+        let kind = match name {
+            "any" => [true, true],
+            _ => [false, false],
+        };
+        Some(match (name, arguments) {
+            ("map", [f]) => {
+                Self::Collect(Box::new(Stream::of_elements(Stream::of_term(f, scope)?)))
+            }
+            ("any" | "all", []) => Self::Exists(elements(), Box::new(Self::Input), kind),
+            ("any" | "all", [condition]) => Self::Exists(elements(), node(condition)?, kind),
+            ("any" | "all", [values, condition]) => {
+                Self::Exists(stream(values)?, node(condition)?, kind)
+            }
+            ("isempty", [values]) => {
+                let always = Box::new(Self::Literal(Literal::Bool(true)));
+                Self::Exists(stream(values)?, always, [true, false])
+            }
+            ("IN", [values]) => Self::Among(stream(values)?),
+            ("add", [values]) => Self::Sum(stream(values)?),
+            _ => return None,
+        })
     }
 }
 
@@ -252,16 +325,4 @@ fn member(
         None => Node::Path(Path::of_parts(&[(Part::Index(key.clone()), Opt::Essential)])?),
     };
     Some((text, node))
-}
-
-/// The elements of an array that is written as values between commas.
-fn elements(term: &Term<&str>, scope: Scope<'_>) -> Option<Vec<Node>> {
-    match term {
-        Term::BinOp(left, BinaryOp::Comma, right) => {
-            let mut nodes = elements(left, scope)?;
-            nodes.extend(elements(right, scope)?);
-            Some(nodes)
-        }
-        term => Some(vec![Node::of_term(term, scope)?]),
-    }
 }

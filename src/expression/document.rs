@@ -29,7 +29,7 @@ pub(super) enum Field {
 }
 
 /// Every member, in the document's order.
-const FIELDS: [(Field, &str); 10] = [
+pub(super) const FIELDS: [(Field, &str); 10] = [
     (Field::Type, "type"),
     (Field::Id, "id"),
     (Field::Time, "time"),

@@ -13,6 +13,7 @@
 mod arithmetic;
 mod binding;
 mod budget;
+mod calls;
 mod cells;
 mod compile;
 pub mod convert;
@@ -28,9 +29,14 @@ mod order;
 mod output;
 mod path;
 mod prelude;
+pub mod reference;
 mod references;
+mod roots;
+mod several;
 mod slips;
+mod stream;
 mod syntax;
+mod syntax_error;
 mod text;
 mod transform;
 mod update;
@@ -258,6 +264,15 @@ impl Literal {
             Self::Text(text) => Output::Text(text.into()),
         }
     }
+}
+
+fn refused(
+    span: Range<usize>,
+    message: impl Into<String>,
+    label: impl Into<String>,
+    hint: Option<String>,
+) -> Error {
+    Error { span, message: message.into(), label: label.into(), hint }
 }
 
 #[cfg(test)]

@@ -181,17 +181,48 @@ const MISSING: &[(&[&str], &str)] = &[
         &["@csv", "@tsv", "@html", "@sh", "@base32", "@base32d"],
         "the formats are @text, @json, @uri, @base64 and @base64d",
     ),
-    (&["lower", "lowercase", "downcase", "tolower"], "`ascii_downcase`"),
-    (&["upper", "uppercase", "upcase", "toupper"], "`ascii_upcase`"),
-    (&["count", "len", "size"], "`length`"),
+    (&["lower", "lowercase", "downcase", "tolower", "toLowerCase"], "`ascii_downcase`"),
+    (&["upper", "uppercase", "upcase", "toupper", "toUpperCase"], "`ascii_upcase`"),
+    (
+        &["ascii"],
+        "`ascii_downcase` and `ascii_upcase` change the case, `implode` makes text of numbers",
+    ),
+    (&["count", "len", "size", "char_length", "cardinality"], "`length`"),
     (&["sum"], "`add`"),
+    (&["avg", "mean"], "`add / length`"),
+    (
+        &["cast", "int", "integer", "float", "number", "parseInt", "parseFloat", "to_number"],
+        "`tonumber`; the type of a column converts by itself",
+    ),
+    (&["str", "string", "to_string", "to_char"], "`tostring`, or `\"\\(.data.x)\"`"),
+    (&["replace", "regexp_replace"], "`gsub(\"a\"; \"b\")`, by a pattern"),
+    (&["exists"], "`!= null`"),
+    (&["iif", "iff", "nullif", "decode", "switch"], "`if ... then ... else ... end`"),
+    (&["parse_json", "json"], "`fromjson`"),
+    (&["mod"], "`%`"),
+    (&["filter"], "`map(select(...))`"),
+    (&["find"], "`first(.data.items[] | select(...))`"),
+    (&["some", "every"], "`any(...)` and `all(...)`"),
+    (&["includes"], "`contains(\"...\")`, or `index(...) != null` for an element"),
+    (
+        &["getdate", "current_timestamp", "current_date", "sysdate"],
+        "expressions know no clock: use `.time` or `.stored_at`",
+    ),
+    (
+        &["date_trunc", "to_date", "date_format"],
+        "a `date` column takes the date of a time by itself, `.time[0:7]` is its month",
+    ),
+    (
+        &["uuid", "random", "rand", "newid"],
+        "the same events give the same rows: nothing is random; the event's own id is `.id`",
+    ),
     (&["concat"], "`+` joins strings and arrays, `join(\", \")` the elements of an array"),
-    (&["coalesce", "ifnull", "nvl"], "`//`, as in `.data.name // \"none\"`"),
+    (&["coalesce", "ifnull", "nvl", "default"], "`//`, as in `.data.name // \"none\"`"),
     (&["substr", "substring"], "a slice, as in `.data.name[0:3]`"),
     (&["is_null", "isnull"], "`. == null`"),
-    (&["None", "nil", "NULL", "Null", "undefined"], "`null`"),
-    (&["True", "TRUE"], "`true`"),
-    (&["False", "FALSE"], "`false`"),
+    (&["None", "nil", "null", "undefined"], "`null`"),
+    (&["true"], "`true`"),
+    (&["false"], "`false`"),
 ];
 
 /// What is wrong with a call, if anything: the message and a hint.
@@ -203,19 +234,24 @@ pub(super) fn refuse(name: &str, arguments: usize) -> Option<(String, Option<Str
         return None;
     }
     let message = format!("`{name}` takes {}, not {arguments}", counts(arities));
-    let hint = (arguments > 0 || arities.contains(&1))
-        .then(|| "arguments are separated by `;`".to_owned());
+    let hint = match (arguments, arities[0]) {
+        (0, 1) => Some(format!("write `{name}(...)`")),
+        (0, _) => Some(format!("write `{name}(...; ...)`")),
+        _ => Some("arguments are separated by `;`".to_owned()),
+    };
     Some((message, hint))
 }
 
 fn unknown(name: &str, arguments: usize) -> (String, Option<String>) {
     let message = format!("unknown function `{name}`");
-    if let Some((_, instead)) = MISSING.iter().find(|(names, _)| names.contains(&name)) {
+    let missing =
+        |(names, _): &&(&[&str], &str)| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if let Some((_, instead)) = MISSING.iter().find(missing) {
         return (format!("`{name}` is not available"), Some((*instead).to_owned()));
     }
     let mut hint = String::new();
     let known = ALLOWED.iter().map(|(name, _)| *name).chain([super::lookup::NAME]);
-    if let Some(known) = nearest(name, known) {
+    if let Some(known) = nearest(name, known).filter(|known| is_near(name, known)) {
         let _ = write!(hint, "did you mean `{known}`?");
     }
     if arguments == 0 && !name.starts_with('@') {
@@ -226,6 +262,19 @@ fn unknown(name: &str, arguments: usize) -> (String, Option<String>) {
         );
     }
     (message, (!hint.is_empty()).then_some(hint))
+}
+
+/// Whether one name is a slip of the pen away from another; short words are near to many.
+pub(super) fn is_near(name: &str, known: &str) -> bool {
+    let distance = strsim::damerau_levenshtein(&name.to_lowercase(), known);
+    distance <= if known.len() < 6 { 1 } else { 2 }
+}
+
+/// What to do instead of a name that people reach for and that does not exist, in whatever case they write it.
+pub(super) fn instead(name: &str) -> Option<&'static str> {
+    let of_name =
+        |(names, _): &&(&[&str], &str)| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+    MISSING.iter().find(of_name).map(|(_, instead)| *instead)
 }
 
 fn counts(arities: &[usize]) -> String {

@@ -61,6 +61,7 @@ pub(super) fn unknown(name: &str, text: &str, scope: Scope<'_>, local: &[&str]) 
     let hint = match &name[1..] {
         "ENV" => "expressions know no environment".to_owned(),
         "__loc__" | "__prog_args" => "expressions know nothing of where they stand".to_owned(),
+        "event" | "e" => "the event is `.`, and its data is `.data`".to_owned(),
         field if super::document::Field::named(field).is_some() => {
             format!("a member of the event is written `.{field}`")
         }

@@ -1,97 +1,70 @@
 //! Usual slips: what people write who know SQL, JavaScript or Python, and what to write instead.
 
-use std::ops::Range;
+use jaq_core::load::lex::{StrPart, Tok, Token};
+use jaq_core::load::span;
 
-use jaq_core::load::lex::{self, StrPart, Tok, Token};
-use jaq_core::load::{parse, span};
+use super::{Error, Place, Scope, calls, names, refused};
 
-use super::{Error, Place, Scope};
+/// Words that are no names of functions.
+const KEYWORDS: [&str; 12] =
+    ["if", "then", "elif", "else", "end", "and", "or", "as", "try", "catch", "reduce", "foreach"];
+
+/// Words of other languages: what each is there, and what to write instead.
+const FOREIGN: [(&[&str], &str, &str); 9] = [
+    (&["AND"], "operator", "write `and`"),
+    (&["OR"], "operator", "write `or`"),
+    (&["IS"], "operator", "write `== null`"),
+    (
+        &["LIKE", "like", "ILIKE", "ilike", "matches"],
+        "operator",
+        "use `test(\"...\")`, `startswith(\"...\")` or `contains(\"...\")`",
+    ),
+    (&["elseif", "elsif"], "operator", "write `elif`"),
+    (
+        &["CASE", "case", "WHEN", "switch", "IF", "unless"],
+        "word",
+        "write `if ... then ... elif ... then ... else ... end`",
+    ),
+    (&["return"], "word", "an expression is its value: leave it out"),
+    (
+        &["let", "var", "const", "val"],
+        "word",
+        "a variable is made by a `let` of the handler, or by `... as $x | ...`",
+    ),
+    (
+        &["SELECT", "FROM", "WHERE", "lambda", "function", "fn"],
+        "word",
+        "an expression is jq: `.data.name` reads, `|` hands on, `select(...)` keeps",
+    ),
+];
+
+/// Operators of other languages, and what to write instead.
+const FOREIGN_OPERATORS: [(&str, &str); 12] = [
+    ("||", "write `or`, or `//` for a value to use instead of null"),
+    ("<>", "write `!=`"),
+    ("!==", "write `!=`"),
+    ("===", "write `==`"),
+    ("=~", "use `test(\"...\")`"),
+    ("**", "use `pow(a; b)`"),
+    ("!", "write `| not`, as in `(.data.paid | not)`"),
+    ("=>", "write `>=` to compare; a function is given an expression, as in `map(.price)`"),
+    ("=<", "write `<=`"),
+    ("->", "a member is read by a dot, as in `.data.name`"),
+    ("->>", "a member is read by a dot, as in `.data.name`"),
+    ("++", "strings and arrays are joined by `+`"),
+];
+
+/// Operators of jq.
+const OPERATORS: [&str; 25] = [
+    "|", "=", "|=", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "+=", "-=", "*=",
+    "/=", "%=", "//", "//=", "?", ",", ":", ";",
+];
 
 type Tokens<'t, 's> = &'t [Token<&'s str>];
 
 /// Refuses what would parse, but not mean what it says.
 pub(super) fn refuse(tokens: Tokens<'_, '_>, text: &str, scope: Scope<'_>) -> Result<(), Error> {
     refuse_in(tokens, text, scope, false)
-}
-
-/// What is wrong with a text that has no tokens.
-pub(super) fn lex_error(text: &str, errors: &[lex::Error<&str>]) -> Error {
-    let Some((expected, rest)) = errors.last() else {
-        return at(0..0, "not an expression", "here", None);
-    };
-    let start = span(text, rest).start;
-    let next = rest.chars().next().map_or(0, char::len_utf8);
-    let found = &rest[..next];
-    let place = start..start + next;
-    match expected {
-        lex::Expect::Token if rest.starts_with('\'') => {
-            let inner = rest[1..].split('\'').next().unwrap_or_default();
-            let hint = format!("a string is written with double quotes: \"{inner}\"");
-            let length = (inner.len() + 2).min(rest.len());
-            at(start..start + length, "a string in single quotes", "not a string of jq", Some(hint))
-        }
-        lex::Expect::Token if rest.starts_with("&&") => at(
-            start..start + 2,
-            "unknown operator `&&`",
-            "not an operator of jq",
-            Some("write `and`".to_owned()),
-        ),
-        lex::Expect::Token => {
-            at(place, format!("unexpected `{found}`"), "no part of an expression", None)
-        }
-        lex::Expect::Delim(open) => {
-            let start = span(text, open).start;
-            at(start..start + 1, format!("`{open}` is never closed"), "opened here", None)
-        }
-        lex::Expect::Escape => at(
-            place,
-            format!("unknown escape `\\{found}`"),
-            "in this string",
-            Some("write `\\\\` for a backslash".into()),
-        ),
-        lex::Expect::Unicode => at(place, "expected four hexadecimal digits", "after `\\u`", None),
-        lex::Expect::Digit => at(place, "a number without digits", "expected a digit here", None),
-        lex::Expect::Ident => at(place, "a name is missing", "expected a name here", None),
-        _ => at(place, "not an expression", "here", None),
-    }
-}
-
-/// What is wrong with tokens that are no expression.
-pub(super) fn parse_error(
-    text: &str,
-    tokens: Tokens<'_, '_>,
-    error: &parse::TError<'_, &str>,
-) -> Error {
-    if let Some(slip) = unparsed(tokens, text) {
-        return slip;
-    }
-    let (expected, found) = error;
-    let wanted = match expected {
-        parse::Expect::Just(token) => format!("expected `{token}`"),
-        parse::Expect::Term => "expected a value".to_owned(),
-        parse::Expect::Key => "expected a key, as in `.name` or `.[\"name\"]`".to_owned(),
-        parse::Expect::Nothing => "expected an operator, or the end".to_owned(),
-        parse::Expect::ElseOrEnd => "expected `else` or `end`".to_owned(),
-        parse::Expect::SemicolonOrRParen => "expected `;` or `)`".to_owned(),
-        other => format!("expected {}", other.as_str()),
-    };
-    match found {
-        Some(token) => {
-            let place = span(text, token.as_str());
-            let shown: String = token.as_str().chars().take(20).collect();
-            at(place, format!("unexpected `{shown}`"), wanted, None)
-        }
-        None => at(text.len()..text.len(), "the expression ends too early", wanted, None),
-    }
-}
-
-fn at(
-    place: Range<usize>,
-    message: impl Into<String>,
-    label: impl Into<String>,
-    hint: Option<String>,
-) -> Error {
-    Error { span: place, message: message.into(), label: label.into(), hint }
 }
 
 fn refuse_in(
@@ -106,6 +79,9 @@ fn refuse_in(
         match &token.1 {
             Tok::Word if !is_key(tokens, index, object) => {
                 refuse_word(token, next, text)?;
+                if !KEYWORDS.contains(&token.0) {
+                    calls::check_shape(token, next, text, scope)?;
+                }
                 match token.0 {
                     "if" => conditions.push((token, false)),
                     "else" => conditions
@@ -117,7 +93,7 @@ fn refuse_in(
                         Some((condition, false)) if scope.place == Place::Handler => {
                             let hint = "without `else` it gives its input, the whole event: write `else null`";
                             let place = span(text, condition.0).start..span(text, token.0).end;
-                            return Err(at(
+                            return Err(refused(
                                 place,
                                 "`if` without `else`",
                                 "no `else`",
@@ -132,6 +108,7 @@ fn refuse_in(
             Tok::Sym => {
                 refuse_symbol(token, text, scope)?;
                 refuse_dash(&tokens[index..], text)?;
+                refuse_coalescing(&tokens[index..], text)?;
             }
             Tok::Block(inner) => refuse_in(inner, text, scope, token.0.starts_with('{'))?,
             Tok::Str(parts) => {
@@ -158,49 +135,42 @@ fn refuse_word(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) -> R
     match token.0 {
         "def" | "import" | "include" | "module" => {
             let message = format!("`{}` is not available", token.0);
-            Err(at(place, message, "an expression stands alone", None))
+            Err(refused(place, message, "an expression stands alone", None))
         }
         "label" | "break" => {
             let hint = "`first(f)` and `limit(n; f)` end early".to_owned();
-            Err(at(
+            Err(refused(
                 place,
                 format!("`{}` is not available", token.0),
                 "not part of the language",
                 Some(hint),
             ))
         }
-        "is" if matches!(next_word, Some("null" | "NULL" | "not" | "NOT")) => {
+        "is" | "IS" if matches!(next_word, Some("null" | "NULL" | "not" | "NOT")) => {
             let end = span(text, next.expect("matched").0).end;
             let operator = if matches!(next_word, Some("not" | "NOT")) { "!=" } else { "==" };
             let hint = format!("write `{operator} null`");
-            Err(at(place.start..end, "unknown operator `is`", "not an operator of jq", Some(hint)))
-        }
-        "AND" | "OR" | "IS" | "LIKE" | "like" | "elseif" | "elsif" => {
-            let hint = match token.0 {
-                "AND" => "write `and`",
-                "OR" => "write `or`",
-                "IS" => "write `== null`",
-                "LIKE" | "like" => {
-                    "use `test(\"...\")`, `startswith(\"...\")` or `contains(\"...\")`"
-                }
-                _ => "write `elif`",
-            };
-            Err(at(
-                place,
+            Err(refused(
+                place.start..end,
                 format!("unknown operator `{}`", token.0),
                 "not an operator of jq",
-                Some(hint.to_owned()),
+                Some(hint),
             ))
         }
-        _ => refuse_prefix(token, next, text),
+        word => match FOREIGN.iter().find(|(words, ..)| words.contains(&word)) {
+            Some((_, what, hint)) => {
+                let message = format!("unknown {what} `{word}`");
+                let label =
+                    format!("not {} of jq", if *what == "word" { "a word" } else { "an operator" });
+                Err(refused(place, message, label, Some((*hint).to_owned())))
+            }
+            None => refuse_prefix(token, next, text),
+        },
     }
 }
 
 /// `not .a` is `not`, and then a member of what it gives.
 fn refuse_prefix(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) -> Result<(), Error> {
-    const KEYWORDS: [&str; 12] = [
-        "if", "then", "elif", "else", "end", "and", "or", "as", "try", "catch", "reduce", "foreach",
-    ];
     let Some(next) = next else { return Ok(()) };
     let (name, member) = (span(text, token.0), span(text, next.0));
     let path = next.0.starts_with('.') && next.0 != "..";
@@ -211,8 +181,14 @@ fn refuse_prefix(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) ->
     let input = &rest[..rest
         .find(|char: char| char.is_whitespace() || "|),;".contains(char))
         .unwrap_or(rest.len())];
-    let hint = format!("a function follows its input: `{input} | {}`", token.0);
-    Err(at(
+    // `NOT .data.paid`
+    let lower = token.0.to_lowercase();
+    if !names::is_allowed(&lower) {
+        let (message, hint) = names::refuse(token.0, 0).expect("it is not allowed");
+        return Err(refused(name, message, "not a function", hint));
+    }
+    let hint = format!("a function follows its input: `{input} | {lower}`");
+    Err(refused(
         name,
         format!("`{}` before its input", token.0),
         "takes no input from its right",
@@ -228,27 +204,35 @@ fn refuse_symbol(token: &Token<&str>, text: &str, scope: Scope<'_>) -> Result<()
                 "=" => "to compare, write `==`",
                 _ => "an expression gives a value; only a source's `transform` changes the event",
             };
-            Err(at(
+            Err(refused(
                 place,
                 format!("an assignment: `{}`", token.0),
                 "changes nothing here",
                 Some(hint.to_owned()),
             ))
         }
-        operator @ ("||" | "<>" | "!" | "===" | "!==" | "=~" | "**") => {
-            let hint = match operator {
-                "||" => "write `or`, or `//` for a value to use instead of null",
-                "<>" | "!==" => "write `!=`",
-                "===" => "write `==`",
-                "=~" => "use `test(\"...\")`",
-                "**" => "use `pow(a; b)`",
-                _ => "write `| not`, as in `(.data.paid | not)`",
-            };
+        operator => {
+            let letters = operator.starts_with(['.', ')', ']', '}']);
+            if letters || OPERATORS.contains(&operator) {
+                return Ok(());
+            }
+            let hint = FOREIGN_OPERATORS.iter().find(|(known, _)| *known == operator);
+            let hint = hint.map(|(_, hint)| (*hint).to_owned());
             let message = format!("unknown operator `{operator}`");
-            Err(at(place, message, "not an operator of jq", Some(hint.to_owned())))
+            Err(refused(place, message, "not an operator of jq", hint))
         }
-        _ => Ok(()),
     }
+}
+
+/// `.a ?? .b` is `.a` with two `?`, and then something.
+fn refuse_coalescing(tokens: Tokens<'_, '_>, text: &str) -> Result<(), Error> {
+    let [first, second, ..] = tokens else { return Ok(()) };
+    if (first.0, second.0) != ("?", "?") {
+        return Ok(());
+    }
+    let place = span(text, first.0).start..span(text, second.0).end;
+    let hint = "write `//`, which takes the other value for null and for false".to_owned();
+    Err(refused(place, "unknown operator `??`", "not an operator of jq", Some(hint)))
 }
 
 /// `.order-id` is `.order` minus `id`.
@@ -271,49 +255,14 @@ fn refuse_dash(tokens: Tokens<'_, '_>, text: &str) -> Result<(), Error> {
         text[third.end..].find(|char: char| !(char.is_ascii_alphanumeric() || "-_".contains(char)));
     let end = rest.map_or(text.len(), |length| third.end + length);
     let key = &text[first.start + 1..end];
+    // What stands before it without a space: `.headers` of `.headers.X-Request-Id`.
+    let before = text[..first.start]
+        .rfind(|char: char| !(char.is_ascii_alphanumeric() || "._$".contains(char)));
+    let before = &text[before.map_or(0, |at| at + 1)..first.start];
+    let before = if before.is_empty() { "." } else { before };
     let hint = format!(
-        "a name with a dash is quoted: `.[\"{key}\"]`; to subtract, put spaces around the `-`"
+        "a name with a dash is quoted: `{before}[\"{key}\"]`; to subtract, put spaces around the `-`"
     );
     let message = format!("`.{key}` means `{}` minus `{}`", name.0, &text[third.start..end]);
-    Err(at(first.start..end, message, "not one name", Some(hint)))
-}
-
-/// Slips that jaq cannot parse.
-fn unparsed(tokens: Tokens<'_, '_>, text: &str) -> Option<Error> {
-    for (index, token) in tokens.iter().enumerate() {
-        let next = tokens.get(index + 1);
-        if token.0 == "else" && next.is_some_and(|next| next.0 == "if") {
-            let place = span(text, token.0).start..span(text, next?.0).end;
-            let hint = "write `elif`, with one `end` for all".to_owned();
-            return Some(at(
-                place,
-                "`else if` without an `end` of its own",
-                "expected `elif`",
-                Some(hint),
-            ));
-        }
-        if token.0 == "?" && tokens[index..].iter().any(|later| later.0 == ":") {
-            let hint = "write `if ... then ... else ... end`".to_owned();
-            return Some(at(
-                span(text, token.0),
-                "unknown operator `? :`",
-                "not an operator of jq",
-                Some(hint),
-            ));
-        }
-        if let (Tok::Word, "in" | "between" | "BETWEEN") = (&token.1, token.0)
-            && index > 0
-            && next.is_some()
-        {
-            let hint = "use `IN(\"a\", \"b\")`, or `>=` and `<=`".to_owned();
-            let message = format!("unknown operator `{}`", token.0);
-            return Some(at(span(text, token.0), message, "not an operator of jq", Some(hint)));
-        }
-        if let Tok::Block(inner) = &token.1
-            && let Some(slip) = unparsed(inner, text)
-        {
-            return Some(slip);
-        }
-    }
-    None
+    Err(refused(first.start..end, message, "not one name", Some(hint)))
 }

@@ -4,6 +4,8 @@ mod attacks;
 mod bindings;
 mod exactness;
 mod examples;
+mod hints;
+mod reference;
 mod refusals;
 mod routes;
 
@@ -44,6 +46,18 @@ pub(super) fn shown(outcome: Result<Output<'_>, Failure>) -> String {
         Ok(text) => text,
         Err(failure) => format!("error: {failure}"),
     }
+}
+
+/// A text as an expression, in brackets if it is refused because it gives several values.
+pub(super) fn of_one_value(text: &str, scope: Scope<'_>) -> (String, Expression) {
+    let error = match Expression::compile(text, scope) {
+        Ok(expression) => return (text.to_owned(), expression),
+        Err(error) => error,
+    };
+    assert_eq!(error.label, "several values", "{text}: {error} {:?}", error.hint);
+    let text = format!("[{text}]");
+    let expression = Expression::compile(&text, scope);
+    (text, expression.expect("an array is one value"))
 }
 
 /// What a text gives as an expression, by whichever route it takes.

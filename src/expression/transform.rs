@@ -3,9 +3,7 @@
 use super::value::{Value, ValueKind};
 use super::{Expression, Failure, FailureKind, budget};
 use crate::event::chunk::Event;
-
-/// Events that one message may become: past it a message is a file, and one transaction would hold them all.
-pub const PARTS_MAX: usize = 1_000;
+use crate::event::import::PARTS_MAX;
 
 impl Expression {
     /// The documents that a source's `transform` makes of an event, each as compact JSON; none if it drops the event.

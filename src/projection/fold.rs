@@ -94,6 +94,14 @@ impl Fold {
         self.recording = true;
     }
 
+    /// Whether what has been applied since [`Fold::begin`] may fail on a row that is not known.
+    pub fn is_uncertain(&self) -> bool {
+        let open = |(table, key, _): &(usize, Key, _)| {
+            matches!(self.tables[*table].transitions.get(key), Some(Transition::Open { .. }))
+        };
+        self.undo.iter().any(open)
+    }
+
     /// Leaves no trace of what has been applied since [`Fold::begin`].
     pub fn roll_back(&mut self) {
         for (table, key, before) in self.undo.drain(..).rev() {

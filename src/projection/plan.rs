@@ -126,11 +126,15 @@ impl Plan {
             }
             Ok(applied)
         };
-        let outcome = run();
-        if let Err(Stopped::Reject(_)) = &outcome {
-            fold.roll_back();
+        match run() {
+            // One of its operations may fail on a row before the rule is broken that was found.
+            Err(Stopped::Reject(_)) if fold.is_uncertain() => Err(Stopped::Uncertain),
+            Err(Stopped::Reject(reject)) => {
+                fold.roll_back();
+                Err(Stopped::Reject(reject))
+            }
+            outcome => outcome,
         }
-        outcome
     }
 }
 

@@ -97,8 +97,14 @@ impl At<'_> {
         let Self { definition, handler, event, .. } = self;
         let place = self.place();
         let item = self.index.map_or(String::new(), |index| format!(" of item {index}"));
-        let text =
-            expression.map(|expression| format!(" `{}`", expression.text())).unwrap_or_default();
+        let mark = match kind {
+            Kind::Expression => " failed:",
+            Kind::Type => ":",
+            _ => "",
+        };
+        let text = expression
+            .map(|expression| format!(" `{}`{mark}", expression.text()))
+            .unwrap_or_default();
         let part =
             if event.part() > 0 { format!(", part {}", event.part()) } else { String::new() };
         let detail = format!(

@@ -90,7 +90,7 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
             value => match value.into_items() {
                 Ok(items) => items,
                 Err(value) => {
-                    let problem = format!("gave {}, which is no array", value.shown());
+                    let problem = format!("expected an array or null, got {}", value.shown());
                     return Err(self.reject(Kind::Type, Place::ForEach, Some(for_each), &problem));
                 }
             },
@@ -135,7 +135,7 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
             let event = self.event;
             let value = self.evaluate(&object.expression, Place::Object)?.into_value(event);
             if value.kind() != expression::ValueKind::Object {
-                let problem = format!("gave {}, which is no object", value.shown());
+                let problem = format!("expected an object, got {}", value.shown());
                 return Err(self.reject(
                     Kind::Type,
                     Place::Object,

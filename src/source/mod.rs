@@ -8,6 +8,7 @@ pub mod head;
 pub mod memory;
 pub mod queue;
 pub mod reader;
+pub mod slice;
 pub mod status;
 pub mod transform;
 pub mod trouble;

@@ -345,7 +345,7 @@ pub(super) fn again(error: Error) -> End {
     End::again(reason, error)
 }
 
-fn too_old(version: &str) -> Option<Fault> {
+pub(super) fn too_old(version: &str) -> Option<Fault> {
     let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u64>().ok());
     let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else {
         // A version that says nothing: what the server cannot do shows in the echoed configuration.

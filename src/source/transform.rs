@@ -176,7 +176,7 @@ mod tests {
             (".data | error", "transform: "),
             ("1", "1 transform: "),
             ("[1]", "1 transform: "),
-            (".data.items[]", "1 transform: "),
+            (".data.items[] | select(. > 0)", "1 transform: "),
             ("[range(1001)] | map({type: \"A\"})", "1001"),
             ("[range(2000000)]", "1 transform: "),
             (".type | ascii_downcase | fromjson", "1 transform: "),

@@ -19,8 +19,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use super::{Error, stored, writer};
-use crate::definition::Table;
 use crate::definition::fingerprint::Fingerprint;
+use crate::definition::{Table, View};
 
 /// The link's name, and what it is called until it is renamed.
 const CURRENT: &str = "current";
@@ -42,6 +42,7 @@ pub struct Build<'a> {
     pub definition: &'a str,
     pub fingerprint: &'a Fingerprint,
     pub tables: &'a [Table],
+    pub views: &'a [View],
 }
 
 /// A projection's folder in the data directory.

@@ -9,6 +9,10 @@
 //! | `lock` | one daemon a data directory |
 //! | `layout` | the folders of a projection, and the link that says which one is served |
 //! | `schema` | from declared tables to SQL, and the `_viewd_*` tables |
+//! | `view` | declared views, checked over empty tables in memory |
+//! | `select_list` | whether a query shows columns as they are |
+//! | `sql_problem` | what is wrong with the SQL of a view |
+//! | `sql_token` | the words of an SQL statement |
 //! | `connection` | how a file is opened, for writing and for reading |
 //! | `writer` | [`Store`](writer::Store): commits batches, gets rows |
 //! | `shape` | from a transition to the SQL that carries it out |
@@ -19,6 +23,7 @@
 //! | `files` | sizes for metrics |
 //! | `wal` | when the write-ahead log is copied into the database |
 //! | `query` | read-only SQL by strangers, within limits |
+//! | `contents` | the rows of a view, read by its writer |
 //! | `shown` | values as people and the HTTP API see them |
 //! | `stored` | what a file says of its projection, for `status` without a daemon |
 //!
@@ -28,6 +33,7 @@
 mod anchors;
 pub mod checkpoint;
 mod connection;
+pub mod contents;
 pub mod dead_letter;
 mod error;
 pub mod files;
@@ -36,10 +42,14 @@ pub mod lock;
 pub mod query;
 mod run;
 mod schema;
+mod select_list;
 mod shape;
 pub mod shown;
+mod sql_problem;
+mod sql_token;
 mod statement;
 pub mod stored;
+pub mod view;
 mod wal;
 pub mod writer;
 

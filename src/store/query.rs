@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, Statement};
 
 use super::checkpoint::Checkpoint;
 use super::connection::open_reader;
-use super::{layout, shown};
+use super::{layout, select_list, shown};
 use crate::diagnostic;
 use crate::event::Sequence;
 use crate::row::ColumnType;
@@ -153,7 +153,7 @@ impl Query<'_> {
                 rusqlite::Error::ExecuteReturnedResults
             });
         }
-        let columns = columns(&statement, declared);
+        let columns = columns(&statement, self.sql, declared);
         let mut rows = Vec::new();
         let (mut bytes, mut truncated) = (0, false);
         if statement.parameter_count() > 0 {
@@ -221,9 +221,9 @@ impl Query<'_> {
 }
 
 /// Declared types by table and column.
-type Declared = HashMap<(String, String), ColumnType>;
+pub(super) type Declared = HashMap<(String, String), ColumnType>;
 
-fn declared(connection: &Connection) -> rusqlite::Result<Declared> {
+pub(super) fn declared(connection: &Connection) -> rusqlite::Result<Declared> {
     let mut statement =
         connection.prepare("SELECT \"table\", \"column\", type FROM _viewd_columns")?;
     let rows = statement.query_map((), |row| {
@@ -233,11 +233,26 @@ fn declared(connection: &Connection) -> rusqlite::Result<Declared> {
     rows.filter_map(|row| row.map(|(place, known)| Some((place, known?))).transpose()).collect()
 }
 
-fn columns(statement: &Statement<'_>, declared: &Declared) -> Vec<ColumnInfo> {
+/// What SQLite tells of a view's own expressions is nothing: these are known by name, where the query renames nothing.
+pub(super) fn columns(
+    statement: &Statement<'_>,
+    sql: &str,
+    declared: &Declared,
+) -> Vec<ColumnInfo> {
+    let relations = select_list::plain(sql);
+    let by_name = |name: &str| {
+        let relations = relations.iter().flatten();
+        let mut types = relations
+            .filter_map(|relation| declared.get(&(relation.clone(), name.to_owned())).copied());
+        let first = types.next()?;
+        types.all(|other| other == first).then_some(first)
+    };
     let info = |column: rusqlite::ColumnMetadata<'_>| {
         let place = column.table_name().zip(column.origin_name());
-        let place = place.map(|(table, origin)| (table.to_owned(), origin.to_owned()));
-        let column_type = place.and_then(|place| declared.get(&place).copied());
+        let column_type = match place {
+            Some((table, origin)) => declared.get(&(table.to_owned(), origin.to_owned())).copied(),
+            None => by_name(column.name()),
+        };
         ColumnInfo { name: column.name().to_owned(), column_type }
     };
     statement.columns_with_metadata().map(info).collect()

@@ -6,7 +6,8 @@
 use rusqlite::{Connection, params};
 
 use super::layout::{Build, Generation};
-use crate::definition::Table;
+use super::view;
+use crate::definition::{Table, View};
 
 /// `view`, in a file's header.
 pub(super) const APPLICATION_ID: i32 = 0x7669_6577;
@@ -121,6 +122,11 @@ pub(super) fn create(
         }
         describe(connection, table)?;
     }
+    let columns = view::columns(build.tables, build.views);
+    for (view, columns) in build.views.iter().zip(&columns) {
+        connection.execute_batch(&view::view_sql(view))?;
+        describe_view(connection, view, columns)?;
+    }
     Ok(())
 }
 
@@ -144,8 +150,25 @@ fn describe(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The same of a view, none of whose columns is required.
+fn describe_view(
+    connection: &Connection,
+    view: &View,
+    columns: &view::Columns,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO _viewd_columns (\"table\", \"column\", type, required, key) VALUES (?1, ?2, ?3, 0, ?4)",
+    )?;
+    for (name, column_type) in columns {
+        let key = view.key.iter().position(|key| key.value == *name);
+        let key = key.map(|place| place as i64 + 1);
+        statement.execute(params![view.name, name, column_type.to_string(), key])?;
+    }
+    Ok(())
+}
+
 /// A rowid table: with a text key these write faster than tables without one. A single integer key is the rowid.
-fn table_sql(table: &Table) -> String {
+pub(super) fn table_sql(table: &Table) -> String {
     let mut sql = format!("CREATE TABLE {} (", quoted(&table.name));
     for (index, column) in table.columns.iter().enumerate() {
         let not_null = if column.required || table.key.contains(&index) { " NOT NULL" } else { "" };

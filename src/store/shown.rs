@@ -10,6 +10,9 @@ use rusqlite::types::ValueRef;
 
 use crate::row::ColumnType;
 
+/// What is below it fits 64 bits.
+const COUNT_MAX: f64 = 9.2e18;
+
 /// One value of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shown {
@@ -35,6 +38,12 @@ impl Shown {
             (ValueRef::Null, _) => Self::Null,
             (ValueRef::Integer(count), Some(ColumnType::Decimal(digits))) => {
                 Self::Decimal { count, digits }
+            }
+            // Of a view: `avg(total)` counts 10^-digits as its column does.
+            (ValueRef::Real(count), Some(ColumnType::Decimal(digits)))
+                if count.abs() < COUNT_MAX =>
+            {
+                Self::Decimal { count: count.round() as i64, digits }
             }
             (ValueRef::Integer(value @ (0 | 1)), Some(ColumnType::Boolean)) => {
                 Self::Boolean(value == 1)
@@ -125,7 +134,7 @@ mod tests {
 
     #[test]
     fn values_by_type() {
-        let cases: [(ValueRef<'_>, Option<ColumnType>, &str, &str); 16] = [
+        let cases: [(ValueRef<'_>, Option<ColumnType>, &str, &str); 19] = [
             (ValueRef::Null, Some(ColumnType::Json), "null", ""),
             (ValueRef::Integer(1250), Some(ColumnType::Decimal(2)), "12.50", "12.50"),
             (ValueRef::Integer(-5), Some(ColumnType::Decimal(2)), "-0.05", "-0.05"),
@@ -137,6 +146,14 @@ mod tests {
                 "-9223372036.854775808",
             ),
             (ValueRef::Integer(1250), None, "1250", "1250"),
+            (ValueRef::Real(152.5), Some(ColumnType::Decimal(2)), "1.53", "1.53"),
+            (ValueRef::Real(-152.5), Some(ColumnType::Decimal(2)), "-1.53", "-1.53"),
+            (
+                ValueRef::Real(1e30),
+                Some(ColumnType::Decimal(2)),
+                "1e30",
+                "1000000000000000000000000000000",
+            ),
             (ValueRef::Integer(1), Some(ColumnType::Boolean), "true", "true"),
             (ValueRef::Integer(2), Some(ColumnType::Boolean), "2", "2"),
             (ValueRef::Real(1.0), Some(ColumnType::Real), "1.0", "1"),

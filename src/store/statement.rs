@@ -227,7 +227,7 @@ pub(super) fn matching(
     Ok(found)
 }
 
-fn cell_of(value: ValueRef<'_>) -> Cell {
+pub(super) fn cell_of(value: ValueRef<'_>) -> Cell {
     match value {
         ValueRef::Null => Cell::Null,
         ValueRef::Integer(value) => Cell::Integer(value),
@@ -273,16 +273,22 @@ impl Binding<'_, '_> {
     }
 }
 
-struct Bound<'a>(&'a Cell);
+pub(super) struct Bound<'a>(pub(super) &'a Cell);
 
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
+impl<'a> Bound<'a> {
+    pub(super) fn value(&self) -> ValueRef<'a> {
+        match self.0 {
             Cell::Null => ValueRef::Null,
             Cell::Integer(value) => ValueRef::Integer(*value),
             Cell::Real(value) => ValueRef::Real(*value),
             Cell::Text(text) => ValueRef::Text(text.as_bytes()),
             Cell::Bytes(bytes) => ValueRef::Blob(bytes),
-        }))
+        }
+    }
+}
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(self.value()))
     }
 }

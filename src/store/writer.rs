@@ -280,7 +280,10 @@ impl Store {
         &self.fingerprint
     }
 
-    fn execute<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+    pub(super) fn execute<T>(
+        &self,
+        run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
         run(&self.connection).map_err(|error| Error::sqlite(&self.path, error))
     }
 }
@@ -435,6 +438,7 @@ mod tests {
             definition: "",
             fingerprint: &fingerprint,
             tables: &tables,
+            views: &[],
         };
         let folder = Folder::new(data, "p");
         let generation = folder.current_or_first(&build).expect("a generation");

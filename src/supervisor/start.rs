@@ -104,6 +104,7 @@ fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened,
         definition: &definition.source.text,
         fingerprint: &fingerprint,
         tables: &definition.tables,
+        views: &definition.views,
     })?;
     let mut store = Store::open(&folder, generation, &definition.tables, cache_bytes)?;
     if let Some(part) = changed(store.fingerprint(), &fingerprint) {

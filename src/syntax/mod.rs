@@ -4,6 +4,8 @@
 //! either is told alike. Serde would do for the values, but it stops at the first mistake and
 //! forgets where the rest stood.
 
+mod error;
+mod opening;
 mod report;
 mod text;
 
@@ -17,9 +19,6 @@ use crate::diagnostic::{Diagnostic, Source};
 
 pub use report::{Note, Report};
 pub use text::Text;
-
-/// Syntax errors told of one file. An unclosed bracket makes an error of every line after it.
-const SYNTAX_ERRORS_MAX: usize = 10;
 
 /// Longer names make paths and `SELECT`s unreadable; PostgreSQL draws the line here too.
 pub const NAME_CHARS_MAX: usize = 63;
@@ -105,7 +104,7 @@ pub fn parse(source: &Arc<Source>) -> Result<Table, Vec<Diagnostic>> {
     if errors.is_empty() {
         Ok(table(root.get_ref(), &source.text))
     } else {
-        Err(syntax_errors(source, &errors))
+        Err(error::read(source, &errors))
     }
 }
 
@@ -143,72 +142,6 @@ fn value(parsed: &Spanned<DeValue<'_>>, file: &str) -> Value {
         DeValue::Table(inner) => Kind::Table(table(inner, file)),
     };
     Value { kind, span }
-}
-
-/// The parser's errors, in file order, the first of each line: the others follow from it.
-fn syntax_errors(source: &Arc<Source>, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
-    let mut errors: Vec<_> = errors
-        .iter()
-        .map(|error| {
-            let span = error.span().unwrap_or(0..0);
-            (source.position(span.start).line, span, error.message())
-        })
-        .collect();
-    errors.sort_by_key(|(_, span, _)| span.start);
-    errors.dedup_by_key(|(line, _, _)| *line);
-    errors
-        .into_iter()
-        .take(SYNTAX_ERRORS_MAX)
-        .map(|(_, span, message)| syntax_error(source, span, message))
-        .collect()
-}
-
-fn syntax_error(source: &Arc<Source>, span: Range<usize>, message: &str) -> Diagnostic {
-    let (reason, expected) = match message.split_once(", expected ") {
-        Some((reason, expected)) => (reason, Some(expected)),
-        None => (message, None),
-    };
-    let rest = source.text.get(span.start..).unwrap_or_default();
-    match reason {
-        "invalid basic string"
-        | "invalid literal string"
-        | "invalid multi-line basic string"
-        | "invalid multi-line literal string"
-            if rest.is_empty() || rest.starts_with(['\r', '\n']) =>
-        {
-            let label =
-                format!("expected {} before the end of the line", expected.unwrap_or("quotes"));
-            return Diagnostic::error(source, span, "TOML syntax: a string has no end", label);
-        }
-        "duplicate key" => {
-            return Diagnostic::error(
-                source,
-                span,
-                "TOML syntax: this key is there twice",
-                "second time",
-            );
-        }
-        _ => {}
-    }
-    if reason != "string values must be quoted" {
-        let label = expected.map(|expected| format!("expected {expected}")).unwrap_or_default();
-        return Diagnostic::error(source, span, format!("TOML syntax: {reason}"), label);
-    }
-    if rest.lines().next().unwrap_or_default().trim().is_empty() {
-        return Diagnostic::error(
-            source,
-            span,
-            "TOML syntax: a value is missing",
-            "nothing follows `=`",
-        );
-    }
-    Diagnostic::error(
-        source,
-        span,
-        "TOML syntax: a string must be quoted",
-        "neither a number nor a boolean",
-    )
-    .hint("write '...' (as it is) or \"...\" (with \\ escapes) around it")
 }
 
 #[cfg(test)]

@@ -46,7 +46,17 @@ impl Report {
     }
 
     pub fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(Diagnostic::is_error)
+        self.errors() > 0
+    }
+
+    /// How many errors there are so far.
+    pub fn errors(&self) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count()
+    }
+
+    /// Takes what others have found in the same file.
+    pub fn extend(&mut self, diagnostics: Vec<Diagnostic>) {
+        self.diagnostics.extend(diagnostics);
     }
 
     /// The line of a byte of the file, from 1.
@@ -65,6 +75,18 @@ impl Report {
 
     /// Complains of keys that are neither `known` nor planned (`later`).
     pub fn unknown_keys(&mut self, table: &Table, place: &str, known: &[&str], later: &[&str]) {
+        self.unknown_keys_or(table, place, known, later, &[]);
+    }
+
+    /// The same, with what other languages call the keys, each with ours.
+    pub fn unknown_keys_or(
+        &mut self,
+        table: &Table,
+        place: &str,
+        known: &[&str],
+        later: &[&str],
+        others: &[(&str, &str)],
+    ) {
         for entry in &table.entries {
             let (name, span) = (entry.key.name.as_str(), &entry.key.span);
             if known.contains(&name) {
@@ -75,9 +97,11 @@ impl Report {
                     .label("not supported yet");
                 continue;
             }
+            let meant = others.iter().find(|(other, _)| *other == name);
+            let meant = meant.map(|(_, meant)| format!("did you mean `{meant}`?"));
             self.error(span, format!("unknown key `{name}` in {place}"))
                 .label("unknown key")
-                .hint(diagnostic::did_you_mean(name, known.iter().copied()));
+                .hint(meant.or_else(|| diagnostic::did_you_mean(name, known.iter().copied())));
         }
     }
 

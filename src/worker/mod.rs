@@ -165,7 +165,9 @@ impl Loop {
 
     /// Makes a batch of a chunk and what has been read since.
     fn take(&mut self, first: Arc<Chunk>) -> Batched {
-        let mut events = first.len();
+        // Messages that a `transform` dropped count as well: a batch of nothing else has to end too.
+        let size = |chunk: &Chunk| chunk.len().max(chunk.messages() as usize);
+        let mut events = size(&first);
         let mut chunks = vec![first];
         let mut fault = None;
         // As long as the largest chunk still fits.
@@ -173,7 +175,7 @@ impl Loop {
         while events + chunk_events_max <= self.worker.batch_events_max {
             match self.worker.receiver.try_recv() {
                 Ok(Delivery::Chunk(chunk)) => {
-                    events += chunk.len();
+                    events += size(&chunk);
                     chunks.push(chunk);
                 }
                 Ok(Delivery::Fault(found)) => {

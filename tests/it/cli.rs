@@ -26,10 +26,11 @@ set.paid  = ".data.paid"
 set.lines = ".data.lines"
 "#;
 
-struct Folder(tempfile::TempDir);
+/// A folder with settings, a definition of orders, and data if a daemon has run there.
+pub struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.write(
             "config/viewd.toml",
@@ -39,13 +40,17 @@ impl Folder {
         folder
     }
 
-    fn write(&self, file: &str, text: &str) {
+    pub fn path(&self, inside: &str) -> std::path::PathBuf {
+        self.0.path().join(inside)
+    }
+
+    pub fn write(&self, file: &str, text: &str) {
         let path = self.0.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
-    fn viewd(&self, arguments: &[&str]) -> Output {
+    pub fn viewd(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_viewd"))
             .args(arguments)
             .current_dir(self.0.path())
@@ -55,7 +60,7 @@ impl Folder {
 
     /// Runs a command that must end with this code; what it printed to stdout and to stderr.
     #[track_caller]
-    fn ends(&self, arguments: &[&str], code: i32) -> (String, String) {
+    pub fn ends(&self, arguments: &[&str], code: i32) -> (String, String) {
         let output = self.viewd(arguments);
         let out = String::from_utf8(output.stdout).unwrap();
         let err = String::from_utf8(output.stderr).unwrap();
@@ -65,7 +70,7 @@ impl Folder {
 }
 
 /// A folder whose view holds two orders.
-async fn filled() -> Folder {
+pub async fn filled() -> Folder {
     let server = Server::start();
     let client = server.client().await;
     crate::nats::create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
@@ -81,7 +86,7 @@ async fn filled() -> Folder {
     folder
 }
 
-fn keys(value: &Value) -> Vec<&str> {
+pub fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
@@ -270,5 +275,138 @@ fn a_result_that_cannot_be_written_is_no_success() {
         let child =
             command.args(arguments).current_dir(folder.0.path()).stdout(full).status().unwrap();
         assert_eq!(child.code(), Some(74), "{arguments:?}");
+    }
+}
+
+/// With `--json` stdout holds one document whatever happens; stderr speaks to people as it always does.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_failure_is_a_document_with_its_exit_code() {
+    let server = Server::start();
+    let folder = Folder::new();
+    folder.write("projections/broken/orders.toml", "source = 5\n");
+    let servers = format!("nats.servers=[\"{}\"]", server.url());
+    let (away, broken) =
+        ("nats.servers=[\"nats://127.0.0.1:9\"]", "projections=projections/broken");
+    for (arguments, code, word, part) in [
+        (&["statsu"][..], 2, "usage", "unrecognized subcommand 'statsu'"),
+        (&["test", "order"], 2, "usage", "there is no projection `order`"),
+        (&["events", "none"], 2, "usage", "there is no source `none`"),
+        (&["try", "orders", "--set", away], 69, "unreachable", "NATS cannot be reached"),
+        (&["test", "--junit", "."], 74, "io", "write ."),
+        (&["try", "orders", "--set", &servers], 78, "configuration", "there is no stream SHOP"),
+        (
+            &["test", "--config", "nowhere.toml"],
+            78,
+            "configuration",
+            "settings or definitions are invalid",
+        ),
+        (&["plan", "--set", broken], 78, "configuration", "settings or definitions are invalid"),
+        (&["run", "--set", broken], 78, "configuration", "settings or definitions are invalid"),
+    ] {
+        let (out, err) = folder.ends(&[&["--json"], arguments].concat(), code);
+        if arguments[0] == "test" && code == 74 {
+            // It has given its own document by then.
+            assert_eq!(out, "{\"data\":[],\"passed\":0,\"failed\":0}\n");
+            continue;
+        }
+        let found: Value =
+            serde_json::from_str(&out).unwrap_or_else(|_| panic!("{arguments:?}: {out}"));
+        assert_eq!(keys(&found), ["error"]);
+        let error = &found["error"];
+        assert_eq!(keys(error), ["code", "message", "causes", "hint", "exit", "diagnostics"]);
+        assert_eq!((&error["code"], &error["exit"]), (&word.into(), &code.into()), "{arguments:?}");
+        assert!(error["message"].as_str().unwrap().contains(part), "{arguments:?}: {error}");
+        let invalid = part.contains("invalid");
+        assert_eq!(error["diagnostics"].as_array().unwrap().is_empty(), !invalid, "{error}");
+        assert!(!err.is_empty(), "{arguments:?}");
+        // The same without `--json`: nothing on stdout.
+        assert_eq!(folder.ends(arguments, code), (String::new(), err), "{arguments:?}");
+    }
+    let (out, _) = folder.ends(&["test", "--json", "--set", broken], 78);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        keys(&found["error"]["diagnostics"][0]),
+        ["file", "line", "column", "end_line", "end_column", "severity", "message", "hint"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_folder_and_an_interruption_have_codes_of_their_own() {
+    let server = Server::start();
+    let client = server.client().await;
+    crate::nats::create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
+    let site = Site::new(&server, "[sources.shop]\nstream = \"SHOP\"", &[("orders", DEFINITION)]);
+    let _daemon = site.start(&[]);
+    wait::until("a live daemon", DEADLINE, || {
+        let output = site.run(&["status", "--json"], &[]);
+        String::from_utf8_lossy(&output.stdout).contains("\"live\"").then_some(())
+    });
+    let output = site.run(&["run", "--json"], &[]);
+    assert_eq!(output.status.code(), Some(75));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["error"]["code"], &found["error"]["exit"]), (&"busy".into(), &75.into()));
+    // A plan looks at the files of a running daemon without disturbing it.
+    let output = site.run(&["plan"], &[]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "orders: nothing\n");
+}
+
+#[test]
+fn a_filter_of_the_log_that_cannot_be_meant_is_refused() {
+    let folder = Folder::new();
+    for (filter, hint) in [("inof", "did you mean `info`?"), ("viewd=loud", "a level (error, warn")]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_viewd"));
+        let command = command.arg("run").current_dir(folder.path(".")).env("RUST_LOG", filter);
+        let output = command.output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{err}");
+        assert!(
+            err.contains(&format!("`{filter}` is no filter of the log")) && err.contains(hint),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn a_definition_that_may_not_be_read_ends_with_77() {
+    let folder = Folder::new();
+    let file = folder.path("projections/orders.toml");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_viewd"));
+    if std::fs::File::open(&file).is_ok() {
+        // Nothing is forbidden to root: as somebody else, who needs a program of his own to run.
+        let program = folder.path("viewd");
+        std::fs::copy(env!("CARGO_BIN_EXE_viewd"), &program).unwrap();
+        std::fs::set_permissions(
+            folder.path("."),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
+        command = Command::new(program);
+        std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+    }
+    let output =
+        command.args(["check", "--offline"]).current_dir(folder.path(".")).output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{err}");
+    assert!(
+        err.contains("read projections/orders.toml") && err.contains("ermission denied"),
+        "{err}"
+    );
+}
+
+#[test]
+fn schemas_and_completions_are_printed() {
+    let folder = Folder::new();
+    for which in [&["schema"][..], &["schema", "definition"], &["schema", "config", "--json"]] {
+        let (out, err) = folder.ends(which, 0);
+        let schema: Value = serde_json::from_str(&out).unwrap();
+        assert!(schema["$schema"].is_string() && err.is_empty(), "{out}{err}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let (out, _) = folder.ends(&["completions", shell], 0);
+        for command in ["events", "try", "plan", "schema", "test"] {
+            assert!(out.contains(command), "{shell}: no {command}");
+        }
     }
 }

@@ -16,8 +16,18 @@ mod crash;
 mod bad_input;
 // A week of real flights through a real server, cell by cell beside an independent fold.
 mod flights;
+// The fuzzing in small: no panic, no fault, no rule broken, whatever is written or sent.
+mod fuzz;
+// The inputs that JSON parsers disagree about, as messages.
+mod json_suite;
+// GitHub's own examples of webhooks, through the sample that reads them.
+mod github;
 // Wrong definitions, beside what an operator reads about them.
 mod definitions;
+// The language reference: every example in it runs.
+mod language;
+// Read models of other systems, and the samples: their tests pass.
+mod read_models;
 // The laws of the engine, held to a naive interpreter.
 mod laws;
 // The house rules: layers, lengths, names.
@@ -30,10 +40,18 @@ mod observability;
 mod readme;
 // The JetStream reader against real servers and their faults.
 mod source;
+// The JSON Schemas that editors read.
+mod schema;
 // The store: every transition beside a naive map, readers, locks, generations.
 mod store;
 // A source's transform: messages renamed, split, dropped and set aside, through the daemon.
 mod transform;
+// Tests of definitions: what passes, what fails, and what is said of it.
+mod trial;
+// The real stream looked at from outside: `viewd events` and `viewd try`.
+mod rehearsal;
+// What a changed definition asks for.
+mod plan;
 // The programs that tests need and the machine may not have.
 mod tools;
 // The one place that sleeps: between two looks at a condition, up to a deadline.

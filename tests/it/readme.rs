@@ -84,7 +84,7 @@ impl Reader {
 #[test]
 fn a_stranger_reaches_their_first_projection() {
     let reader = Reader::new();
-    // The whole reference is a definition of its own; it is not part of the five minutes.
+    // The tour of the language is a definition of its own; it is not part of the five minutes.
     std::fs::remove_file(reader.folder.path().join("projections/reference.toml")).unwrap();
     let mut shown = BTreeMap::new();
     let mut last = String::new();
@@ -116,17 +116,49 @@ fn a_stranger_reaches_their_first_projection() {
 }
 
 #[test]
-fn the_reference_definition_is_one() {
+fn the_tour_of_the_language_passes_its_tests() {
     let reader = Reader::new();
     reader.succeeds("viewd check --offline");
+    let tests = reader.succeeds("viewd test reference");
+    assert!(tests.contains("... ok"), "{tests}");
+}
+
+/// What the README says of the commands that show real events is there.
+#[test]
+fn events_and_trials_become_tests() {
+    let reader = Reader::new();
+    std::fs::remove_file(reader.folder.path().join("projections/reference.toml")).unwrap();
+    reader.succeeds("python3 publish.py");
+    let plan = reader.succeeds("viewd plan");
+    assert!(plan.contains("orders: build"), "{plan}");
+    let tried = reader.succeeds("viewd try orders");
+    assert!(tried.contains("Grace") && tried.contains("dead letters"), "{tried}");
+    let event = reader.succeeds("viewd events shop --last 1");
+    assert!(event.contains("\"order_id\":\"3\""), "{event}");
+    let skeleton = reader.succeeds("viewd try orders --last 1 --as-test");
+    let definition = reader.folder.path().join("projections/orders.toml");
+    let text = std::fs::read_to_string(&definition).unwrap();
+    std::fs::write(&definition, format!("{text}\n{skeleton}")).unwrap();
+    let tests = reader.succeeds("viewd test");
+    assert_eq!(tests.matches("... ok").count(), 2, "{tests}");
+    for (line, file) in [
+        ("viewd schema", "projections/projection.schema.json"),
+        ("viewd schema config", "config/viewd.schema.json"),
+    ] {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let same = reader.succeeds(line) == std::fs::read_to_string(shipped).unwrap();
+        assert!(same, "{line} prints another schema than {file}");
+    }
 }
 
 #[test]
 fn every_command_of_the_program_is_told_and_every_told_one_is_there() {
     let help = Command::new(env!("CARGO_BIN_EXE_viewd")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    let commands =
+    let listed =
         help.split("Commands:").nth(1).unwrap().lines().skip(1).take_while(|line| !line.is_empty());
+    // What is indented further goes on with the line before it.
+    let commands = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let readme = readme();
     for command in commands.map(|line| line.split_whitespace().next().unwrap()) {
         assert!(
@@ -138,27 +170,30 @@ fn every_command_of_the_program_is_told_and_every_told_one_is_there() {
 
 #[test]
 fn every_local_link_leads_somewhere() {
-    let readme = readme();
-    let anchors: Vec<_> = readme
-        .lines()
-        .filter_map(|line| line.strip_prefix('#'))
-        .map(|heading| {
-            let heading = heading.trim_start_matches('#').trim().to_lowercase();
-            let plain: String = heading
-                .chars()
-                .filter(|char| char.is_alphanumeric() || " -".contains(*char))
-                .collect();
-            plain.replace(' ', "-")
-        })
-        .collect();
-    let links = readme.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
-    for link in links.filter(|link| !link.starts_with("http")) {
-        match link.strip_prefix('#') {
-            Some(anchor) => {
-                assert!(anchors.iter().any(|known| known == anchor), "no heading for #{anchor}")
-            }
-            None => {
-                assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "no file {link}")
+    for file in ["README.md", "projections/README.md"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let anchors: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix('#'))
+            .map(|heading| {
+                let heading = heading.trim_start_matches('#').trim().to_lowercase();
+                let plain: String = heading
+                    .chars()
+                    .filter(|char| char.is_alphanumeric() || " -".contains(*char))
+                    .collect();
+                plain.replace(' ', "-")
+            })
+            .collect();
+        let links = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
+        for link in links.filter(|link| !link.starts_with("http")) {
+            match link.strip_prefix('#') {
+                Some(anchor) => {
+                    assert!(anchors.iter().any(|known| known == anchor), "no heading for #{anchor}")
+                }
+                None => {
+                    assert!(file.parent().unwrap().join(link).exists(), "no file {link}")
+                }
             }
         }
     }

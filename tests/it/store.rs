@@ -103,6 +103,7 @@ impl View {
             definition: "source = \"shop\"",
             fingerprint: &fingerprint,
             tables: &self.tables,
+            views: &[],
         })
     }
 

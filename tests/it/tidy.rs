@@ -31,8 +31,8 @@ const NAMED_ONLY_IN: [(&str, &str); 11] = [
 ];
 
 /// What the pure modules do without: tasks, files, sockets, environment, clocks (I9).
-const PURE: [&str; 7] =
-    ["event", "row", "diagnostic", "syntax", "definition", "expression", "projection"];
+const PURE: [&str; 8] =
+    ["event", "row", "diagnostic", "syntax", "definition", "expression", "schema", "projection"];
 const IMPURE: [&str; 10] = [
     "tokio",
     "std::env",

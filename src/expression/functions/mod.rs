@@ -18,6 +18,7 @@ use super::text::Text;
 use super::value::{Result, Value, error};
 
 pub(super) use self::pattern::check as check_pattern;
+pub(super) use self::time::is_zone;
 
 /// A native function, and how it is called without jaq.
 struct Function {

@@ -64,8 +64,8 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 /// Whether a literal pattern can be compiled, asked when a definition is loaded.
-pub(in super::super) fn check(pattern: &str) -> std::result::Result<(), String> {
-    compile(pattern, "").map(|_| ())
+pub(in super::super) fn check(pattern: &str, flags: &str) -> std::result::Result<(), String> {
+    compile(pattern, flags).map(|_| ())
 }
 
 fn test(value: &Value, pattern: &Value, flags: &Value) -> Result {

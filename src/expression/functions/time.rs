@@ -85,6 +85,11 @@ fn strptime(value: &Value, format: &Value) -> Result {
 }
 
 /// The same instant with a zone's offset; six digits, as times of events have.
+/// Whether there is a zone of this name, asked when a definition is loaded.
+pub(in super::super) fn is_zone(name: &str) -> bool {
+    name.len() <= FORMAT_BYTES_MAX && ZONES.get(name).is_ok()
+}
+
 fn in_zone(value: &Value, zone: &Value) -> Result {
     budget::operations(2);
     let time = Timestamp::parse(as_text("in_zone", value)?);

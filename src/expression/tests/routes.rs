@@ -43,7 +43,7 @@ fn path() -> impl Strategy<Value = String> {
         10 => Just(".data"),
         1 => prop::sample::select(vec![
             ".type", ".id", ".time", ".subject", ".tokens", ".sequence", ".stored_at", ".headers", ".attributes",
-            ".other", ".headers[\"X-Tenant\"]", ".headers[\"x-tenant\"]", ".[\"data\"]",
+            ".headers[\"X-Tenant\"]", ".headers[\"x-tenant\"]", ".[\"data\"]",
         ]),
     ];
     (field, prop::collection::vec(step, 0..5))
@@ -64,7 +64,7 @@ fn expression() -> impl Strategy<Value = String> {
         6 => path(),
         3 => variable(),
         2 => prop::sample::select(vec![
-            ".", "1", "-1.50", "0", "\"a\"", "\"\"", "true", "false", "null", "[]", "{}", ".data.a?", ".data[]", "empty",
+            ".", "1", "-1.50", "([.] | .[0].other)", "0", "\"a\"", "\"\"", "true", "false", "null", "[]", "{}", ".data.a?", ".data[]", "empty",
         ]).prop_map(str::to_owned),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
@@ -112,8 +112,11 @@ fn expression() -> impl Strategy<Value = String> {
             "flatten",
         ]);
         prop_oneof![
-            (inner.clone(), operator, inner.clone())
-                .prop_map(|(a, operator, b)| format!("({a} {operator} {b})")),
+            (inner.clone(), operator, inner.clone()).prop_map(|(a, operator, b)| match operator {
+                // A constant beside them is refused.
+                "and" | "or" => format!("(({a} | .) {operator} ({b} | .))"),
+                operator => format!("({a} {operator} {b})"),
+            }),
             (inner.clone(), nullary).prop_map(|(a, name)| format!("({a} | {name})")),
             (inner.clone(), unary, inner.clone())
                 .prop_map(|(a, name, b)| format!("({a} | {name}({b}))")),
@@ -130,7 +133,20 @@ fn expression() -> impl Strategy<Value = String> {
             (inner.clone(), inner.clone())
                 .prop_map(|(a, b)| format!("@json \"x\\({a})\\n\\({b})\"")),
             inner.clone().prop_map(|a| format!("-({a})")),
-            inner.clone().prop_map(|a| format!("({a}).a")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("[({a})[] | select({b}) | {c}]")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(a, b)| format!("[({a})[].a[0][], ({b})[1:][]]")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} | map(., {b}, empty))")),
+            (inner.clone(), prop::sample::select(vec!["any", "all"]), inner.clone())
+                .prop_map(|(a, name, b)| format!("({a} | {name}({b}), {name}({a}; {b}))")),
+            (
+                inner.clone(),
+                prop::sample::select(vec!["any", "all", "isempty(.[])", "add(.[])", "IN(.[])"])
+            )
+                .prop_map(|(a, name)| format!("({a} | {name})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} | IN(1, ({b}), {b}))")),
+            inner.clone().prop_map(|a| format!("({a} | .).a")),
             (
                 inner.clone(),
                 prop::sample::select(vec![
@@ -158,7 +174,7 @@ proptest! {
         let (variables, rows) = (values(&event), Rows::default());
         let bindings = Bindings { variables: &variables, rows: Some(&rows) };
         for text in texts {
-            let expression = Expression::compile(&text, SCOPE).unwrap();
+            let (text, expression) = of_one_value(&text, SCOPE);
             let given = shown(expression.evaluate_with(&event, &bindings));
             let by_jaq = given_by_jaq_with(&text, &event, SCOPE, &bindings);
             prop_assert_eq!(given, by_jaq, "{} of {}", text, data);
@@ -197,6 +213,25 @@ proptest! {
             let event = event(&format!("{{\"data\":{data}}}"));
             let _ = shown(expression.evaluate(&event));
         }
+    }
+}
+
+/// What handlers are full of needs no jaq.
+#[test]
+fn streams_take_the_direct_route() {
+    for text in [
+        ".data.items | map(.price * .quantity) | add",
+        "[.data.items[] | select(.quantity > 0) | {sku, line: $index}]",
+        "[.data.orders[].lines[].sku] | unique",
+        ".data.items | map(select(.paid)) | length",
+        "any(.data.items[]; .price > 100) and (.data.items | all(.paid))",
+        ".data.status | IN(\"paid\", \"shipped\")",
+        "add(.data.items[].price) // 0",
+        "isempty(.data.items[] | select(.paid))",
+        "[.data.ids[] | lookup(\"customers\"; .).a]",
+    ] {
+        let expression = Expression::compile(text, SCOPE).unwrap();
+        assert!(matches!(expression.route, Route::Direct(_)), "{text}");
     }
 }
 

@@ -91,7 +91,7 @@ set.real = ".data.n / .data.by"
 event = "Several"
 upsert = "rows"
 key.id = ".data.id"
-set.n  = ".data.numbers[]"
+set.n  = ".data.numbers[] | select(. != null)"
 
 [[on]]
 event = "Matched"

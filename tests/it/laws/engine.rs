@@ -1,13 +1,11 @@
-//! The engine as it is: definition text, plan, worker, fold, writer, file; only the stream is in memory.
+//! The engine as it is: definition text, plan, batches, fold, writer, store; only the stream is in memory.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
+use viewd::clock;
 use viewd::definition::fingerprint::{Fingerprint, Reading};
 use viewd::definition::{Definition, parse};
 use viewd::diagnostic::{Source, render};
@@ -15,24 +13,22 @@ use viewd::event::chunk::Chunk;
 use viewd::event::time::Timestamp;
 use viewd::event::{Format, Sequence};
 use viewd::expression::{Expression, Scope};
-use viewd::lag::Watch;
-use viewd::metrics::Metrics;
 use viewd::projection::plan::Plan;
-use viewd::source::memory::{Recorded, chunks};
-use viewd::source::trouble::Trouble;
-use viewd::source::{Delivery, head, queue, status};
-use viewd::status::{Reason, State};
+use viewd::row;
+use viewd::source::memory::{Recorded, chunks, transformed};
+use viewd::status;
+use viewd::store::dead_letter::{DeadLetter, State};
 use viewd::store::layout::{Build, Folder};
 use viewd::store::writer::Store;
-use viewd::worker::shared::{Numbers, Shared};
-use viewd::worker::{self, End, Worker};
+use viewd::worker::batch::Batcher;
 
-use super::model::{Cell, EVENT_BYTES_MAX, Message, OrderKey, Projection};
+use super::model::{Cell, EVENT_BYTES_MAX, Message, OrderKey, Projection, TRANSFORM};
 use super::naive::{Counts, Rows};
+
+mod running;
 
 const CACHE_BYTES: u64 = 2 << 20;
 const NAME: &str = "law";
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// How messages come to be applied.
 #[derive(Clone, Copy, Debug)]
@@ -41,18 +37,21 @@ pub enum Mode<'a> {
     Single,
     /// One batch of all.
     Whole,
-    /// Batches that end after so many messages.
-    Split(&'a [usize]),
-    /// The same, and the view is closed and opened again after each.
+    /// Batches that end after so many messages; after each, nothing is known but what has been committed.
     Reopened(&'a [usize]),
     /// Read in these pieces, applied as one batch.
     Gathered(&'a [usize]),
+    /// The same batches in files, and after each the process is as if killed.
+    Killed(&'a [usize]),
+    /// A worker reads these batches, is cancelled at some moment after so many messages and started again.
+    Cancelled(&'a [usize], usize),
 }
 
 /// A projection, compiled.
 pub struct Engine {
     plan: Arc<Plan>,
     order_key: Option<Arc<Expression>>,
+    transform: Option<Expression>,
     parked_events_max: u64,
     fingerprint: Fingerprint,
 }
@@ -72,7 +71,8 @@ pub struct View {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetAside {
     pub sequence: u64,
-    pub state: String,
+    pub part: u32,
+    pub state: &'static str,
     pub order_key: Option<String>,
     pub reason: String,
 }
@@ -88,144 +88,233 @@ impl Engine {
             OrderKey::Token => ".tokens[1]",
             OrderKey::Data => ".data.k",
         });
-        let fingerprint = fingerprint(&definition, order_key);
+        let compile = |text, scope| Expression::compile(text, scope).unwrap();
         Self {
+            fingerprint: fingerprint(&definition, order_key),
             plan: Arc::new(Plan::new(Arc::new(definition))),
-            order_key: order_key
-                .map(|text| Arc::new(Expression::compile(text, Scope::EVENT).unwrap())),
+            order_key: order_key.map(|text| Arc::new(compile(text, Scope::EVENT))),
+            transform: projection.transform.then(|| compile(TRANSFORM, Scope::TRANSFORM)),
             parked_events_max: projection.parked_events_max,
-            fingerprint,
         }
     }
 
     /// Applies all messages to a new view.
     pub fn run(&self, messages: &[Message], mode: Mode<'_>) -> View {
-        let data_dir = in_memory();
         let recorded: Vec<Recorded> = messages.iter().map(recorded).collect();
-        let sizes: Vec<usize> = match mode {
-            Mode::Single => vec![1; messages.len()],
-            Mode::Whole => Vec::new(),
-            Mode::Split(ends) | Mode::Reopened(ends) | Mode::Gathered(ends) => {
-                ends.iter().scan(0, |last, &end| Some(end - std::mem::replace(last, end))).collect()
-            }
-        };
-        let chunks = chunks(&recorded, Format::Auto, EVENT_BYTES_MAX, sizes);
-        let mut stopped = None;
-        if let Mode::Reopened(_) = mode {
-            for chunk in chunks {
-                stopped = self.apply(data_dir.path(), vec![chunk], 1);
-                if stopped.is_some() {
-                    break;
-                }
-            }
-        } else {
-            let batch_events_max = if matches!(mode, Mode::Gathered(_)) { usize::MAX } else { 1 };
-            stopped = self.apply(data_dir.path(), chunks, batch_events_max);
+        match mode {
+            Mode::Single => self.in_memory(&recorded, &vec![1; messages.len()], usize::MAX),
+            Mode::Whole => self.in_memory(&recorded, &[], usize::MAX),
+            Mode::Reopened(ends) => self.in_memory(&recorded, &sizes(ends), 0),
+            Mode::Gathered(ends) => self.gathered(&recorded, &sizes(ends)),
+            Mode::Killed(ends) => self.killed(&recorded, &sizes(ends)),
+            Mode::Cancelled(ends, after) => self.cancelled(&recorded, &sizes(ends), after),
         }
-        let mut view = self.view(data_dir.path());
-        view.stopped = stopped;
+    }
+
+    /// `kept`: after so many batches the store is opened again each time.
+    fn in_memory(&self, messages: &[Recorded], sizes: &[usize], kept: usize) -> View {
+        let mut store = Store::in_memory(&self.build()).unwrap();
+        let mut batches = self.batcher(&store);
+        let mut set_aside = Vec::new();
+        let mut stopped = None;
+        for (index, chunk) in self.chunks(messages, sizes).into_iter().enumerate() {
+            if index > kept {
+                store = store.reopen().unwrap();
+                batches = self.batcher(&store);
+            }
+            stopped = take(&mut batches, &mut store, &[chunk], &mut set_aside);
+            if stopped.is_some() {
+                break;
+            }
+        }
+        let view = self.view_of(&store, set_aside, stopped);
         if stopped.is_some() {
-            self.stops_again(data_dir.path(), &recorded, &view);
+            self.stops_again(store, messages, &view);
         }
         view
     }
 
     /// A projection that has stopped and is started again stops at the same place for the same reason.
-    fn stops_again(&self, data_dir: &Path, messages: &[Recorded], view: &View) {
-        let after: Vec<Recorded> =
-            messages.iter().filter(|message| message.sequence.0 > view.sequence).cloned().collect();
-        let stopped = self.apply(data_dir, chunks(&after, Format::Auto, EVENT_BYTES_MAX, []), 1);
-        assert_eq!(View { stopped, ..self.view(data_dir) }, *view, "started again");
+    fn stops_again(&self, store: Store, messages: &[Recorded], view: &View) {
+        let after = messages.iter().filter(|message| message.sequence.0 > view.sequence);
+        let after: Vec<Recorded> = after.cloned().collect();
+        let mut store = store.reopen().unwrap();
+        let mut set_aside = Vec::new();
+        let chunks = self.chunks(&after, &[]);
+        let stopped = take(&mut self.batcher(&store), &mut store, &chunks, &mut set_aside);
+        assert!(set_aside.is_empty(), "started again: {set_aside:?}");
+        let again = self.view_of(&store, view.set_aside.clone(), stopped);
+        assert_eq!(again, *view, "started again");
     }
 
-    /// Opens the view, runs a worker over chunks, closes the view; why it stopped.
-    fn apply(
-        &self,
-        data_dir: &Path,
-        chunks: Vec<Arc<Chunk>>,
-        batch_events_max: usize,
-    ) -> Option<&'static str> {
-        let mut store = self.open(data_dir);
-        assert!(store.begin_run().unwrap() == 0, "each run ends in order");
-        let shared = Arc::new(Shared::new(NAME, "EVENTS", HOUR, HOUR, Numbers::of(&store)));
-        let (sender, receiver) = queue::channel(usize::MAX);
-        for chunk in chunks {
-            sender
-                .send(Delivery::Chunk(chunk))
-                .now_or_never()
-                .expect("the queue has room")
-                .unwrap();
+    fn gathered(&self, messages: &[Recorded], sizes: &[usize]) -> View {
+        let mut store = Store::in_memory(&self.build()).unwrap();
+        let chunks = self.chunks(messages, sizes);
+        let mut set_aside = Vec::new();
+        let stopped = match &chunks[..] {
+            [] => None,
+            chunks => take(&mut self.batcher(&store), &mut store, chunks, &mut set_aside),
+        };
+        self.view_of(&store, set_aside, stopped)
+    }
+
+    /// Each batch begins with the files as they were when the one before had been committed, log and all.
+    fn killed(&self, messages: &[Recorded], sizes: &[usize]) -> View {
+        let mut data_dir = in_memory();
+        let mut stopped = None;
+        let mut store = self.open(data_dir.path());
+        for chunk in self.chunks(messages, sizes) {
+            stopped = take(&mut self.batcher(&store), &mut store, &[chunk], &mut Vec::new());
+            let next = in_memory();
+            copy(data_dir.path(), next.path());
+            // Whatever its end would tidy up is in a folder that nobody will look into.
+            drop(store);
+            data_dir = next;
+            store = self.open(data_dir.path());
+            if stopped.is_some() {
+                break;
+            }
         }
-        drop(sender);
-        let (_, stream) = tokio::sync::watch::channel(None);
-        let end = worker::run(Worker {
-            plan: Arc::clone(&self.plan),
-            order_key: self.order_key.clone(),
-            batch_events_max,
-            parked_events_max: self.parked_events_max,
-            store,
-            receiver,
-            shared: Arc::clone(&shared),
-            watch: Watch {
-                head: head::Head { stream, trouble: Arc::new(Trouble::default()) },
-                reader: Arc::new(status::Status::default()),
-            },
-            metrics: Arc::new(Metrics::new()),
-            shutdown: tokio_util::sync::CancellationToken::new(),
-        });
-        assert!(matches!(end, End::Stopped), "{end:?}");
-        let numbers = shared.numbers();
-        assert_eq!(numbers.state, State::Failed, "the worker saw that its reader has ended");
-        let reason = numbers.reason.expect("a failed projection says why");
-        // All that was sent has been applied: the end of the reader is the end of the messages.
-        (reason != Reason::Stalled).then(|| reason.word())
+        drop(store);
+        self.view_in(data_dir.path(), stopped)
+    }
+
+    fn chunks(&self, messages: &[Recorded], sizes: &[usize]) -> Vec<Arc<Chunk>> {
+        let chunks = chunks(messages, Format::Auto, EVENT_BYTES_MAX, sizes.iter().copied());
+        match &self.transform {
+            Some(transform) => transformed(&chunks, transform),
+            None => chunks,
+        }
+    }
+
+    fn batcher(&self, store: &Store) -> Batcher {
+        let plan = Arc::clone(&self.plan);
+        let mut batcher = Batcher::new(plan, self.order_key.clone(), self.parked_events_max);
+        batcher.begin(store).unwrap();
+        batcher
+    }
+
+    fn build(&self) -> Build<'_> {
+        let definition = self.plan.definition();
+        Build {
+            projection: NAME,
+            stream: "EVENTS",
+            definition: &definition.source.text,
+            fingerprint: &self.fingerprint,
+            tables: &definition.tables,
+            views: &definition.views,
+        }
     }
 
     fn open(&self, data_dir: &Path) -> Store {
-        let definition = self.plan.definition();
         let folder = Folder::new(data_dir, NAME);
-        let generation = folder
-            .current_or_first(&Build {
-                projection: NAME,
-                stream: "EVENTS",
-                definition: &definition.source.text,
-                fingerprint: &self.fingerprint,
-                tables: &definition.tables,
-            })
-            .unwrap();
-        Store::open(&folder, generation, &definition.tables, CACHE_BYTES).unwrap()
+        let generation = folder.current_or_first(&self.build()).unwrap();
+        Store::open(&folder, generation, &self.plan.definition().tables, CACHE_BYTES).unwrap()
     }
 
-    /// Reads the file as a stranger would.
-    fn view(&self, data_dir: &Path) -> View {
-        let path = data_dir.join(NAME).join("current/view.db");
-        if !path.exists() {
-            drop(self.open(data_dir));
+    fn view_of(
+        &self,
+        store: &Store,
+        set_aside: Vec<SetAside>,
+        stopped: Option<&'static str>,
+    ) -> View {
+        let tables = self.plan.definition().tables.iter().enumerate().map(|(index, table)| {
+            let rows = store.rows(index).unwrap().into_iter().map(|row| {
+                let row: Vec<Cell> = row.iter().map(cell_of).collect();
+                (row[..table.key.len()].to_vec(), row)
+            });
+            rows.collect()
+        });
+        let checkpoint = store.checkpoint();
+        View {
+            tables: tables.collect(),
+            set_aside,
+            counts: counts_of(store.counts()),
+            sequence: checkpoint.sequence.0,
+            messages: checkpoint.messages,
+            stopped,
         }
+    }
+
+    /// Reads the files as a stranger would.
+    fn view_in(&self, data_dir: &Path, stopped: Option<&'static str>) -> View {
+        let path = data_dir.join(NAME).join("current/view.db");
         let connection =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let checkpoint = numbers(&connection, "SELECT sequence, messages FROM _viewd_checkpoint");
+        let sql = "SELECT applied, ignored, dead_lettered, parked, skipped FROM _viewd_counts";
+        let [applied, ignored, dead_lettered, parked, skipped] = numbers(&connection, sql)[..]
+        else {
+            unreachable!("five columns");
+        };
         let tables = self.plan.definition().tables.iter().map(|table| {
             let rows = cells(&connection, &format!("SELECT * FROM {}", table.name));
-            rows.into_iter()
-                .map(|row| (row[..table.key.len()].to_vec(), row))
-                .collect::<BTreeMap<_, _>>()
+            rows.into_iter().map(|row| (row[..table.key.len()].to_vec(), row)).collect()
         });
         View {
             tables: tables.collect(),
             set_aside: set_aside(&connection),
-            counts: counts(&connection),
+            counts: Counts { applied, ignored, dead_lettered, parked, skipped },
             sequence: checkpoint[0],
             messages: checkpoint[1],
-            stopped: None,
+            stopped,
         }
     }
+}
+
+/// Makes one batch; says why the projection stops after it.
+fn take(
+    batches: &mut Batcher,
+    store: &mut Store,
+    chunks: &[Arc<Chunk>],
+    set_aside: &mut Vec<SetAside>,
+) -> Option<&'static str> {
+    let done = batches.take(store, chunks, |_| false, clock::now()).unwrap();
+    set_aside.extend(done.dead_letters.iter().map(SetAside::of));
+    done.stop.map(|stop| stop.reason.word())
+}
+
+impl SetAside {
+    fn of(letter: &DeadLetter) -> Self {
+        Self {
+            sequence: letter.sequence.0,
+            part: letter.part,
+            state: match letter.state {
+                State::Dead => "dead",
+                State::Parked => "parked",
+                State::Skipped => "skipped",
+            },
+            order_key: letter.order_key.clone(),
+            reason: String::new(), // XXX letter.reason.clone(),
+        }
+    }
+}
+
+/// The ends of batches as their lengths.
+fn sizes(ends: &[usize]) -> Vec<usize> {
+    ends.iter().scan(0, |last, &end| Some(end - std::mem::replace(last, end))).collect()
 }
 
 /// A folder for a view that nobody needs after a loss of power: thousands are made, and syncing them would take longer
 /// than everything else.
 fn in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (kind, to) = (entry.file_type().unwrap(), to.join(entry.file_name()));
+        if kind.is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy(&entry.path(), &to);
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(std::fs::read_link(entry.path()).unwrap(), to).unwrap();
+        } else if !entry.path().to_string_lossy().ends_with("-shm") {
+            // The shared memory goes with its process.
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
 }
 
 fn fingerprint(definition: &Definition, order_key: Option<&str>) -> Fingerprint {
@@ -249,6 +338,21 @@ fn recorded(message: &Message) -> Recorded {
     }
 }
 
+fn counts_of(counts: &status::Counts) -> Counts {
+    let status::Counts { applied, ignored, dead_lettered, parked, skipped, .. } = *counts;
+    Counts { applied, ignored, dead_lettered, parked, skipped }
+}
+
+fn cell_of(cell: &row::Cell) -> Cell {
+    match cell {
+        row::Cell::Null => Cell::Null,
+        row::Cell::Integer(integer) => Cell::Integer(*integer),
+        row::Cell::Real(real) => Cell::Real(real.to_bits()),
+        row::Cell::Text(text) => Cell::text(text),
+        row::Cell::Bytes(bytes) => Cell::Bytes(bytes.to_vec()),
+    }
+}
+
 fn cells(connection: &Connection, sql: &str) -> Vec<Vec<Cell>> {
     let mut statement = connection.prepare(sql).unwrap();
     let columns = statement.column_count();
@@ -268,21 +372,20 @@ fn cell(value: ValueRef<'_>) -> Cell {
 }
 
 fn set_aside(connection: &Connection) -> Vec<SetAside> {
-    let sql = "SELECT sequence, state, order_key, reason FROM _viewd_dead_letters ORDER BY sequence, part";
+    let sql = "SELECT sequence, part, state, order_key, reason FROM _viewd_dead_letters ORDER BY sequence, part";
     let mut statement = connection.prepare(sql).unwrap();
     let rows = statement.query_map((), |row| {
-        let sequence = row.get::<_, i64>(0)?.unsigned_abs();
-        Ok(SetAside { sequence, state: row.get(1)?, order_key: row.get(2)?, reason: row.get(3)? })
+        let state: String = row.get(2)?;
+        let states = ["dead", "parked", "skipped"];
+        Ok(SetAside {
+            sequence: row.get::<_, i64>(0)?.unsigned_abs(),
+            part: row.get(1)?,
+            state: states.into_iter().find(|known| *known == state).unwrap(),
+            order_key: row.get(3)?,
+            reason: String::new(), // XXX row.get(4)?,
+        })
     });
     rows.unwrap().map(Result::unwrap).collect()
-}
-
-fn counts(connection: &Connection) -> Counts {
-    let sql = "SELECT applied, ignored, dead_lettered, parked, skipped FROM _viewd_counts";
-    let [applied, ignored, dead_lettered, parked, skipped] = numbers(connection, sql)[..] else {
-        unreachable!("five columns");
-    };
-    Counts { applied, ignored, dead_lettered, parked, skipped }
 }
 
 /// The one row that a query gives, of counts.

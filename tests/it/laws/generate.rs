@@ -3,44 +3,27 @@
 //! Each number decides one thing, and 0, which a list that has run out gives for ever, always decides for the plainest.
 //! So a failing case shrinks by itself: shorter lists of smaller numbers are simpler cases.
 
+mod expressions;
+mod messages;
+
+use self::expressions::Scope;
 use super::model::{
-    Action, Body, Cell, Column, Default, Expression, Fold, Handler, Kind, Message, Number, OnError,
-    OrderKey, Projection, Table, Value, Verb,
+    Action, Cell, Column, Default, Expression, Fold, Handler, Kind, Object, OnError, OrderKey,
+    Prefix, Projection, Table, Target, Verb,
 };
-use super::naive::{BASE64, DATES, NUMBERS, TIMES};
 
 /// The decisions of one case, taken one after the other.
 pub struct Choices<'a> {
     left: std::slice::Iter<'a, u32>,
+    /// Few events fail, so that rows live long and meet.
+    calm: bool,
 }
 
-const TYPES: [&str; 4] = ["A", "B", "AB", "C"];
 const PATTERNS: [&str; 8] = ["A", "B", "AB", "A*", "*B", "*", "*", "C"];
-const TOKENS: [&str; 3] = ["x", "y", "z"];
-const TEXTS: [&str; 6] = ["a", "b", "", "ä€", "B", "aa"];
-
-/// Bodies that are no events.
-const BROKEN: [&[u8]; 7] = [
-    b"{",
-    b"{\"type\":\"A\"} x",
-    b"nope",
-    b"{\"type\":\"A\",\"data\":{\"i\":01}}",
-    b"\xff\xfe",
-    b"{\"a\":\"\\ud800\"}",
-    b"[1,]",
-];
-
-/// Trees, as written and compact.
-const TREES: [(&str, &str); 4] = [
-    ("[]", "[]"),
-    ("{ \"b\": 1, \"a\": [2, null] }", "{\"b\":1,\"a\":[2,null]}"),
-    ("[ true ]", "[true]"),
-    ("{}", "{}"),
-];
 
 impl<'a> Choices<'a> {
     pub fn new(list: &'a [u32]) -> Self {
-        Self { left: list.iter() }
+        Self { left: list.iter(), calm: false }
     }
 
     /// A number below `count`.
@@ -58,7 +41,7 @@ impl<'a> Choices<'a> {
     }
 
     pub fn projection(&mut self) -> Projection {
-        if self.once_in(3) {
+        if self.once_in(4) {
             return self.sums();
         }
         let on_error = self.of(&[
@@ -67,14 +50,32 @@ impl<'a> Choices<'a> {
             OnError::Skip,
             OnError::Park,
             OnError::Skip,
+            OnError::Park,
+            OnError::Skip,
             OnError::Halt,
         ]);
-        let order_key = self.of(&[None, Some(OrderKey::Token), Some(OrderKey::Data)]);
+        let order_key = self.of(&[None, Some(OrderKey::Token), None, Some(OrderKey::Data), None]);
         let (dead_letters_max, parked_events_max) =
-            (self.of(&[1000, 1000, 1000, 3]), self.of(&[1000, 1000, 1000, 5]));
+            (self.of(&[1000, 1000, 1000, 1000, 3]), self.of(&[1000, 1000, 1000, 1000, 5]));
+        let transform = self.once_in(3);
+        let on_error = if transform && self.once_in(3) { OnError::Halt } else { on_error };
+        // What is to stop within a message must come that far.
+        self.calm = self.once_in(2) || (transform && on_error == OnError::Halt);
         let tables: Vec<Table> = (0..1 + self.below(3)).map(|_| self.table()).collect();
-        let handlers = (0..1 + self.below(8)).map(|_| self.handler(&tables)).collect();
-        Projection { tables, handlers, order_key, on_error, dead_letters_max, parked_events_max }
+        let handlers = (0..1 + self.below(7)).map(|number| {
+            let creates = (self.calm && number < tables.len()).then_some(number);
+            self.handler(&tables, creates)
+        });
+        let handlers = handlers.collect();
+        Projection {
+            tables,
+            handlers,
+            transform,
+            order_key,
+            on_error,
+            dead_letters_max,
+            parked_events_max,
+        }
     }
 
     /// One table of sums on few keys, where most events apply and many leave 64 bits: what guards are for.
@@ -92,7 +93,7 @@ impl<'a> Choices<'a> {
             let default = self.once_in(3).then(|| self.default(kind)).flatten();
             columns.push(Column { kind, required: false, default, fold: Fold::Add });
         }
-        let table = Table { keys: 1, columns };
+        let table = Table { keys: 1, columns, indexes: Vec::new() };
         let mut handlers = vec![self.summing(&table, Verb::Upsert, "*")];
         for _ in 0..self.below(4) {
             let verb =
@@ -103,6 +104,7 @@ impl<'a> Choices<'a> {
         Projection {
             tables: vec![table],
             handlers,
+            transform: false,
             order_key: self.of(&[None, None, Some(OrderKey::Token)]),
             on_error: self.of(&[OnError::Skip, OnError::Park]),
             dead_letters_max: 1000,
@@ -122,14 +124,25 @@ impl<'a> Choices<'a> {
                 Kind::Integer => "i",
                 _ => "d",
             };
-            assignments.push((index, action, Expression::Field(field)));
+            assignments.push((index, action, Expression::Data(field)));
         }
+        // What looks at the row is done on the row; what does not may be composed.
+        let when = self.once_in(6).then(|| {
+            Expression::Compare(
+                super::model::Comparison::Other,
+                Box::new(Expression::Row(1)),
+                Box::new(Expression::Integer(1)),
+            )
+        });
         Handler {
             events: vec![event],
             verb,
             table: 0,
-            when: None,
-            key: vec![Expression::Field("ki")],
+            when,
+            for_each: None,
+            lets: Vec::new(),
+            target: Target::Key(vec![Expression::Data("ki")]),
+            object: None,
             assignments,
         }
     }
@@ -139,22 +152,31 @@ impl<'a> Choices<'a> {
         let kinds = [
             Kind::Text,
             Kind::Integer,
+            Kind::Integer,
+            Kind::Text,
             Kind::Boolean,
             Kind::Date,
             Kind::Timestamp,
             Kind::Decimal(1),
             Kind::Bytes,
         ];
+        let kinds = if self.calm { &kinds[..4] } else { &kinds[..] };
         let mut columns: Vec<Column> = (0..keys)
             .map(|_| Column {
-                kind: self.of(&kinds),
+                kind: self.of(kinds),
                 required: true,
                 default: None,
                 fold: Fold::None,
             })
             .collect();
         columns.extend((0..1 + self.below(4)).map(|_| self.column()));
-        Table { keys, columns }
+        let mut indexes = Vec::new();
+        for (index, column) in columns.iter().enumerate() {
+            if !matches!(column.kind, Kind::Real | Kind::Json) && self.once_in(6) {
+                indexes.push(vec![index]);
+            }
+        }
+        Table { keys, columns, indexes }
     }
 
     fn column(&mut self) -> Column {
@@ -171,14 +193,16 @@ impl<'a> Choices<'a> {
             Kind::Bytes,
             Kind::Decimal(9),
             Kind::Integer,
-            Kind::Integer,
-            Kind::Integer,
+            Kind::Text,
+            Kind::Boolean,
         ]);
         let folds: &[Fold] = match kind {
             Kind::Integer | Kind::Decimal(_) | Kind::Real => {
-                &[Fold::Add, Fold::Add, Fold::Add, Fold::Add, Fold::Min, Fold::Max, Fold::None]
+                &[Fold::Add, Fold::Add, Fold::Add, Fold::Min, Fold::Max, Fold::None]
             }
-            Kind::Text | Kind::Timestamp | Kind::Date => &[Fold::None, Fold::Min, Fold::Max],
+            Kind::Text | Kind::Timestamp | Kind::Date => {
+                &[Fold::None, Fold::None, Fold::Min, Fold::Max]
+            }
             Kind::Boolean | Kind::Json | Kind::Bytes => &[Fold::None],
         };
         let fold = self.of(folds);
@@ -193,21 +217,21 @@ impl<'a> Choices<'a> {
                 (value.to_string(), Cell::Integer(value))
             }
             Kind::Decimal(2) => ("12.5".to_owned(), Cell::Integer(1250)),
-            Kind::Real => ("0.1".to_owned(), Cell::Real(0.1_f64.to_bits())),
-            Kind::Text => ("\"b\"".to_owned(), Cell::Text("b".to_owned())),
+            Kind::Real => ("0.1".to_owned(), Cell::real(0.1)),
+            Kind::Text => ("\"b\"".to_owned(), Cell::text("b")),
             Kind::Boolean => ("true".to_owned(), Cell::Integer(1)),
-            Kind::Date => ("\"2013-01-01\"".to_owned(), Cell::Text("2013-01-01".to_owned())),
+            Kind::Date => ("\"2013-01-01\"".to_owned(), Cell::text("2013-01-01")),
             _ => return None,
         };
         Some(Default { toml, cell })
     }
 
-    fn handler(&mut self, tables: &[Table]) -> Handler {
-        let first = self.of(&PATTERNS);
+    /// `creates`: the table of which it is to create rows.
+    fn handler(&mut self, tables: &[Table], creates: Option<usize>) -> Handler {
+        let first = if self.calm { self.of(&["*", "A", "*B"]) } else { self.of(&PATTERNS) };
         let events = if self.once_in(3) { vec![first, self.of(&PATTERNS)] } else { vec![first] };
-        let table = self.below(tables.len());
-        let columns = &tables[table].columns;
-        let keys = tables[table].keys;
+        let own = self.below(tables.len());
+        let own = creates.unwrap_or(own);
         let verb = self.of(&[
             Verb::Upsert,
             Verb::Upsert,
@@ -216,23 +240,107 @@ impl<'a> Choices<'a> {
             Verb::Update,
             Verb::Update,
             Verb::Delete,
+            Verb::Delete,
         ]);
-        let when = self.once_in(3).then(|| self.condition());
-        let key = columns[..keys].iter().map(|column| self.expression(column.kind, true)).collect();
-        let mut assignments = Vec::new();
+        let verb = if creates.is_some() { Verb::Upsert } else { verb };
+        let mut scope = Scope::new(tables, own);
+        let for_each = self.once_in(3).then(|| self.for_each(&scope));
+        scope.item = for_each.is_some();
+        for _ in 0..self.of(&[0, 1, 0, 2, 3]) {
+            let with_row = Scope { row: self.once_in(2), ..scope.clone() };
+            // Of a kind for which the handler has use.
+            let columns = &tables[own].columns;
+            let kind = columns[self.below(columns.len())].kind;
+            let kind = if self.once_in(4) { Kind::Boolean } else { kind };
+            let value = self.expression(kind, &with_row, false);
+            scope.lets.push((kind, value));
+        }
+        let can_where = matches!(verb, Verb::Update | Verb::Delete);
+        let target = if can_where && self.once_in(2) {
+            self.find(&scope)
+        } else {
+            let key = tables[own].columns[..tables[own].keys].iter();
+            Target::Key(key.map(|column| self.expression(column.kind, &scope, true)).collect())
+        };
+        scope.row = true;
+        let when = match &target {
+            Target::Where(_) if self.once_in(3) => Some(self.condition_of_row(&scope)),
+            _ => self.once_in(3).then(|| self.condition(&scope)),
+        };
+        let mut handler = Handler {
+            events,
+            verb,
+            table: own,
+            when,
+            for_each,
+            lets: scope.lets.iter().map(|(_, value)| value.clone()).collect(),
+            target,
+            object: None,
+            assignments: Vec::new(),
+        };
         if verb != Verb::Delete {
-            for (index, column) in columns.iter().enumerate().skip(keys) {
-                let creates = matches!(verb, Verb::Insert | Verb::Upsert);
-                let must = creates && column.required && column.default.is_none();
-                // Another handler may add to it, which gives it a default, but this one cannot know.
-                if self.once_in(4) && !must {
-                    continue;
-                }
-                let action = self.action(column.fold, creates, must);
-                assignments.push((index, action, self.assigned(column.kind, action)));
+            self.assignments(&mut handler, &scope);
+        }
+        handler
+    }
+
+    /// Columns and values of rows, of which some may match.
+    fn find(&mut self, scope: &Scope<'_>) -> Target {
+        let columns = scope.own().columns.iter().enumerate();
+        let mut columns: Vec<(usize, Kind)> = columns
+            .filter(|(_, column)| !matches!(column.kind, Kind::Real | Kind::Json))
+            .map(|(index, column)| (index, column.kind))
+            .collect();
+        let mut named = Vec::new();
+        for _ in 0..if self.once_in(4) { 2 } else { 1 } {
+            if !columns.is_empty() {
+                let last = columns.len() - 1;
+                let (column, kind) = columns.remove(last - self.below(last + 1));
+                named.push((column, self.expression(kind, scope, true)));
             }
         }
-        Handler { events, verb, table, when, key, assignments }
+        Target::Where(named)
+    }
+
+    fn assignments(&mut self, handler: &mut Handler, scope: &Scope<'_>) {
+        let table = scope.own();
+        let verb = handler.verb;
+        let mut object = self.once_in(5).then(|| self.prefix(scope));
+        let mut members = Vec::new();
+        for (index, column) in table.columns.iter().enumerate().skip(table.keys) {
+            let creates = matches!(verb, Verb::Insert | Verb::Upsert);
+            let must = creates && column.required && column.default.is_none();
+            let named = match &handler.target {
+                Target::Where(columns) => columns.iter().any(|(named, _)| *named == index),
+                Target::Key(_) => false,
+            };
+            // Another handler may add to it, which gives it a default, but this one cannot know.
+            if named || (self.once_in(4) && !must) {
+                continue;
+            }
+            let small = self.once_in(2);
+            let action = self.action(column.fold, creates, must);
+            if let (Some(prefix), Action::Set) = (&object, action) {
+                let here = matches!(prefix, Prefix::Of(_) | Prefix::Each(_));
+                let scope = Scope { here, inner: true, ..scope.clone() };
+                members.push((index, self.expression(column.kind, &scope, small)));
+                continue;
+            }
+            let value = self.assigned(column.kind, action, scope, small);
+            handler.assignments.push((index, action, value));
+        }
+        if let Some(prefix) = object.take_if(|_| !members.is_empty()) {
+            handler.object = Some(Object { prefix, members });
+        }
+    }
+
+    fn prefix(&mut self, scope: &Scope<'_>) -> Prefix {
+        match self.below(8) {
+            0 | 1 => Prefix::None,
+            2 | 3 => Prefix::Select(self.condition(scope)),
+            4..=6 => Prefix::Of("o"),
+            _ => Prefix::Each("l"),
+        }
     }
 
     fn action(&mut self, fold: Fold, creates: bool, must: bool) -> Action {
@@ -247,179 +355,52 @@ impl<'a> Choices<'a> {
         }
     }
 
-    fn assigned(&mut self, kind: Kind, action: Action) -> Expression {
+    fn assigned(
+        &mut self,
+        kind: Kind,
+        action: Action,
+        scope: &Scope<'_>,
+        small: bool,
+    ) -> Expression {
         if matches!(action, Action::Add | Action::Sub) {
             match self.below(10) {
-                7 => return Expression::Above("i", 0),
+                7 => return self.condition(scope),
                 8 => return Expression::Boolean(true),
                 9 => return Expression::Integer(1),
                 _ => {}
             }
         }
-        self.expression(kind, false)
+        self.expression(kind, scope, small)
     }
 
-    fn condition(&mut self) -> Expression {
-        match self.below(5) {
-            0 => Expression::Field("b"),
-            1 => Expression::Above("i", 0),
-            2 => Expression::Same("s", "a"),
-            3 => Expression::Above("m", 1),
-            _ => Expression::Plus("m", 1),
-        }
-    }
-
-    /// What mostly gives a value of the kind. Keys come of small domains, so that rows meet.
-    fn expression(&mut self, kind: Kind, key: bool) -> Expression {
-        let field = match (kind, key) {
-            (Kind::Text, true) => "ks",
-            (Kind::Integer | Kind::Decimal(_), true) => "ki",
-            (Kind::Text, false) => "s",
-            (Kind::Integer, false) => "i",
-            (Kind::Decimal(_), false) => "d",
-            (Kind::Real, _) => "r",
-            (Kind::Boolean, _) => "b",
-            (Kind::Timestamp, _) => "t",
-            (Kind::Date, _) => "e",
-            (Kind::Json, _) => "j",
-            (Kind::Bytes, _) => "x",
+    /// One row an event, with `.data.i - .data.d`.
+    pub fn difference() -> Projection {
+        let column = |kind, required| Column { kind, required, default: None, fold: Fold::None };
+        let (a, b) = (Box::new(Expression::Data("i")), Box::new(Expression::Data("d")));
+        let handler = Handler {
+            events: vec!["A"],
+            verb: Verb::Insert,
+            table: 0,
+            when: None,
+            for_each: None,
+            lets: Vec::new(),
+            target: Target::Key(vec![Expression::Sequence]),
+            object: None,
+            assignments: vec![(1, Action::Set, Expression::Sub(a, b))],
         };
-        match (self.below(24), kind) {
-            (23, _) => Expression::Field("m"),
-            (22, _) => Expression::If("b", field),
-            (18..=21, Kind::Text) => self.text(),
-            (19..=21, Kind::Integer | Kind::Decimal(_)) if !key => Expression::Plus(field, 1),
-            (18, Kind::Integer | Kind::Decimal(_)) if !key => Expression::SelectAbove(field, 0),
-            (17, Kind::Integer) => Expression::Sequence,
-            (16, Kind::Integer | Kind::Real | Kind::Decimal(_)) => {
-                Expression::Integer(self.of(&[1, 0, -1, 4]))
-            }
-            (18..=21, Kind::Boolean) => Expression::Above("i", 1),
-            (16, Kind::Boolean) => Expression::Boolean(true),
-            (18..=21, Kind::Timestamp | Kind::Date) => Expression::Time,
-            _ => Expression::Field(field),
+        Projection {
+            tables: vec![Table {
+                keys: 1,
+                columns: vec![column(Kind::Integer, true), column(Kind::Decimal(2), false)],
+                indexes: Vec::new(),
+            }],
+            handlers: vec![handler],
+            transform: false,
+            order_key: None,
+            on_error: OnError::Park,
+            dead_letters_max: 1000,
+            parked_events_max: 1000,
         }
-    }
-
-    fn text(&mut self) -> Expression {
-        match self.below(4) {
-            0 => Expression::Text("a"),
-            1 => Expression::Token,
-            2 => Expression::Type,
-            _ => Expression::Or("s", "or"),
-        }
-    }
-
-    /// The message after the one at `sequence`.
-    pub fn message(&mut self, sequence: u64) -> Message {
-        let sequence = sequence + 1 + self.of(&[0, 0, 0, 1, 2]);
-        let token = self.of(&TOKENS);
-        let body = match self.below(40) {
-            38 => Body::Broken(self.of(&BROKEN)),
-            39 => Body::TooLarge,
-            _ => {
-                let type_name = self.of(&TYPES);
-                let time = self.once_in(4).then(|| self.of(&TIMES));
-                Body::Event { type_name, time, data: self.data() }
-            }
-        };
-        Message { sequence, token, body }
-    }
-
-    fn data(&mut self) -> Vec<(&'static str, Value)> {
-        let mut data = Vec::new();
-        for name in ["ki", "ks", "k", "i", "d", "r", "b", "s", "t", "e", "j", "x", "m"] {
-            let key = matches!(name, "ki" | "ks" | "k");
-            match self.below(if key { 60 } else { 30 }) {
-                25 => {}
-                26 | 27 => data.push((name, Value::Null)),
-                28 => data.push((name, self.mess())),
-                29 => data.extend([(name, self.mess()), (name, self.value(name))]),
-                _ => data.push((name, self.value(name))),
-            }
-        }
-        data
-    }
-
-    fn value(&mut self, name: &str) -> Value {
-        match name {
-            "ki" => self.number(&[1, 2, 3], 0),
-            "k" => {
-                if self.once_in(2) {
-                    Value::Text(self.of(&["1", "2"]).to_owned())
-                } else {
-                    let number: i128 = self.of(&[1, 2, 3]);
-                    Value::Number(Number { digits: number, scale: 0, text: number.to_string() })
-                }
-            }
-            "ks" => Value::Text(self.of(&["a", "b", "ä"]).to_owned()),
-            "i" => {
-                let (max, min) = (i128::from(i64::MAX), i128::from(i64::MIN));
-                match self.below(9) {
-                    4 | 8 => self.number(&[max, max - 1, 1 << 62, max / 3], 0),
-                    5 | 6 => self.number(&[min, min + 1, -(1 << 62), min / 3], 0),
-                    7 => Value::Text(NUMBERS[self.below(NUMBERS.len())].0.to_owned()),
-                    _ => self.number(&[1, 2, -1, 0, -3, 16], 0),
-                }
-            }
-            "d" => match self.below(6) {
-                4 => self
-                    .number(&[i64::MAX.into(), i64::MIN.into(), 9_223_372_036_854_775_807_000], 2),
-                5 => Value::Text(NUMBERS[self.below(NUMBERS.len())].0.to_owned()),
-                _ => self.number(&[150, 1250, -25, 0, 1, 100], 2),
-            },
-            "r" => self.number(&[1, 2, 3, -7, 0, 123_456_789, 10_000_000_000_000_000], 1),
-            "b" => Value::Boolean(self.once_in(2)),
-            "s" => Value::Text(self.of(&TEXTS).to_owned()),
-            "t" => Value::Text(self.of(&TIMES).0.to_owned()),
-            "e" => match self.below(3) {
-                2 => Value::Text(self.of(&TIMES).0.to_owned()),
-                _ => Value::Text(self.of(&DATES).to_owned()),
-            },
-            "j" => {
-                let (written, compact) = self.of(&TREES);
-                Value::Tree(written, compact)
-            }
-            "x" => Value::Text(self.of(&BASE64).0.to_owned()),
-            _ => self.mess(),
-        }
-    }
-
-    /// A value of any kind, also of none that a column takes.
-    fn mess(&mut self) -> Value {
-        match self.below(8) {
-            0 => Value::Null,
-            1 => Value::Boolean(true),
-            2 => self.number(&[1, 25, 9_223_372_036_854_775_808, 1 << 70], 0),
-            3 => self.number(&[5, 120], 1),
-            4 => Value::Text(
-                self.of(&["", "nope!", "012", "+1", " 1", "2013-02-30", "1e", "NaN", "0x1", "AQI"])
-                    .to_owned(),
-            ),
-            5 => Value::Text(
-                self.of(&["2013-01-01T24:00:00Z", "2013-01-01 05:00:00Z", "13-01-01"]).to_owned(),
-            ),
-            6 => Value::Tree("{}", "{}"),
-            _ => self.number(&[1_000_000_001], 9),
-        }
-    }
-
-    /// A number, written in one of the ways that JSON has.
-    fn number(&mut self, digits: &[i128], scale: u32) -> Value {
-        let digits = self.of(digits);
-        let text = match (self.below(4), scale) {
-            (1, 0) => format!("{digits}.0"),
-            (2, _) => format!("{digits}e-{scale}"),
-            (3, _) if digits != 0 => format!("{digits}0E-{}", scale + 1),
-            (_, 0) => digits.to_string(),
-            _ => {
-                let unit = 10_u128.pow(scale);
-                let sign = if digits < 0 { "-" } else { "" };
-                let (whole, rest) = (digits.unsigned_abs() / unit, digits.unsigned_abs() % unit);
-                format!("{sign}{whole}.{rest:0width$}", width = scale as usize)
-            }
-        };
-        Value::Number(Number { digits, scale, text })
     }
 
     /// The ends of batches: after how many messages each.
@@ -427,7 +408,7 @@ impl<'a> Choices<'a> {
         let mut ends = Vec::new();
         let mut end = 0;
         while end < messages {
-            end = (end + 1 + self.below(9)).min(messages);
+            end = (end + 1 + self.below(14)).min(messages);
             ends.push(end);
         }
         ends

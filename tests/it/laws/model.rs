@@ -1,13 +1,15 @@
 //! A projection and its events as plain values: what the generator makes, the interpreter reads, and the engine gets
 //! as the text of a definition and the bytes of messages.
 
-use std::fmt::Write as _;
+pub use super::value::Value;
 
 /// A definition, and what its source says.
 #[derive(Clone, Debug)]
 pub struct Projection {
     pub tables: Vec<Table>,
     pub handlers: Vec<Handler>,
+    /// Whether its source has [`TRANSFORM`].
+    pub transform: bool,
     pub order_key: Option<OrderKey>,
     pub on_error: OnError,
     pub dead_letters_max: u64,
@@ -19,6 +21,7 @@ pub struct Projection {
 pub struct Table {
     pub keys: usize,
     pub columns: Vec<Column>,
+    pub indexes: Vec<Vec<usize>>,
 }
 
 /// Column `c<index>`.
@@ -99,42 +102,103 @@ pub struct Handler {
     pub verb: Verb,
     pub table: usize,
     pub when: Option<Expression>,
-    /// One a key column.
-    pub key: Vec<Expression>,
+    pub for_each: Option<Expression>,
+    /// `$l<index>`, each of those before it.
+    pub lets: Vec<Expression>,
+    pub target: Target,
+    /// `set` as one expression.
+    pub object: Option<Object>,
     /// Column, action, value.
     pub assignments: Vec<(usize, Action, Expression)>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// One a key column.
+    Key(Vec<Expression>),
+    /// Column and value.
+    Where(Vec<(usize, Expression)>),
+}
+
+/// `prefix | {c1: value, ...}`
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub prefix: Prefix,
+    pub members: Vec<(usize, Expression)>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Prefix {
+    None,
+    /// `select(condition) |`: without an output, there is no object.
+    Select(Expression),
+    /// `.data.f |`: the members are of that.
+    Of(&'static str),
+    /// `.data.f[] | select(true) |`: there is an object if that has one element.
+    Each(&'static str),
 }
 
 /// A small part of jq, and TOML's constants.
 #[derive(Clone, Debug)]
 pub enum Expression {
     /// `.data.f`
-    Field(&'static str),
-    /// `(.data.f // "x")`
-    Or(&'static str, &'static str),
-    /// `.data.f + n`
-    Plus(&'static str, i64),
-    /// `.data.f > n`
-    Above(&'static str, i64),
-    /// `.data.f == "x"`
-    Same(&'static str, &'static str),
-    /// `.data.f | select(. > n)`
-    SelectAbove(&'static str, i64),
-    /// `if .data.f then .data.g else null end`
-    If(&'static str, &'static str),
-    /// `.type`
+    Data(&'static str),
+    /// `.f`, where a prefix has gone into the data.
+    Here(&'static str),
+    /// `$row.c1`
+    Row(usize),
+    WholeRow,
+    /// `$item.f`
+    Item(&'static str),
+    WholeItem,
+    Index,
+    Part,
+    /// `$l0`
+    Let(usize),
+    /// `lookup("t0"; k).c1`, or the row.
+    Lookup {
+        table: usize,
+        keys: Vec<Expression>,
+        column: Option<usize>,
+    },
+    Add(Box<Expression>, Box<Expression>),
+    Sub(Box<Expression>, Box<Expression>),
+    /// `if (a | type) == "number" then (a * 0.19 | round(2)) else null end`
+    Share(Box<Expression>),
+    Compare(Comparison, Box<Expression>, Box<Expression>),
+    And(Box<Expression>, Box<Expression>),
+    Or(Box<Expression>, Box<Expression>),
+    Not(Box<Expression>),
+    /// `a // b`
+    Else(Box<Expression>, Box<Expression>),
+    If(Box<Expression>, Box<Expression>, Box<Expression>),
+    Array(Vec<Expression>),
+    /// `a | select(. > n)`; never inside another expression.
+    SelectAbove(Box<Expression>, i64),
+    /// `.data.f[] | select(true)`; never inside another expression.
+    Each(&'static str),
+    /// `[a, a] | .[] | select(true)`; never inside another expression.
+    Twice(Box<Expression>),
     Type,
-    /// `.sequence`
     Sequence,
-    /// `.time`
     Time,
-    /// `.tokens[1]`
     Token,
+    Null,
     /// A jq string.
     Text(&'static str),
-    /// TOML's own.
+    /// Alone, these are TOML's own.
     Integer(i64),
     Boolean(bool),
+    /// Hundredths.
+    Hundredths(i64),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Comparison {
+    Same,
+    Other,
+    Below,
+    Above,
 }
 
 /// A message.
@@ -152,7 +216,10 @@ pub enum Body {
         type_name: &'static str,
         /// Its own time, as written and as stored.
         time: Option<(&'static str, &'static str)>,
+        /// Of repeated names the last counts.
         data: Vec<(&'static str, Value)>,
+        /// For [`TRANSFORM`].
+        to: To,
     },
     /// Not JSON, in one way or another.
     Broken(&'static [u8]),
@@ -160,25 +227,28 @@ pub enum Body {
     TooLarge,
 }
 
-/// What a field of an event holds.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    Null,
-    Boolean(bool),
-    Number(Number),
-    Text(String),
-    /// An array or object: as written, and compact.
-    Tree(&'static str, &'static str),
+/// What a transform makes of an event.
+#[derive(Clone, Debug)]
+pub enum To {
+    Itself,
+    Dropped,
+    Empty,
+    /// No object.
+    Odd,
+    Failed,
+    /// Events that differ in type and `.data.i`.
+    Parts(Vec<(&'static str, Value)>),
 }
 
-/// `digits` times 10 to the power of minus `scale`, exactly.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Number {
-    pub digits: i128,
-    pub scale: u32,
-    /// One of the ways to write it.
-    pub text: String,
-}
+/// From event to events, as the event's own `.data.to` says.
+pub const TRANSFORM: &str = r#"
+if .data.to == null then .
+elif .data.to == "dropped" then null
+elif .data.to == "empty" then []
+elif .data.to == "odd" then "no event"
+elif .data.to == "failed" then error("told to")
+else [. as $event | .data.to[] as $part | $event | .type = $part.type | .data.i = $part.i]
+end"#;
 
 /// What a cell of a table holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -192,137 +262,11 @@ pub enum Cell {
 }
 
 /// Larger messages are refused; all others stay below.
-pub const EVENT_BYTES_MAX: usize = 2_000;
-
-impl Projection {
-    /// The definition's file.
-    pub fn toml(&self) -> String {
-        let mut toml = "source = \"events\"\n".to_owned();
-        let on_error = match self.on_error {
-            OnError::Park => "park",
-            OnError::Halt => "halt",
-            OnError::Skip => "skip",
-        };
-        writeln!(
-            toml,
-            "[policy]\non_error = \"{on_error}\"\ndead_letters_max = {}",
-            self.dead_letters_max
-        )
-        .unwrap();
-        for (index, table) in self.tables.iter().enumerate() {
-            let keys: Vec<String> =
-                (0..table.keys).map(|column| format!("\"c{column}\"")).collect();
-            writeln!(toml, "\n[tables.t{index}]\nkey = [{}]", keys.join(", ")).unwrap();
-            for (index, column) in table.columns.iter().enumerate() {
-                let mut text = format!("type = \"{}\"", column.kind.word());
-                if column.required && index >= table.keys {
-                    text += ", required = true";
-                }
-                if let Some(default) = &column.default {
-                    write!(text, ", default = {}", default.toml).unwrap();
-                }
-                writeln!(toml, "columns.c{index} = {{ {text} }}").unwrap();
-            }
-        }
-        for handler in &self.handlers {
-            handler.toml(&mut toml);
-        }
-        toml
-    }
-}
-
-impl Handler {
-    fn toml(&self, toml: &mut String) {
-        let verb = match self.verb {
-            Verb::Insert => "insert",
-            Verb::Upsert => "upsert",
-            Verb::Update => "update",
-            Verb::Delete => "delete",
-        };
-        writeln!(toml, "\n[[on]]\nevent = {:?}\n{verb} = \"t{}\"", self.events, self.table)
-            .unwrap();
-        if let Some(when) = &self.when {
-            writeln!(toml, "when = {}", when.toml()).unwrap();
-        }
-        for (column, value) in self.key.iter().enumerate() {
-            writeln!(toml, "key.c{column} = {}", value.toml()).unwrap();
-        }
-        for (column, action, value) in &self.assignments {
-            let action = match action {
-                Action::Set => "set",
-                Action::SetOnce => "set_once",
-                Action::Add => "add",
-                Action::Sub => "sub",
-                Action::Min => "min",
-                Action::Max => "max",
-            };
-            writeln!(toml, "{action}.c{column} = {}", value.toml()).unwrap();
-        }
-    }
-}
-
-impl Kind {
-    pub fn word(self) -> String {
-        match self {
-            Self::Text => "text".to_owned(),
-            Self::Integer => "integer".to_owned(),
-            Self::Decimal(digits) => format!("decimal({digits})"),
-            Self::Real => "real".to_owned(),
-            Self::Boolean => "boolean".to_owned(),
-            Self::Timestamp => "timestamp".to_owned(),
-            Self::Date => "date".to_owned(),
-            Self::Json => "json".to_owned(),
-            Self::Bytes => "bytes".to_owned(),
-        }
-    }
-}
-
-impl Expression {
-    fn toml(&self) -> String {
-        let jq = match self {
-            Self::Field(field) => format!(".data.{field}"),
-            Self::Or(field, other) => format!("(.data.{field} // \"{other}\")"),
-            Self::Plus(field, number) => format!(".data.{field} + {number}"),
-            Self::Above(field, number) => format!(".data.{field} > {number}"),
-            Self::Same(field, text) => format!(".data.{field} == \"{text}\""),
-            Self::SelectAbove(field, number) => format!(".data.{field} | select(. > {number})"),
-            Self::If(field, then) => format!("if .data.{field} then .data.{then} else null end"),
-            Self::Type => ".type".to_owned(),
-            Self::Sequence => ".sequence".to_owned(),
-            Self::Time => ".time".to_owned(),
-            Self::Token => ".tokens[1]".to_owned(),
-            Self::Text(text) => format!("\"{text}\""),
-            Self::Integer(number) => return number.to_string(),
-            Self::Boolean(boolean) => return boolean.to_string(),
-        };
-        format!("'{jq}'")
-    }
-}
+pub const EVENT_BYTES_MAX: usize = 4_000;
 
 impl Message {
     pub fn subject(&self) -> String {
         format!("s.{}.happened", self.token)
-    }
-
-    pub fn payload(&self) -> Vec<u8> {
-        match &self.body {
-            Body::Broken(bytes) => bytes.to_vec(),
-            Body::TooLarge => format!(
-                "{{\"type\":\"A\",\"data\":{{\"pad\":\"{}\"}}}}",
-                "x".repeat(EVENT_BYTES_MAX)
-            )
-            .into_bytes(),
-            Body::Event { type_name, time, data } => {
-                let data: Vec<String> = data
-                    .iter()
-                    .map(|(name, value)| format!("\"{name}\":{}", value.json()))
-                    .collect();
-                let time =
-                    time.map(|(written, _)| format!(",\"time\":\"{written}\"")).unwrap_or_default();
-                format!("{{\"type\":\"{type_name}\"{time}, \"data\": {{{}}}}}", data.join(","))
-                    .into_bytes()
-            }
-        }
     }
 
     /// When the stream stored it, in microseconds since 1970 and as text.
@@ -335,14 +279,59 @@ impl Message {
     }
 }
 
-impl Value {
-    fn json(&self) -> String {
+impl Cell {
+    /// -0.0 is 0.0.
+    pub fn real(value: f64) -> Self {
+        Self::Real(if value == 0.0 { 0 } else { value.to_bits() })
+    }
+
+    pub fn text(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// Which variables an expression depends on, by its lets too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// `$item` or `$index`
+    pub item: bool,
+    pub row: bool,
+}
+
+impl Expression {
+    pub fn names(&self, lets: &[Self]) -> Names {
+        let own = match self {
+            Self::Item(_) | Self::WholeItem | Self::Index => Names { item: true, row: false },
+            Self::Row(_) | Self::WholeRow => Names { item: false, row: true },
+            Self::Let(index) => lets[*index].names(lets),
+            _ => Names::default(),
+        };
+        self.parts().into_iter().fold(own, |names, part| {
+            let part = part.names(lets);
+            Names { item: names.item || part.item, row: names.row || part.row }
+        })
+    }
+
+    /// The lets that it names itself.
+    pub fn lets(&self) -> Vec<usize> {
+        let own = if let Self::Let(index) = self { vec![*index] } else { Vec::new() };
+        self.parts().into_iter().fold(own, |lets, part| [lets, part.lets()].concat())
+    }
+
+    /// The expressions that it is made of.
+    pub fn parts(&self) -> Vec<&Self> {
         match self {
-            Self::Null => "null".to_owned(),
-            Self::Boolean(boolean) => boolean.to_string(),
-            Self::Number(number) => number.text.clone(),
-            Self::Text(text) => format!("\"{text}\""),
-            Self::Tree(written, _) => (*written).to_owned(),
+            Self::Lookup { keys, .. } => keys.iter().collect(),
+            Self::Array(items) => items.iter().collect(),
+            Self::Add(a, b)
+            | Self::Sub(a, b)
+            | Self::Compare(_, a, b)
+            | Self::And(a, b)
+            | Self::Or(a, b)
+            | Self::Else(a, b) => vec![&**a, &**b],
+            Self::If(condition, then, otherwise) => vec![&**condition, &**then, &**otherwise],
+            Self::Share(a) | Self::Not(a) | Self::SelectAbove(a, _) | Self::Twice(a) => vec![&**a],
+            _ => Vec::new(),
         }
     }
 }

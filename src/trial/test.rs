@@ -1,0 +1,270 @@
+//! One `[[test]]`: its events applied at once, and then in every other way in which a daemon may come to apply them.
+//!
+//! | way | what it stands for |
+//! |---|---|
+//! | split after an event, with a crash | a batch may end anywhere, and the process with it |
+//! | one event at a time | a live projection |
+//! | an event twice | a publisher that tries again; not wrong, but worth knowing |
+
+use std::fmt;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::expect::{self, Difference};
+use super::given::{self, Given};
+use super::outcome::{Outcome, SetAside};
+use super::{Setup, Trial};
+use crate::definition::{Expect, Test};
+use crate::store::Error;
+use crate::store::dead_letter::State;
+
+/// Of a longer test so many events, evenly spread, are split after and published twice: each is a whole run.
+const PLACES_MAX: usize = 100;
+
+/// What became of a test.
+#[derive(Debug)]
+pub struct Report {
+    /// None: it has passed.
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<Repeated>,
+    pub took: Duration,
+}
+
+/// Why a test has failed.
+#[derive(Debug)]
+pub enum Problem {
+    /// A document of `given`, from 0, is no event.
+    Given { index: usize, problem: String },
+    /// Rows of a table or view.
+    Rows { relation: String, span: Range<usize>, differences: Vec<Difference> },
+    /// A view could not be read.
+    View { relation: String, span: Range<usize>, problem: String },
+    /// An event was set aside that should not have been.
+    SetAside { index: Option<usize>, letter: SetAside },
+    /// The projection has stopped, by its policy.
+    Stopped { reason: String },
+    /// The last event was expected to fail: it did not, or for another reason.
+    NoError { expected: String, found: Option<String> },
+    /// Applied in another way the same events come to something else. That is a bug of viewd.
+    Variant { variant: Variant, what: Vec<String> },
+    /// The store failed.
+    Store { problem: String },
+}
+
+/// A way to apply the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Two batches, the first of so many events.
+    Split {
+        after: usize,
+        crash: bool,
+    },
+    OneByOne,
+}
+
+/// An event that changes rows when it is published twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeated {
+    /// Which of the documents, from 0.
+    pub index: usize,
+    pub type_name: String,
+    /// Those whose rows it changes.
+    pub tables: Vec<String>,
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Split { after, crash: false } => write!(f, "split after event {after}"),
+            Self::Split { after, crash: true } => {
+                write!(f, "split after event {after}, with a crash between the batches")
+            }
+            Self::OneByOne => f.write_str("one event at a time"),
+        }
+    }
+}
+
+/// Runs one test.
+pub fn run(setup: &Setup, test: &Test) -> Report {
+    let begun = Instant::now();
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let documents = test.given.iter().map(|(document, _)| document.as_str());
+    match given::read(documents, setup.transform.as_deref()) {
+        Err(refused) => {
+            problems.push(Problem::Given { index: refused.index, problem: refused.problem });
+        }
+        Ok(given) => {
+            let tried = Tried { setup, test, given };
+            if let Err(error) = tried.run(&mut problems, &mut warnings) {
+                problems.push(Problem::Store { problem: error.to_string() });
+            }
+        }
+    }
+    Report { problems, warnings, took: begun.elapsed() }
+}
+
+struct Tried<'a> {
+    setup: &'a Setup,
+    test: &'a Test,
+    given: Vec<Given>,
+}
+
+impl Tried<'_> {
+    fn run(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Repeated>) -> Result<(), Error> {
+        let whole = self.apply(std::iter::once(0..self.given.len()), false)?;
+        self.set_aside(&whole, problems);
+        for expected in &self.test.expect {
+            problems.extend(rows(expected, &whole));
+        }
+        if let Some((variant, what)) = self.other_variant(&whole)? {
+            problems.push(Problem::Variant { variant, what });
+        }
+        for index in places(self.given.len()) {
+            let tables = self.repeated(index)?;
+            if !tables.is_empty() {
+                let type_name = self.given[index].type_name.clone();
+                warnings.push(Repeated { index, type_name, tables });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the events come to in these batches.
+    fn apply(
+        &self,
+        batches: impl IntoIterator<Item = Range<usize>>,
+        crash: bool,
+    ) -> Result<Outcome, Error> {
+        let mut trial = Trial::begin(self.setup)?;
+        for (number, batch) in batches.into_iter().enumerate() {
+            if crash && number > 0 {
+                trial = trial.crash()?;
+            }
+            self.take(&mut trial, batch)?;
+        }
+        trial.outcome()
+    }
+
+    fn take(&self, trial: &mut Trial, batch: Range<usize>) -> Result<(), Error> {
+        let chunks: Vec<_> =
+            self.given[batch].iter().flat_map(|given| given.chunks.iter().cloned()).collect();
+        trial.take(&chunks)
+    }
+
+    /// The first way that comes to something else, and what of it is otherwise.
+    fn other_variant(&self, whole: &Outcome) -> Result<Option<(Variant, Vec<String>)>, Error> {
+        let count = self.given.len();
+        for place in places(count.saturating_sub(1)) {
+            let after = place + 1;
+            let split = |crash| self.apply([0..after, after..count], crash);
+            let crashed = split(true)?;
+            if crashed != *whole {
+                let uncrashed = split(false)?;
+                let crash = uncrashed == *whole;
+                let found = if crash { crashed } else { uncrashed };
+                let variant = Variant::Split { after, crash };
+                return Ok(Some((variant, otherwise(whole, &found))));
+            }
+        }
+        let single = self.apply((0..count).map(|index| index..index + 1), false)?;
+        Ok((single != *whole).then(|| (Variant::OneByOne, otherwise(whole, &single))))
+    }
+
+    /// The tables that change when an event comes once more.
+    fn repeated(&self, index: usize) -> Result<Vec<String>, Error> {
+        let document = &self.test.given[index].0;
+        let again = given::again(&self.given[index], document, self.setup.transform.as_deref());
+        let Some(again) = again else { return Ok(Vec::new()) };
+        let mut trial = Trial::begin(self.setup)?;
+        self.take(&mut trial, 0..index + 1)?;
+        let before = trial.outcome()?;
+        trial.take(&again.chunks)?;
+        let after = trial.outcome()?;
+        let tables = before.tables.iter().zip(&after.tables);
+        let changed = tables.filter(|(before, after)| before.rows != after.rows);
+        Ok(changed.map(|(table, _)| table.name.clone()).collect())
+    }
+
+    /// Holds what was set aside to what the test says of it.
+    fn set_aside(&self, outcome: &Outcome, problems: &mut Vec<Problem>) {
+        let last = self.given.last().map(|given| given.sequence.0);
+        let (mut found, mut matched) = (None, false);
+        for letter in &outcome.set_aside {
+            if let Some(expected) = &self.test.expect_error
+                && Some(letter.sequence) == last
+                && letter.state != State::Parked
+            {
+                matched |= letter.reason.contains(&expected.value);
+                found = Some(letter.reason.clone());
+                continue;
+            }
+            let index = self.given.iter().position(|given| given.sequence.0 == letter.sequence);
+            problems.push(Problem::SetAside { index, letter: letter.clone() });
+        }
+        if let Some(reason) = &outcome.stopped {
+            // `on_error = "halt"` sets nothing aside: the reason is that of the stop.
+            match &self.test.expect_error {
+                Some(expected) if reason.contains(&expected.value) => matched = true,
+                Some(_) => found = Some(reason.clone()),
+                None => problems.push(Problem::Stopped { reason: reason.clone() }),
+            }
+        }
+        if let (Some(expected), false) = (&self.test.expect_error, matched) {
+            problems.push(Problem::NoError { expected: expected.value.clone(), found });
+        }
+    }
+}
+
+fn rows(expected: &Expect, outcome: &Outcome) -> Option<Problem> {
+    let name = || expected.relation.clone();
+    let span = || expected.span.clone();
+    let Some(relation) = outcome.relation(&expected.relation) else {
+        let problem = "there is no such table or view".to_owned();
+        return Some(Problem::View { relation: name(), span: span(), problem });
+    };
+    if let Some(problem) = &relation.problem {
+        let problem = problem.clone();
+        return Some(Problem::View { relation: name(), span: span(), problem });
+    }
+    let differences = expect::differences(expected, relation);
+    (!differences.is_empty()).then(|| Problem::Rows { relation: name(), span: span(), differences })
+}
+
+/// What of two outcomes is not the same, in words.
+fn otherwise(expected: &Outcome, found: &Outcome) -> Vec<String> {
+    let relations = |outcome: &Outcome| {
+        outcome.tables.iter().chain(&outcome.views).cloned().collect::<Vec<_>>()
+    };
+    let pairs = relations(expected).into_iter().zip(relations(found));
+    let rows = pairs.filter(|(expected, found)| expected != found);
+    let mut what: Vec<_> = rows.map(|(relation, _)| format!("`{}`", relation.name)).collect();
+    if expected.set_aside != found.set_aside {
+        what.push("dead letters".to_owned());
+    }
+    if expected.counts != found.counts {
+        what.push("counts".to_owned());
+    }
+    if expected.stopped != found.stopped {
+        what.push("where the projection stops".to_owned());
+    }
+    what
+}
+
+/// All of `count` places, or as many as are worth a run, evenly spread.
+fn places(count: usize) -> impl Iterator<Item = usize> {
+    let taken = count.min(PLACES_MAX);
+    (0..taken).map(move |place| place * count / taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_spread() {
+        assert_eq!(places(0).count(), 0);
+        assert_eq!(places(3).collect::<Vec<_>>(), [0, 1, 2]);
+        let many: Vec<_> = places(1_000).collect();
+        assert_eq!((many.len(), many[0], many[1], many[99]), (PLACES_MAX, 0, 10, 990));
+    }
+}

@@ -1,0 +1,97 @@
+//! A worker that is cancelled at any moment and started again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+use viewd::event::chunk::Chunk;
+use viewd::lag::Watch;
+use viewd::metrics::Metrics;
+use viewd::source::memory::Recorded;
+use viewd::source::trouble::Trouble;
+use viewd::source::{Delivery, head, queue, status};
+use viewd::status::{Reason, State};
+use viewd::worker::shared::{Numbers, Shared};
+use viewd::worker::{self, End, Worker};
+
+use super::{Engine, NAME, View, in_memory};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl Engine {
+    /// Stops at the latest with the last message.
+    pub(super) fn cancelled(&self, messages: &[Recorded], sizes: &[usize], after: usize) -> View {
+        let data_dir = in_memory();
+        let until = messages.get(after).map_or(0, |message| message.sequence.0);
+        let first = self.work(data_dir.path(), self.chunks(messages, sizes), Some(until));
+        let reached = self.open(data_dir.path()).checkpoint().sequence;
+        let left = messages.iter().filter(|message| message.sequence > reached);
+        let left: Vec<Recorded> = left.cloned().collect();
+        // What has failed fails again for the same reason.
+        let second = self.work(data_dir.path(), self.chunks(&left, sizes), None);
+        if first.is_some() {
+            assert_eq!(first, second, "started again");
+        }
+        self.view_in(data_dir.path(), second)
+    }
+
+    /// Opens the view and runs a worker over chunks, one a batch, to their end or until it is cancelled, which is when
+    /// a sequence has been committed. Says why it stopped, if it did by itself.
+    fn work(
+        &self,
+        data_dir: &Path,
+        chunks: Vec<Arc<Chunk>>,
+        until: Option<u64>,
+    ) -> Option<&'static str> {
+        let mut store = self.open(data_dir);
+        assert!(store.begin_run().unwrap() == 0, "each run ends in order");
+        let shared = Arc::new(Shared::new(NAME, "EVENTS", HOUR, HOUR, Numbers::of(&store)));
+        let (sender, receiver) = queue::channel(usize::MAX);
+        for chunk in chunks {
+            let sent = sender.send(Delivery::Chunk(chunk)).now_or_never();
+            sent.expect("the queue has room").unwrap();
+        }
+        drop(sender);
+        let (_, stream) = tokio::sync::watch::channel(None);
+        let shutdown = CancellationToken::new();
+        let worker = Worker {
+            plan: Arc::clone(&self.plan),
+            order_key: self.order_key.clone(),
+            batch_events_max: 1,
+            parked_events_max: self.parked_events_max,
+            store,
+            receiver,
+            shared: Arc::clone(&shared),
+            watch: Watch {
+                head: head::Head { stream, trouble: Arc::new(Trouble::default()) },
+                reader: Arc::new(status::Status::default()),
+            },
+            metrics: Arc::new(Metrics::new()),
+            shutdown: shutdown.clone(),
+        };
+        let end = std::thread::scope(|threads| {
+            let running = threads.spawn(|| worker::run(worker));
+            while let Some(until) = until
+                && !running.is_finished()
+            {
+                if shared.numbers().sequence.0 >= until {
+                    shutdown.cancel();
+                    break;
+                }
+                std::thread::yield_now();
+            }
+            running.join().unwrap()
+        });
+        assert!(matches!(end, End::Stopped), "{end:?}");
+        let numbers = shared.numbers();
+        if numbers.state != State::Failed {
+            assert!(until.is_some(), "the worker saw that its reader has ended");
+            return None;
+        }
+        // All that was sent has been applied: the end of the reader is the end of the messages.
+        let reason = numbers.reason.expect("a failed projection says why");
+        (reason != Reason::Stalled).then(|| reason.word())
+    }
+}

@@ -24,6 +24,12 @@ pub const TEXT_BYTES_MAX: u64 = 16 << 20;
 /// How deep arrays and objects may nest, as in events: comparing, printing and dropping them are recursions.
 pub const DEPTH_MAX: u8 = 128;
 
+/// Operations of all evaluations of one event whose handlers repeat themselves: for each item, for each row.
+pub const EVENT_OPERATIONS_MAX: u64 = 10_000_000;
+
+/// What is left of an event's budget while none is shared.
+const NOT_SHARED: u64 = u64::MAX;
+
 /// Clones are cheap and jaq makes several an operation: this many cost what one operation costs.
 const STEPS_PER_OPERATION: u64 = 4;
 /// Reading this many bytes of text costs what one operation costs.
@@ -39,6 +45,8 @@ const BYTES_PASSED_PER_OPERATION: usize = 4_096;
 const STACK_BYTES_MAX: usize = 1 << 20;
 
 thread_local! {
+    /// Of all evaluations of one event, while they share a budget.
+    static EVENT_STEPS_LEFT: Cell<u64> = const { Cell::new(NOT_SHARED) };
     static STEPS_LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
     static TEXT_BYTES_LEFT: Cell<u64> = const { Cell::new(u64::MAX) };
     /// The lowest address that the stack may reach: it grows downwards wherever Rust runs.
@@ -49,25 +57,53 @@ thread_local! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exceeded {
     Operations,
+    /// Those that all evaluations of one event share.
+    EventOperations,
     Text,
     Depth,
     /// A panic: a fault of the engine, which must cost one event and not the process.
     Fault,
 }
 
-/// Runs `evaluation` within a fresh budget.
+/// Lets all evaluations within `event` share [`EVENT_OPERATIONS_MAX`].
+pub fn shared<T>(event: impl FnOnce() -> T) -> T {
+    let before = EVENT_STEPS_LEFT.replace(EVENT_OPERATIONS_MAX * STEPS_PER_OPERATION);
+    let outcome = event();
+    EVENT_STEPS_LEFT.set(before);
+    outcome
+}
+
+/// Counts work outside of an evaluation against what the event's evaluations share; false if it is used up.
+pub fn charge(operations: u64) -> bool {
+    let left = match EVENT_STEPS_LEFT.get() {
+        NOT_SHARED => return true,
+        left => left.checked_sub(operations * STEPS_PER_OPERATION),
+    };
+    EVENT_STEPS_LEFT.set(left.unwrap_or(0));
+    left.is_some()
+}
+
+/// Runs `evaluation` within a fresh budget, or what is left of the event's.
 pub fn bounded<T>(evaluation: impl FnOnce() -> T) -> Result<T, Exceeded> {
     let before = (STEPS_LEFT.get(), TEXT_BYTES_LEFT.get(), STACK_END.get());
-    STEPS_LEFT.set(OPERATIONS_MAX * STEPS_PER_OPERATION);
+    let event_left = EVENT_STEPS_LEFT.get();
+    let granted = event_left.min(OPERATIONS_MAX * STEPS_PER_OPERATION);
+    STEPS_LEFT.set(granted);
     TEXT_BYTES_LEFT.set(TEXT_BYTES_MAX);
     STACK_END.set(stack_address().saturating_sub(STACK_BYTES_MAX));
     // Nothing that the closure can reach outlives it but the counts, which are set anew.
     let outcome = catch_unwind(AssertUnwindSafe(evaluation));
+    if event_left != NOT_SHARED {
+        EVENT_STEPS_LEFT.set(event_left - (granted - STEPS_LEFT.get()));
+    }
     STEPS_LEFT.set(before.0);
     TEXT_BYTES_LEFT.set(before.1);
     STACK_END.set(before.2);
     outcome.map_err(|payload: Box<dyn Any + Send>| {
-        *payload.downcast().unwrap_or(Box::new(Exceeded::Fault))
+        match *payload.downcast().unwrap_or(Box::new(Exceeded::Fault)) {
+            Exceeded::Operations if granted == event_left => Exceeded::EventOperations,
+            exceeded => exceeded,
+        }
     })
 }
 
@@ -159,6 +195,19 @@ mod tests {
         assert_eq!(bounded(|| text(16 << 20)), Ok(()));
         assert_eq!(bounded(|| text((16 << 20) + 1)), Err(Exceeded::Text));
         assert_eq!(bounded(|| (0..5_000_000).for_each(|_| step())), Err(Exceeded::Operations));
+    }
+
+    #[test]
+    fn evaluations_of_one_event_share_a_budget() {
+        let spent = shared(|| {
+            let spent = (0..20).map(|_| bounded(|| operations(900_000))).collect::<Vec<_>>();
+            assert!(!charge(1_000_000) && !charge(1));
+            spent
+        });
+        assert_eq!(spent.iter().filter(|spent| spent.is_ok()).count(), 11);
+        assert_eq!(spent[19], Err(Exceeded::EventOperations));
+        assert!(charge(EVENT_OPERATIONS_MAX * 2));
+        assert_eq!(bounded(|| operations(1_000_000)), Ok(()));
     }
 
     #[test]

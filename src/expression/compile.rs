@@ -164,6 +164,13 @@ impl Failure {
                 FailureKind::Budget,
                 format!("took more than {} operations", budget::OPERATIONS_MAX),
             ),
+            Exceeded::EventOperations => (
+                FailureKind::Budget,
+                format!(
+                    "took all handlers of the event past {} operations together",
+                    budget::EVENT_OPERATIONS_MAX
+                ),
+            ),
             Exceeded::Text => (
                 FailureKind::Budget,
                 format!("made more than {} MiB of text", budget::TEXT_BYTES_MAX >> 20),

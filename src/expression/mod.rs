@@ -56,6 +56,7 @@ use crate::event::chunk::Event;
 use crate::syntax::Text;
 
 pub use self::binding::{Bindings, Lookup};
+pub use self::budget::{EVENT_OPERATIONS_MAX, charge, shared};
 pub use self::number::Number;
 pub use self::output::Output;
 pub use self::value::{Value, ValueKind};

@@ -112,6 +112,11 @@ impl Handler {
         compiled
     }
 
+    /// Whether it may do the same for many items or rows.
+    pub(super) fn repeats(&self) -> bool {
+        self.for_each.is_some() || matches!(self.target, Target::Where(_))
+    }
+
     /// How often `when` is asked: it may name the row before the row's key has been evaluated.
     fn once(&self, when: &Expression) -> Once {
         let uses = Uses::of(when, &self.lets);

@@ -16,6 +16,7 @@ use super::transition::Operation;
 use super::view::View;
 use crate::definition::{Definition, Table, Target};
 use crate::event::chunk::Event;
+use crate::expression;
 
 /// A compiled definition.
 pub struct Plan {
@@ -39,6 +40,8 @@ struct Route {
     handlers: Vec<usize>,
     /// One of them asks for rows.
     reads: bool,
+    /// One of them may do the same many times.
+    repeats: bool,
 }
 
 impl Plan {
@@ -81,8 +84,22 @@ impl Plan {
             return Err(Stopped::Reject(Reject::from_decode(reject)));
         }
         let route = self.routes.of(event.type_name(), &self.definition, &self.handlers);
+        if route.repeats {
+            return expression::shared(|| self.take(event, &route, fold, rows, operations));
+        }
+        self.take(event, &route, fold, rows, operations)
+    }
+
+    fn take<R: Rows>(
+        &self,
+        event: &Event,
+        route: &Route,
+        fold: &mut Fold,
+        rows: &mut R,
+        operations: &mut Vec<Operation>,
+    ) -> Result<bool, Stopped<R::Error>> {
         if route.reads {
-            return self.project_on_rows(event, &route, fold, rows, operations);
+            return self.take_on_rows(event, route, fold, rows, operations);
         }
         operations.clear();
         let mut applied = false;
@@ -107,7 +124,7 @@ impl Plan {
     }
 
     /// The same where each handler must see what those before it have done.
-    fn project_on_rows<R: Rows>(
+    fn take_on_rows<R: Rows>(
         &self,
         event: &Event,
         route: &Route,
@@ -178,7 +195,8 @@ impl Route {
         };
         let taking: Vec<usize> = candidates.filter(takes).collect();
         let reads = taking.iter().any(|&index| handlers[index].reads);
-        Self { handlers: taking, reads }
+        let repeats = taking.iter().any(|&index| handlers[index].repeats());
+        Self { handlers: taking, reads, repeats }
     }
 }
 

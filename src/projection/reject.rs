@@ -44,6 +44,8 @@ pub(super) enum Place {
     Let(usize),
     Key(usize),
     Where(usize),
+    /// The rows that `where` finds.
+    Rows,
     Object,
     Column(usize),
 }
@@ -98,7 +100,7 @@ impl At<'_> {
         let place = self.place();
         let item = self.index.map_or(String::new(), |index| format!(" of item {index}"));
         let mark = match kind {
-            Kind::Expression => " failed:",
+            Kind::Expression if expression.is_some() => " failed:",
             Kind::Type => ":",
             _ => "",
         };
@@ -130,6 +132,7 @@ impl At<'_> {
             Place::Let(number) => format!("`let.{}`", self.handler.lets[number].name),
             Place::Key(key) => format!("key column {}", column(key)),
             Place::Where(by) => format!("`where` on column {}", column(by)),
+            Place::Rows => "`where`".to_owned(),
             Place::Object => format!("`set` on table `{}`", table.name),
             Place::Column(assigned) => format!("column {}", column(assigned)),
         }

@@ -16,6 +16,11 @@ use crate::event::chunk::Event;
 use crate::expression::{self, Bindings, Expression, Lookup, Output};
 use crate::row::{Cell, Key};
 
+/// What an item of `for_each` counts, besides its expressions: 100,000 items an event at most.
+const ITEM_OPERATIONS: u64 = expression::EVENT_OPERATIONS_MAX / 100_000;
+/// The same of a row of `where`: 1,000,000 rows at most.
+const ROW_OPERATIONS: u64 = expression::EVENT_OPERATIONS_MAX / 1_000_000;
+
 /// Why an event's operations did not all join the fold.
 #[derive(Debug)]
 pub enum Stopped<E> {
@@ -97,6 +102,7 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
         };
         let mut applied = self.handler.when.as_ref().is_none_or(|when| when.once == Once::AnEvent);
         for (index, item) in items.into_iter().enumerate() {
+            self.charge(ITEM_OPERATIONS)?;
             self.turn_to_item(index, item);
             applied |= self.item()?;
         }
@@ -118,6 +124,7 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
         let per_row = self.handler.when.as_ref().is_some_and(|when| when.once == Once::ARow);
         let mut applied = !per_row;
         for key in self.matching(columns)? {
+            self.charge(ROW_OPERATIONS)?;
             self.turn_to_row(key.clone());
             if self.holds(Once::ARow)? {
                 applied = true;
@@ -186,6 +193,20 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
             assignments.push(Assigned { column, action, cell });
         }
         Ok(())
+    }
+
+    /// Counts one more item or row: an event may not fill the memory with what it does.
+    fn charge(&self, operations: u64) -> Result<(), Stop<R>> {
+        if expression::charge(operations) {
+            return Ok(());
+        }
+        let (place, what) = match operations {
+            ITEM_OPERATIONS => (Place::ForEach, "items"),
+            _ => (Place::Rows, "rows"),
+        };
+        let most = expression::EVENT_OPERATIONS_MAX / operations;
+        let problem = format!("more than one event may do: {most} {what} at most");
+        Err(self.reject(Kind::Expression, place, None, &problem))
     }
 
     /// Whether `when` holds, if it is asked this often.

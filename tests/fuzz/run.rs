@@ -1,6 +1,6 @@
 //! The fuzzer, `make fuzz`: each target for a while, with inputs made from what this repository holds.
 //!
-//! `fuzz [TARGET ...]`, all of them without a name. `FUZZ_SECONDS` is the time for each (60), `FUZZ_SEED` makes a run
+//! `fuzz [TARGET ...]`, all of them without a name; `fuzz again TARGET FILE` tries one input. `FUZZ_SECONDS` is the time for each (60), `FUZZ_SEED` makes a run
 //! again. A target runs in a process of its own, which writes down each input before it is tried: so an abort, an
 //! exhausted stack or memory, and a hang are found as well as a panic or a broken rule. Inputs that something was found
 //! with are kept in `target/fuzz`; mended, they go to `tests/fuzz/regressions`.
@@ -54,6 +54,11 @@ fn main() -> ExitCode {
         let number = |text: &String| text.parse().expect("a number");
         return one(named(target), number(seconds), number(seed), Path::new(folder));
     }
+    if let [first, target, file] = &arguments[..]
+        && first == "again"
+    {
+        return again(named(target), Path::new(file));
+    }
     let targets: Vec<_> = match &arguments[..] {
         [] => TARGETS.to_vec(),
         names => names.iter().map(|name| named(name)).collect(),
@@ -64,6 +69,15 @@ fn main() -> ExitCode {
     println!("seed {seed}, {seconds} s a target");
     let found: usize = targets.into_iter().map(|target| all(target, seconds, seed)).sum();
     if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Tries one input, and says what it is answered.
+fn again(target: Target, file: &Path) -> ExitCode {
+    let input = fs::read(file).expect("the file of an input");
+    let began = Instant::now();
+    let answer = target.run(&input);
+    println!("{answer:?} in {:.0?}", began.elapsed());
+    if answer.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn named(name: &str) -> Target {

@@ -8,6 +8,7 @@
 
 mod column;
 mod engine;
+mod found;
 mod generate;
 mod model;
 mod naive;
@@ -152,7 +153,7 @@ fn a_difference_of_hundredths_fits_a_decimal_of_two_digits() {
     let projection = Choices::difference();
     let engine = Engine::new(&projection);
     let mut config = Config { source_file: Some(file!()), ..Config::default() };
-    config.cases = config.cases.div_ceil(10);
+    config.cases = config.cases.div_ceil(4);
     let outcome = TestRunner::new(config).run(&vec((one.clone(), one), 1..60), |pairs| {
         let messages: Vec<Message> = (1..).zip(&pairs).map(difference).collect();
         let view = engine.run(&messages, Mode::Whole);

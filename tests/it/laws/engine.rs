@@ -285,7 +285,7 @@ impl SetAside {
                 State::Skipped => "skipped",
             },
             order_key: letter.order_key.clone(),
-            reason: String::new(), // XXX letter.reason.clone(),
+            reason: letter.reason.clone(),
         }
     }
 }
@@ -382,7 +382,7 @@ fn set_aside(connection: &Connection) -> Vec<SetAside> {
             part: row.get(1)?,
             state: states.into_iter().find(|known| *known == state).unwrap(),
             order_key: row.get(3)?,
-            reason: String::new(), // XXX row.get(4)?,
+            reason: row.get(4)?,
         })
     });
     rows.unwrap().map(Result::unwrap).collect()

@@ -5,6 +5,7 @@
 
 mod expressions;
 mod messages;
+mod special;
 
 use self::expressions::Scope;
 use super::model::{
@@ -17,6 +18,16 @@ pub struct Choices<'a> {
     left: std::slice::Iter<'a, u32>,
     /// Few events fail, so that rows live long and meet.
     calm: bool,
+}
+
+/// What a handler is for.
+#[derive(Clone, Copy)]
+enum Role {
+    Any,
+    /// Creates rows of this table.
+    Creates(usize),
+    /// Has a `where`.
+    Finds,
 }
 
 const PATTERNS: [&str; 8] = ["A", "B", "AB", "A*", "*B", "*", "*", "C"];
@@ -41,8 +52,10 @@ impl<'a> Choices<'a> {
     }
 
     pub fn projection(&mut self) -> Projection {
-        if self.once_in(4) {
-            return self.sums();
+        match self.below(10) {
+            8 | 9 => return self.sums(),
+            6 | 7 => return self.searched(),
+            _ => {}
         }
         let on_error = self.of(&[
             OnError::Park,
@@ -63,8 +76,8 @@ impl<'a> Choices<'a> {
         self.calm = self.once_in(2) || (transform && on_error == OnError::Halt);
         let tables: Vec<Table> = (0..1 + self.below(3)).map(|_| self.table()).collect();
         let handlers = (0..1 + self.below(7)).map(|number| {
-            let creates = (self.calm && number < tables.len()).then_some(number);
-            self.handler(&tables, creates)
+            let creates = self.calm && number < tables.len();
+            self.handler(&tables, if creates { Role::Creates(number) } else { Role::Any })
         });
         let handlers = handlers.collect();
         Projection {
@@ -75,75 +88,6 @@ impl<'a> Choices<'a> {
             on_error,
             dead_letters_max,
             parked_events_max,
-        }
-    }
-
-    /// One table of sums on few keys, where most events apply and many leave 64 bits: what guards are for.
-    fn sums(&mut self) -> Projection {
-        let key = Column { kind: Kind::Integer, required: true, default: None, fold: Fold::None };
-        let mut columns = vec![key];
-        for _ in 0..1 + self.below(2) {
-            let kind = self.of(&[
-                Kind::Integer,
-                Kind::Integer,
-                Kind::Integer,
-                Kind::Decimal(2),
-                Kind::Real,
-            ]);
-            let default = self.once_in(3).then(|| self.default(kind)).flatten();
-            columns.push(Column { kind, required: false, default, fold: Fold::Add });
-        }
-        let table = Table { keys: 1, columns, indexes: Vec::new() };
-        let mut handlers = vec![self.summing(&table, Verb::Upsert, "*")];
-        for _ in 0..self.below(4) {
-            let verb =
-                self.of(&[Verb::Upsert, Verb::Update, Verb::Insert, Verb::Update, Verb::Delete]);
-            let event = self.of(&["A*", "*B", "A", "B", "AB", "C"]);
-            handlers.push(self.summing(&table, verb, event));
-        }
-        Projection {
-            tables: vec![table],
-            handlers,
-            transform: false,
-            order_key: self.of(&[None, None, Some(OrderKey::Token)]),
-            on_error: self.of(&[OnError::Skip, OnError::Park]),
-            dead_letters_max: 1000,
-            parked_events_max: 1000,
-        }
-    }
-
-    fn summing(&mut self, table: &Table, verb: Verb, event: &'static str) -> Handler {
-        let mut assignments = Vec::new();
-        for (index, column) in table.columns.iter().enumerate().skip(1) {
-            if verb == Verb::Delete || self.once_in(5) {
-                continue;
-            }
-            let action = self.of(&[Action::Add, Action::Set, Action::Sub, Action::Add]);
-            let field = match column.kind {
-                Kind::Real => "r",
-                Kind::Integer => "i",
-                _ => "d",
-            };
-            assignments.push((index, action, Expression::Data(field)));
-        }
-        // What looks at the row is done on the row; what does not may be composed.
-        let when = self.once_in(6).then(|| {
-            Expression::Compare(
-                super::model::Comparison::Other,
-                Box::new(Expression::Row(1)),
-                Box::new(Expression::Integer(1)),
-            )
-        });
-        Handler {
-            events: vec![event],
-            verb,
-            table: 0,
-            when,
-            for_each: None,
-            lets: Vec::new(),
-            target: Target::Key(vec![Expression::Data("ki")]),
-            object: None,
-            assignments,
         }
     }
 
@@ -226,12 +170,13 @@ impl<'a> Choices<'a> {
         Some(Default { toml, cell })
     }
 
-    /// `creates`: the table of which it is to create rows.
-    fn handler(&mut self, tables: &[Table], creates: Option<usize>) -> Handler {
+    fn handler(&mut self, tables: &[Table], role: Role) -> Handler {
         let first = if self.calm { self.of(&["*", "A", "*B"]) } else { self.of(&PATTERNS) };
         let events = if self.once_in(3) { vec![first, self.of(&PATTERNS)] } else { vec![first] };
-        let own = self.below(tables.len());
-        let own = creates.unwrap_or(own);
+        let own = match role {
+            Role::Creates(table) => table,
+            _ => self.below(tables.len()),
+        };
         let verb = self.of(&[
             Verb::Upsert,
             Verb::Upsert,
@@ -242,21 +187,28 @@ impl<'a> Choices<'a> {
             Verb::Delete,
             Verb::Delete,
         ]);
-        let verb = if creates.is_some() { Verb::Upsert } else { verb };
+        let (verb, finds) = match role {
+            Role::Any => (verb, matches!(verb, Verb::Update | Verb::Delete) && self.once_in(2)),
+            Role::Creates(_) => (Verb::Upsert, false),
+            Role::Finds => (self.of(&[Verb::Update, Verb::Update, Verb::Delete]), true),
+        };
         let mut scope = Scope::new(tables, own);
         let for_each = self.once_in(3).then(|| self.for_each(&scope));
         scope.item = for_each.is_some();
-        for _ in 0..self.of(&[0, 1, 0, 2, 3]) {
-            let with_row = Scope { row: self.once_in(2), ..scope.clone() };
+        for _ in 0..self.of(&[0, 1, usize::from(finds), 2, 3]) {
+            let row = if finds { self.below(4) > 0 } else { self.once_in(2) };
+            let with_row = Scope { row, ..scope.clone() };
             // Of a kind for which the handler has use.
             let columns = &tables[own].columns;
-            let kind = columns[self.below(columns.len())].kind;
+            let kind = columns[columns.len() - 1 - self.below(columns.len())].kind;
             let kind = if self.once_in(4) { Kind::Boolean } else { kind };
-            let value = self.expression(kind, &with_row, false);
+            let value = match with_row.own_column(kind) {
+                Some(column) if with_row.row && self.once_in(2) => Expression::Row(column),
+                _ => self.expression(kind, &with_row, false),
+            };
             scope.lets.push((kind, value));
         }
-        let can_where = matches!(verb, Verb::Update | Verb::Delete);
-        let target = if can_where && self.once_in(2) {
+        let target = if finds {
             self.find(&scope)
         } else {
             let key = tables[own].columns[..tables[own].keys].iter();
@@ -371,36 +323,6 @@ impl<'a> Choices<'a> {
             }
         }
         self.expression(kind, scope, small)
-    }
-
-    /// One row an event, with `.data.i - .data.d`.
-    pub fn difference() -> Projection {
-        let column = |kind, required| Column { kind, required, default: None, fold: Fold::None };
-        let (a, b) = (Box::new(Expression::Data("i")), Box::new(Expression::Data("d")));
-        let handler = Handler {
-            events: vec!["A"],
-            verb: Verb::Insert,
-            table: 0,
-            when: None,
-            for_each: None,
-            lets: Vec::new(),
-            target: Target::Key(vec![Expression::Sequence]),
-            object: None,
-            assignments: vec![(1, Action::Set, Expression::Sub(a, b))],
-        };
-        Projection {
-            tables: vec![Table {
-                keys: 1,
-                columns: vec![column(Kind::Integer, true), column(Kind::Decimal(2), false)],
-                indexes: Vec::new(),
-            }],
-            handlers: vec![handler],
-            transform: false,
-            order_key: None,
-            on_error: OnError::Park,
-            dead_letters_max: 1000,
-            parked_events_max: 1000,
-        }
     }
 
     /// The ends of batches: after how many messages each.

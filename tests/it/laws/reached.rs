@@ -33,15 +33,20 @@ impl Reached {
         assert!(rare.is_empty(), "fewer than {times_min} times: {rare:#?}\nof {self:#?}");
     }
 
+    pub fn check_one(&self, what: &str) {
+        assert!(self.times(what) > 0, "{what}: never; {self:#?}");
+    }
+
     fn times(&self, what: &str) -> u64 {
         self.0.get(what).copied().unwrap_or(0)
     }
 }
 
 /// Everything that is marked.
-const EXPECTED: [&str; 84] = [
+const EXPECTED: [&str; 85] = [
     "a batch begins with blocked keys",
     "a let evaluated",
+    "a let of a row that a where found",
     "a let used again",
     "a row changed earlier in the same event",
     "add, min or max of null",

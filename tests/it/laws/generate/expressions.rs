@@ -27,6 +27,11 @@ impl<'a> Scope<'a> {
         &self.tables[self.own]
     }
 
+    /// The last column of a kind in the handler's table.
+    pub(super) fn own_column(&self, kind: Kind) -> Option<usize> {
+        self.own().columns_of(kind).last()
+    }
+
     fn inner(&self) -> Self {
         Self { inner: true, ..self.clone() }
     }
@@ -69,7 +74,7 @@ impl Choices<'_> {
             return self.field(kind, scope, small);
         }
         let lets = scope.lets(kind);
-        if !lets.is_empty() && self.once_in(3) {
+        if !lets.is_empty() && self.once_in(2) {
             return Expression::Let(self.of(&lets));
         }
         match self.below(40) {

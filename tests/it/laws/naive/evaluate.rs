@@ -1,6 +1,6 @@
 //! What expressions give.
 
-use super::super::model::{Comparison, Expression, Handler, Projection, Value};
+use super::super::model::{Comparison, Expression, Handler, Projection, Target, Value};
 use super::super::reached::Reached;
 use super::{Broken, Event, Key, World};
 
@@ -74,6 +74,9 @@ impl Running<'_> {
                 continue;
             }
             self.reached.mark("a let evaluated");
+            let of_row = handler.lets[index].names(&handler.lets).row;
+            let found = matches!(handler.target, Target::Where(_));
+            self.reached.mark_if("a let of a row that a where found", of_row && found);
             let value = self.evaluate(&handler.lets[index])?;
             self.lets[index] = Some(value);
         }
@@ -169,19 +172,17 @@ impl Running<'_> {
 
     /// The row of a table as it stands now.
     fn lookup(&mut self, table: usize, keys: Vec<Value>) -> Result<Value, Broken> {
-        let columns = &self.projection.tables[table].columns;
-        let mut key = Key::new();
-        for (value, column) in keys.iter().zip(columns) {
-            let Some(cell) = column.kind.store(value) else {
-                self.reached.mark("lookup with a key of another type");
-                return Err(Broken::Event);
-            };
-            if cell == super::Cell::Null {
-                self.reached.mark("lookup with a null key");
-                return Ok(Value::Null);
-            }
-            key.push(cell);
+        if keys.contains(&Value::Null) {
+            self.reached.mark("lookup with a null key");
+            return Ok(Value::Null);
         }
+        let columns = self.projection.tables[table].columns.iter();
+        let key: Option<Key> =
+            keys.iter().zip(columns).map(|(value, column)| column.kind.store(value)).collect();
+        let Some(key) = key else {
+            self.reached.mark("lookup with a key of another type");
+            return Err(Broken::Event);
+        };
         let own = table == self.handler.table;
         let (now, before) =
             (self.world.changed_now(table, &key), self.world.changed_before(table, &key));

@@ -77,7 +77,7 @@ pub fn shared<T>(event: impl FnOnce() -> T) -> T {
 pub fn charge(operations: u64) -> bool {
     let left = match EVENT_STEPS_LEFT.get() {
         NOT_SHARED => return true,
-        left => left.checked_sub(operations * STEPS_PER_OPERATION),
+        left => left.checked_sub(operations.saturating_mul(STEPS_PER_OPERATION)),
     };
     EVENT_STEPS_LEFT.set(left.unwrap_or(0));
     left.is_some()

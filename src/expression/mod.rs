@@ -224,6 +224,11 @@ impl Expression {
     }
 }
 
+/// Runs what an evaluation waits for within the budget of one.
+pub fn within_budget<T>(run: impl FnOnce() -> T) -> Result<T, Failure> {
+    budget::bounded(run).map_err(Failure::of_exceeded)
+}
+
 impl fmt::Debug for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Expression({})", self.text)

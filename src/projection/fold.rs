@@ -11,10 +11,10 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
-use super::transition::{Operation, OutOfRange, Transition};
+use super::transition::{By, Operation, OutOfRange, Transition};
 use crate::definition::Table;
 use crate::row::{Cell, Key, Row};
 
@@ -25,12 +25,13 @@ pub trait Rows {
     /// The row as stored, without what a pending fold would do to it.
     fn row(&mut self, table: usize, key: &Key) -> Result<Option<Row>, Self::Error>;
 
-    /// The rows as stored whose columns hold these cells, in any order.
+    /// At most `limit` of the rows as stored whose columns hold these cells, in any order.
     fn matching(
         &mut self,
         table: usize,
         columns: &[usize],
         cells: &[Cell],
+        limit: usize,
     ) -> Result<Vec<Row>, Self::Error>;
 }
 
@@ -39,8 +40,8 @@ pub trait Rows {
 pub enum Failed<E> {
     /// Open fold only: it depends on the stored row. The fold is spoilt; do the batch again with an exact one.
     Uncertain,
-    /// Exact fold only: the event fails on a row, in the handler of this number.
-    OutOfRange { failure: OutOfRange, handler: usize },
+    /// Exact fold only: the event fails on a row.
+    OutOfRange { failure: OutOfRange, by: By },
     /// A row could not be read.
     Rows(E),
 }
@@ -53,8 +54,10 @@ pub struct Fold {
     exact: bool,
     /// One a table, in the definition's order.
     tables: Vec<Pending>,
-    /// What the running event's operations replaced, newest last; only while it is asked for.
+    /// What the running event's operations replaced, each key once; only while it is asked for.
     undo: Vec<(usize, Key, Option<Transition>)>,
+    /// The keys in `undo`.
+    touched: HashSet<(usize, Key)>,
     recording: bool,
 }
 
@@ -84,27 +87,31 @@ impl Fold {
             exact,
             tables: tables.iter().map(pending).collect(),
             undo: Vec::new(),
+            touched: HashSet::new(),
             recording: exact,
         }
     }
 
     /// Begins an event: what it does from here on can be undone.
     pub fn begin(&mut self) {
-        self.undo.clear();
+        self.forget_undo();
         self.recording = true;
     }
 
     /// Whether what has been applied since [`Fold::begin`] may fail on a row that is not known.
     pub fn is_uncertain(&self) -> bool {
-        let open = |(table, key, _): &(usize, Key, _)| {
-            matches!(self.tables[*table].transitions.get(key), Some(Transition::Open { .. }))
-        };
-        self.undo.iter().any(open)
+        let uncertain =
+            |(table, key, _): &(usize, Key, _)| match self.tables[*table].transitions.get(key) {
+                Some(Transition::Open { .. }) => true,
+                Some(Transition::Settled { guards, .. }) => !guards.is_empty(),
+                None => false,
+            };
+        self.undo.iter().any(uncertain)
     }
 
     /// Leaves no trace of what has been applied since [`Fold::begin`].
     pub fn roll_back(&mut self) {
-        for (table, key, before) in self.undo.drain(..).rev() {
+        for (table, key, before) in self.undo.drain(..) {
             let pending = &mut self.tables[table];
             match before {
                 Some(transition) => pending.put(key, transition),
@@ -122,7 +129,7 @@ impl Fold {
         tables: &[Table],
         rows: &mut R,
     ) -> Result<(), Failed<R::Error>> {
-        self.undo.clear();
+        self.forget_undo();
         self.recording = self.exact;
         for operation in operations.drain(..) {
             if let Err(failed) = self.apply_one(operation, tables, rows) {
@@ -142,7 +149,7 @@ impl Fold {
     ) -> Result<(), Failed<R::Error>> {
         let table = &tables[operation.table];
         let pending = &mut self.tables[operation.table];
-        if self.recording {
+        if self.recording && self.touched.insert((operation.table, operation.key.clone())) {
             let before = pending.transitions.get(&operation.key).cloned();
             self.undo.push((operation.table, operation.key.clone(), before));
         }
@@ -156,7 +163,7 @@ impl Fold {
             .entry_ref(&operation.key)
             .or_insert_with(|| Transition::identity(table));
         transition.apply(&operation, table).map_err(|failure| match self.exact {
-            true => Failed::OutOfRange { failure, handler: operation.handler },
+            true => Failed::OutOfRange { failure, by: operation.by },
             false => Failed::Uncertain,
         })?;
         for found in &mut pending.found {
@@ -189,17 +196,22 @@ impl Fold {
     }
 
     /// The keys of the rows whose columns hold these cells after everything that was applied, in key order.
+    ///
+    /// Of more than `limit` there are that many and some: not all of them are looked for.
     pub fn matching<R: Rows>(
         &mut self,
         table: usize,
         columns: &[usize],
         cells: &[Cell],
+        limit: usize,
         tables: &[Table],
         rows: &mut R,
     ) -> Result<Vec<Key>, Failed<R::Error>> {
         let pending = &mut self.tables[table];
         let mut keys = pending.changed_matching(columns, cells);
-        for row in rows.matching(table, columns, cells).map_err(Failed::Rows)? {
+        // Those that were changed may be among them as they were.
+        let limit = limit.saturating_add(1).saturating_add(pending.transitions.len());
+        for row in rows.matching(table, columns, cells, limit).map_err(Failed::Rows)? {
             let key = key_of(&row, &tables[table]);
             if !pending.transitions.contains_key(&key) {
                 keys.push(key.clone());
@@ -208,6 +220,11 @@ impl Fold {
         }
         keys.sort_unstable();
         Ok(keys)
+    }
+
+    fn forget_undo(&mut self) {
+        self.undo.clear();
+        self.touched.clear();
     }
 
     /// The transitions by table, leaving the fold empty.

@@ -116,8 +116,8 @@ impl Plan {
         fold.apply(operations, &self.definition.tables, rows).map_err(|failed| match failed {
             Failed::Uncertain => Stopped::Uncertain,
             Failed::Rows(error) => Stopped::Rows(error),
-            Failed::OutOfRange { failure, handler } => {
-                Stopped::Reject(Reject::out_of_range(&failure, handler, &self.definition, event))
+            Failed::OutOfRange { failure, by } => {
+                Stopped::Reject(Reject::out_of_range(&failure, by, &self.definition, event))
             }
         })?;
         Ok(applied)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::transition::OutOfRange;
+use super::transition::{By, OutOfRange};
 use crate::definition::{Definition, Handler};
 use crate::event;
 use crate::event::chunk::Event;
@@ -46,6 +46,8 @@ pub(super) enum Place {
     Where(usize),
     /// The rows that `where` finds.
     Rows,
+    /// The row that `$row` is.
+    Row,
     Object,
     Column(usize),
 }
@@ -70,19 +72,24 @@ impl Reject {
         Self { kind, detail: reject.detail.clone() }
     }
 
-    /// An operation that could not be carried out on the row as it stands. Handlers count from 1.
+    /// An operation that could not be carried out on the row as it stands.
     pub(super) fn out_of_range(
         failure: &OutOfRange,
-        handler: usize,
+        by: By,
         definition: &Definition,
         event: &Event,
     ) -> Self {
-        let handler = &definition.handlers[handler - 1];
+        let handler = &definition.handlers[by.handler - 1];
         let assigned =
             handler.assignments.iter().find(|assigned| assigned.column == failure.column);
         let expression = assigned.map(|assigned| &*assigned.value.expression);
-        let at =
-            At { definition, handler, place: Place::Column(failure.column), index: None, event };
+        let at = At {
+            definition,
+            handler,
+            place: Place::Column(failure.column),
+            index: by.index,
+            event,
+        };
         at.reject(Kind::OutOfRange, expression, &failure.to_string())
     }
 }
@@ -133,6 +140,7 @@ impl At<'_> {
             Place::Key(key) => format!("key column {}", column(key)),
             Place::Where(by) => format!("`where` on column {}", column(by)),
             Place::Rows => "`where`".to_owned(),
+            Place::Row => format!("a row of table `{}`", table.name),
             Place::Object => format!("`set` on table `{}`", table.name),
             Place::Column(assigned) => format!("column {}", column(assigned)),
         }

@@ -9,17 +9,17 @@
 use super::fold::{Failed, Rows};
 use super::handler::{Handler, Once, Target, Value};
 use super::reject::{Kind, Place, Reject};
-use super::transition::{Assigned, Operation};
+use super::transition::{Assigned, By, Operation};
 use super::view::View;
 use crate::definition::{Action, Definition, Table, variable};
 use crate::event::chunk::Event;
 use crate::expression::{self, Bindings, Expression, Lookup, Output};
 use crate::row::{Cell, Key};
 
-/// What an item of `for_each` counts, besides its expressions: 100,000 items an event at most.
-const ITEM_OPERATIONS: u64 = expression::EVENT_OPERATIONS_MAX / 100_000;
-/// The same of a row of `where`: 1,000,000 rows at most.
-const ROW_OPERATIONS: u64 = expression::EVENT_OPERATIONS_MAX / 1_000_000;
+/// Items of `for_each` and rows of `where` that one event may have in all.
+const EACH_MAX: usize = 100_000;
+/// What each of them counts, besides its expressions.
+const EACH_OPERATIONS: u64 = expression::EVENT_OPERATIONS_MAX / EACH_MAX as u64;
 
 /// Why an event's operations did not all join the fold.
 #[derive(Debug)]
@@ -101,8 +101,8 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
             },
         };
         let mut applied = self.handler.when.as_ref().is_none_or(|when| when.once == Once::AnEvent);
+        self.charge(items.len(), Place::ForEach)?;
         for (index, item) in items.into_iter().enumerate() {
-            self.charge(ITEM_OPERATIONS)?;
             self.turn_to_item(index, item);
             applied |= self.item()?;
         }
@@ -124,7 +124,6 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
         let per_row = self.handler.when.as_ref().is_some_and(|when| when.once == Once::ARow);
         let mut applied = !per_row;
         for key in self.matching(columns)? {
-            self.charge(ROW_OPERATIONS)?;
             self.turn_to_row(key.clone());
             if self.holds(Once::ARow)? {
                 applied = true;
@@ -166,7 +165,8 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
             assignments.sort_by_key(|assigned| assigned.column);
         }
         let Handler { number, table, verb, .. } = *handler;
-        let operation = Operation { handler: number, table, key, verb, assignments };
+        let by = By { handler: number, index: self.index };
+        let operation = Operation { by, table, key, verb, assignments };
         let Some(view) = self.view else {
             self.operations.push(operation);
             return Ok(());
@@ -195,17 +195,12 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
         Ok(())
     }
 
-    /// Counts one more item or row: an event may not fill the memory with what it does.
-    fn charge(&self, operations: u64) -> Result<(), Stop<R>> {
-        if expression::charge(operations) {
+    /// Counts items or rows: an event may not fill the memory with what it does.
+    fn charge(&self, count: usize, place: Place) -> Result<(), Stop<R>> {
+        if expression::charge((count as u64).saturating_mul(EACH_OPERATIONS)) {
             return Ok(());
         }
-        let (place, what) = match operations {
-            ITEM_OPERATIONS => (Place::ForEach, "items"),
-            _ => (Place::Rows, "rows"),
-        };
-        let most = expression::EVENT_OPERATIONS_MAX / operations;
-        let problem = format!("more than one event may do: {most} {what} at most");
+        let problem = format!("an event may have {EACH_MAX} items and rows at most");
         Err(self.reject(Kind::Expression, place, None, &problem))
     }
 
@@ -254,8 +249,10 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
         }
         let columns: Vec<usize> = columns.iter().map(|(column, _)| *column).collect();
         let view = self.view.expect("a handler with `where` asks for rows");
-        let found = view.matching(self.handler.table, &columns, &cells);
-        found.map_err(|failed| self.failed(failed))
+        let found = view.matching(self.handler.table, &columns, &cells, EACH_MAX);
+        let keys = found.map_err(|failed| self.failed(failed))?;
+        self.charge(keys.len(), Place::Rows)?;
+        Ok(keys)
     }
 
     #[inline]
@@ -338,11 +335,17 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
     }
 
     fn row_value(&mut self) -> Result<expression::Value, Stop<R>> {
-        match self.keyed()? {
-            Keyed::Null(_) => Ok(expression::Value::Null),
-            Keyed::Row(key) => {
-                let view = self.view.expect("a handler that names `$row` asks for rows");
-                view.row(self.handler.table, &key).map_err(|failed| self.failed(failed))
+        let key = match self.keyed()? {
+            Keyed::Null(_) => return Ok(expression::Value::Null),
+            Keyed::Row(key) => key,
+        };
+        let view = self.view.expect("a handler that names `$row` asks for rows");
+        // A row may hold as much as an event.
+        match expression::within_budget(|| view.row(self.handler.table, &key)) {
+            Ok(row) => row.map_err(|failed| self.failed(failed)),
+            Err(failure) => {
+                let problem = format!("`$row` {failure}");
+                Err(self.reject(Kind::Expression, Place::Row, None, &problem))
             }
         }
     }
@@ -392,14 +395,8 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
         match failed {
             Failed::Uncertain => Stopped::Uncertain,
             Failed::Rows(error) => Stopped::Rows(error),
-            Failed::OutOfRange { failure, .. } => {
-                let reject = Reject::out_of_range(
-                    &failure,
-                    self.handler.number,
-                    self.definition,
-                    self.event,
-                );
-                Stopped::Reject(reject)
+            Failed::OutOfRange { failure, by } => {
+                Stopped::Reject(Reject::out_of_range(&failure, by, self.definition, self.event))
             }
         }
     }

@@ -23,14 +23,22 @@ use crate::row::{Cell, ColumnType, Key, Row};
 /// What one handler does to one row. The cells are of their columns' stored forms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// The handler that asks for it, counted from 1.
-    pub handler: usize,
+    pub by: By,
     /// Index of the table in its definition.
     pub table: usize,
     pub key: Key,
     pub verb: Verb,
     /// In the table's column order, at most one a column. A null output of add, sub, min or max is left out.
     pub assignments: Vec<Assigned>,
+}
+
+/// Who asks for an operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct By {
+    /// The handler, counted from 1.
+    pub handler: usize,
+    /// The item of its `for_each`, from 0.
+    pub index: Option<usize>,
 }
 
 /// One column's part of an operation.

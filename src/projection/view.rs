@@ -34,15 +34,16 @@ impl<'a, R: Rows> View<'a, R> {
         Ok(row.map_or(Value::Null, |row| shown(&self.tables[table], row)))
     }
 
-    /// The keys of the rows whose columns hold these cells, in key order.
+    /// The keys of the rows whose columns hold these cells, in key order; of more than `limit` not all.
     pub(super) fn matching(
         &self,
         table: usize,
         columns: &[usize],
         cells: &[Cell],
+        limit: usize,
     ) -> Result<Vec<Key>, Failed<R::Error>> {
         let (fold, rows) = &mut *self.inner.borrow_mut();
-        fold.matching(table, columns, cells, self.tables, *rows)
+        fold.matching(table, columns, cells, limit, self.tables, *rows)
     }
 
     pub(super) fn apply(&self, operation: Operation) -> Result<(), Failed<R::Error>> {

@@ -1,5 +1,7 @@
 //! Events set aside, with the reason: dead letters, and what is parked behind them.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::checkpoint::stored;
@@ -39,7 +41,8 @@ pub struct DeadLetter {
     pub state: State,
     pub reason: String,
     /// As the stream holds it.
-    pub payload: Vec<u8>,
+    /// Shared by the parts of one message.
+    pub payload: Arc<[u8]>,
     /// Names as sent, each with its first value.
     pub headers: Vec<(String, String)>,
     pub stored_at: Timestamp,
@@ -86,7 +89,7 @@ pub(super) fn insert(connection: &Connection, letters: &[DeadLetter]) -> rusqlit
             letter.order_key,
             letter.state.word(),
             letter.reason,
-            letter.payload,
+            &*letter.payload,
             serde_json::Value::Object(headers).to_string(),
             letter.stored_at.to_string(),
         ])?;

@@ -212,6 +212,7 @@ pub(super) fn matching(
     connection: &Connection,
     search: &str,
     cells: &[Cell],
+    limit: usize,
 ) -> rusqlite::Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(search)?;
     for (index, cell) in cells.iter().enumerate() {
@@ -220,7 +221,9 @@ pub(super) fn matching(
     let columns = statement.column_count();
     let mut rows = statement.raw_query();
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
         let cells = (0..columns).map(|index| Ok(cell_of(row.get_ref(index)?)));
         found.push(cells.collect::<rusqlite::Result<Row>>()?);
     }

@@ -247,20 +247,21 @@ impl Store {
         self.execute(|connection| statement::get(connection, self.shapes.select(table), key))
     }
 
-    /// The rows as committed whose columns hold these cells, in any order.
+    /// At most `limit` of the rows as committed whose columns hold these cells, in any order.
     pub fn matching(
         &self,
         table: usize,
         columns: &[usize],
         cells: &[Cell],
+        limit: usize,
     ) -> Result<Vec<Row>, Error> {
         let search = self.shapes.search(table, columns);
-        self.execute(|connection| statement::matching(connection, &search, cells))
+        self.execute(|connection| statement::matching(connection, &search, cells, limit))
     }
 
     /// Every row of a table as committed, in key order.
     pub fn rows(&self, table: usize) -> Result<Vec<Row>, Error> {
-        let mut rows = self.matching(table, &[], &[])?;
+        let mut rows = self.matching(table, &[], &[], usize::MAX)?;
         let key = &self.tables[table].key;
         let order = |a: &Row, b: &Row| {
             let cells = key.iter().map(|&column| a[column].partial_cmp(&b[column]));
@@ -300,8 +301,9 @@ impl Rows for Store {
         table: usize,
         columns: &[usize],
         cells: &[Cell],
+        limit: usize,
     ) -> Result<Vec<Row>, Error> {
-        Store::matching(self, table, columns, cells)
+        Store::matching(self, table, columns, cells, limit)
     }
 }
 

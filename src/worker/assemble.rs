@@ -27,7 +27,7 @@ pub(super) struct Assembled {
     pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) counts: Counts,
     /// Order keys that this batch blocks.
-    pub(super) blocked: Vec<String>,
+    pub(super) blocked: HashSet<String>,
     /// The position after it.
     pub(super) sequence: Sequence,
     pub(super) messages: u64,
@@ -78,7 +78,7 @@ pub(super) fn assemble<R: Rows>(
             fold: rules.plan.fold(exact),
             dead_letters: Vec::new(),
             counts: Counts::default(),
-            blocked: Vec::new(),
+            blocked: HashSet::new(),
             sequence: Sequence(0),
             messages: 0,
             stored_at: None,
@@ -195,8 +195,17 @@ impl Run<'_> {
             ));
         }
         *count += 1;
-        self.done.dead_letters.push(dead_letter(event, state, order_key, reason));
+        let payload = self.payload(event);
+        self.done.dead_letters.push(dead_letter(event, state, order_key, reason, payload));
         Ok(())
+    }
+
+    /// The message's payload, kept once for all its parts.
+    fn payload(&self, event: &Event) -> Arc<[u8]> {
+        match self.done.dead_letters.last() {
+            Some(last) if last.sequence == event.sequence() => Arc::clone(&last.payload),
+            _ => event.payload().into(),
+        }
     }
 
     /// Whether any order key is blocked: if none is, no event's key needs to be known.
@@ -205,8 +214,7 @@ impl Run<'_> {
     }
 
     fn blocked(&self, key: &str) -> bool {
-        self.set_aside.blocked.contains(key)
-            || self.done.blocked.iter().any(|blocked| blocked == key)
+        self.set_aside.blocked.contains(key) || self.done.blocked.contains(key)
     }
 
     /// The event's order key as text; None (an expression that fails included) parks nothing.
@@ -226,6 +234,7 @@ fn dead_letter(
     state: State,
     order_key: Option<String>,
     reason: String,
+    payload: Arc<[u8]>,
 ) -> DeadLetter {
     DeadLetter {
         sequence: event.sequence(),
@@ -235,7 +244,7 @@ fn dead_letter(
         order_key,
         state,
         reason,
-        payload: event.payload().to_vec(),
+        payload,
         headers: event.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         stored_at: event.stored_at(),
     }

@@ -13,7 +13,7 @@ use viewd::definition::{Action, Column, Table, Verb};
 use viewd::event::Sequence;
 use viewd::event::anchor::{Anchor, Origin};
 use viewd::event::time::Timestamp;
-use viewd::projection::transition::{Assigned, Operation, Transition};
+use viewd::projection::transition::{Assigned, By, Operation, Transition};
 use viewd::row::{Cell, ColumnType, Key};
 use viewd::status::Counts;
 use viewd::store::dead_letter::{DeadLetter, State};
@@ -171,7 +171,7 @@ fn text_key(id: &str) -> Key {
 
 fn upsert(key: &Key, column: usize, action: Action, cell: Cell) -> Operation {
     Operation {
-        handler: 1,
+        by: By::default(),
         table: 0,
         key: key.clone(),
         verb: Verb::Upsert,
@@ -249,7 +249,7 @@ fn all_that_a_batch_says_is_there_after_a_restart() {
         order_key: order_key.map(str::to_owned),
         state,
         reason: "type: no".into(),
-        payload: b"\xff{}".to_vec(),
+        payload: b"\xff{}".to_vec().into(),
         headers: vec![("A".into(), "\"1\"".into())],
         stored_at: Timestamp(i64::try_from(sequence).expect("small")),
     };

@@ -39,7 +39,7 @@ fn the_reason_of_a_dead_letter_is_that_of_the_first_failure() {
         Value::Object(vec![("ks".to_owned(), ks), ("i".to_owned(), Value::integer(i))])
     };
     let message = |sequence, items| {
-        let data = vec![("ks", Value::text("a")), ("l", Value::Array(items))];
+        let data = vec![("ks", Value::text("b")), ("l", Value::Array(items))];
         let body = Body::Event { type_name: "A", time: None, data, to: To::Itself };
         Message { sequence, token: "x", body }
     };

@@ -18,6 +18,8 @@ pub struct Choices<'a> {
     left: std::slice::Iter<'a, u32>,
     /// Few events fail, so that rows live long and meet.
     calm: bool,
+    /// Messages are split into parts.
+    parts: bool,
 }
 
 /// What a handler is for.
@@ -34,7 +36,7 @@ const PATTERNS: [&str; 8] = ["A", "B", "AB", "A*", "*B", "*", "*", "C"];
 
 impl<'a> Choices<'a> {
     pub fn new(list: &'a [u32]) -> Self {
-        Self { left: list.iter(), calm: false }
+        Self { left: list.iter(), calm: false, parts: false }
     }
 
     /// A number below `count`.
@@ -71,6 +73,7 @@ impl<'a> Choices<'a> {
         let (dead_letters_max, parked_events_max) =
             (self.of(&[1000, 1000, 1000, 1000, 3]), self.of(&[1000, 1000, 1000, 1000, 5]));
         let transform = self.once_in(3);
+        self.parts = transform;
         let on_error = if transform && self.once_in(3) { OnError::Halt } else { on_error };
         // What is to stop within a message must come that far.
         self.calm = self.once_in(2) || (transform && on_error == OnError::Halt);
@@ -195,7 +198,8 @@ impl<'a> Choices<'a> {
         let mut scope = Scope::new(tables, own);
         let for_each = self.once_in(3).then(|| self.for_each(&scope));
         scope.item = for_each.is_some();
-        for _ in 0..self.of(&[0, 1, usize::from(finds), 2, 3]) {
+        let lets = usize::from(finds);
+        for _ in 0..self.of(&[lets, 1, lets, 2, 3]) {
             let row = if finds { self.below(4) > 0 } else { self.once_in(2) };
             let with_row = Scope { row, ..scope.clone() };
             // Of a kind for which the handler has use.

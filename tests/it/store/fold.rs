@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use viewd::definition::{Action, Table, Verb};
 use viewd::projection::fold::{Failed, Fold};
-use viewd::projection::transition::{Assigned, Operation};
+use viewd::projection::transition::{Assigned, By, Operation};
 use viewd::row::{Cell, Key};
 use viewd::store::Error;
 
@@ -147,7 +147,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             };
             let key = text_key(["a", "b", "\u{e9}'\""][key]);
             Operation {
-                handler: 1,
+                by: By::default(),
                 table: 0,
                 key,
                 verb,
@@ -157,13 +157,13 @@ fn operation() -> impl Strategy<Value = Operation> {
     );
     let pairs = (verb(), 0..2_i64, text()).prop_map(|(verb, number, text)| {
         let key = Key([text, Cell::Integer(number)].into_iter().collect());
-        Operation { handler: 1, table: 1, key, verb, assignments: Vec::new() }
+        Operation { by: By::default(), table: 1, key, verb, assignments: Vec::new() }
     });
     let groups = (verb(), integer(), integer()).prop_map(|(verb, id, amount)| {
         let assigned = Assigned { column: 1, action: Action::Add, cell: Cell::Integer(amount) };
         let assignments = if verb == Verb::Delete { Vec::new() } else { vec![assigned] };
         Operation {
-            handler: 1,
+            by: By::default(),
             table: 2,
             key: Key([Cell::Integer(id)].into_iter().collect()),
             verb,

@@ -77,6 +77,10 @@ impl Choices<'_> {
         if !lets.is_empty() && self.once_in(2) {
             return Expression::Let(self.of(&lets));
         }
+        let number = matches!(kind, Kind::Integer | Kind::Decimal(_) | Kind::Real);
+        if self.parts && number && !scope.here && self.once_in(8) {
+            return Expression::Part;
+        }
         match self.below(40) {
             15..=18 if scope.row => {
                 let columns: Vec<usize> = scope.own().columns_of(kind).collect();
@@ -151,6 +155,14 @@ impl Choices<'_> {
 
     fn lookup(&mut self, table: usize, column: Option<usize>, scope: &Scope<'_>) -> Expression {
         let of = &scope.tables[table];
+        if scope.row && table == scope.own && of.keys == 1 && of.columns[0].kind == Kind::Integer {
+            // The row before: whoever changes several sees in which order.
+            let before =
+                || Expression::Sub(Box::new(Expression::Row(0)), Box::new(Expression::Integer(1)));
+            if self.once_in(3) {
+                return Expression::Lookup { table, keys: vec![before()], column };
+            }
+        }
         let key = of.columns[..of.keys].iter();
         let keys = key.map(|column| self.key_of(column.kind, scope)).collect();
         Expression::Lookup { table, keys, column }

@@ -102,7 +102,11 @@ impl Choices<'_> {
         }
         let mut handlers = vec![creating];
         for _ in 0..1 + self.below(3) {
-            handlers.push(self.handler(&tables, Role::Finds));
+            let mut handler = self.handler(&tables, Role::Finds);
+            if self.once_in(3) {
+                count_up(&mut handler);
+            }
+            handlers.push(handler);
         }
         Projection {
             tables: tables.into(),
@@ -144,4 +148,22 @@ impl Choices<'_> {
             parked_events_max: 1000,
         }
     }
+}
+
+/// Each row that is found takes some more than the row before has by then: whoever finds them in another order gets
+/// other rows.
+fn count_up(handler: &mut Handler) {
+    let named = match &handler.target {
+        Target::Where(columns) => columns.iter().any(|(column, _)| *column == 3),
+        Target::Key(_) => true,
+    };
+    if named || handler.object.is_some() || handler.verb != Verb::Update {
+        return;
+    }
+    let one = Box::new(Expression::Integer(1));
+    let keys = vec![Expression::Sub(Box::new(Expression::Row(0)), one)];
+    let before = Expression::Lookup { table: 0, keys, column: Some(3) };
+    handler.assignments.retain(|(column, ..)| *column != 3);
+    let more = Box::new(Expression::Data("ki"));
+    handler.assignments.push((3, Action::Set, Expression::Add(Box::new(before), more)));
 }

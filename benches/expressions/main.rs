@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use viewd::event::chunk::{Chunk, ChunkBuilder, Event, Message};
 use viewd::event::time::Timestamp;
 use viewd::event::{Format, Sequence};
-use viewd::expression::{Bindings, Expression, Lookup, Place, Scope, Value};
+use viewd::expression::{Bindings, Expression, Lookup, Place, Scope, Table, Value};
 use viewd::row::{Cell, ColumnType};
 
 /// Long enough for a clock, short enough that the best of many rounds is an undisturbed one.
@@ -29,7 +29,8 @@ const PAYLOAD: &str = r#"{"specversion":"1.0","id":"5c0b3a4e-8f0e","source":"/sh
 const SCOPE: Scope<'static> = Scope {
     place: Place::Handler,
     variables: &["row", "item", "index", "part", "rate"],
-    tables: &[("customers", 1)],
+    tables: &[Table { name: "customers", key: &["id"], columns: &[] }],
+    rows: &[],
 };
 
 /// A kind of expression, one of it, and what it may cost in nanoseconds.

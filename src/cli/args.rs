@@ -62,7 +62,7 @@ Ends with 0 after SIGTERM or Ctrl-C, which let the running batch commit; a secon
 Examples:
   viewd check
   viewd check --offline               without asking NATS whether streams exist and filters match
-  viewd check --json                  one object a finding, for editors and CI")]
+  viewd check --json                  one document, {\"data\":[...]}, for editors and CI")]
     Check {
         /// Does not ask NATS.
         #[arg(long)]
@@ -97,9 +97,12 @@ Examples:
     #[command(after_help = "\
 Examples:
   viewd plan
-  viewd plan --offline                without asking NATS what the streams still hold
-  viewd plan --json")]
+  viewd plan orders --json
+  viewd plan --offline                without asking NATS what the streams still hold")]
     Plan {
+        /// Only of these.
+        #[arg(value_name = "PROJECTION")]
+        projections: Vec<String>,
         /// Does not ask NATS.
         #[arg(long)]
         offline: bool,
@@ -171,13 +174,13 @@ pub(super) struct Test {
 /// Which messages of a stream: 20 to be shown, 1,000 to be tried, unless it is said.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Slice {
-    /// The newest so many.
+    /// The newest so many [default: events: 20; try: 1000, with --as-test 100].
     #[arg(long, value_name = "N", conflicts_with_all = ["from", "count"])]
     pub(super) last: Option<u64>,
     /// From this sequence on.
     #[arg(long, value_name = "SEQUENCE")]
     pub(super) from: Option<u64>,
-    /// With --from: so many.
+    /// With --from: so many [default: as of --last].
     #[arg(long, value_name = "N", requires = "from")]
     pub(super) count: Option<u64>,
 }
@@ -205,8 +208,8 @@ pub(super) struct Try {
     /// How many rows of each table, and how many dead letters, at most.
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub(super) limit: usize,
-    /// Prints a [[test]] that is given these events and expects what came out.
-    #[arg(long)]
+    /// Prints a [[test]] that is given these events and expects what came out: all of it.
+    #[arg(long, conflicts_with = "limit")]
     pub(super) as_test: bool,
 }
 

@@ -74,10 +74,7 @@ pub(super) fn named(
         return all(config, output);
     }
     let (mut declared, mut diagnostics) = read(config)?;
-    let stem =
-        |path: &str| Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let known: Vec<String> =
-        files(&config.projections)?.iter().filter_map(|source| stem(&source.path)).collect();
+    let known = known(config)?;
     if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
         return Err(super::unknown_projection(unknown, &known));
     }
@@ -94,6 +91,11 @@ pub(super) fn named(
     Ok(declared)
 }
 
+/// The names of all definitions, right or wrong.
+pub(super) fn known(config: &Config) -> Result<Vec<String>, Failure> {
+    Ok(files(&config.projections)?.iter().filter_map(|source| stem(&source.path)).collect())
+}
+
 pub(super) fn has_errors(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
@@ -103,6 +105,10 @@ pub(super) fn report(diagnostics: &[Diagnostic], output: &Output) {
     if !diagnostics.is_empty() {
         output.warn(diagnostic::render(diagnostics, output.color).trim_end());
     }
+}
+
+fn stem(path: &str) -> Option<String> {
+    Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned())
 }
 
 fn files(folder: &Path) -> Result<Vec<Arc<Source>>, Failure> {

@@ -14,6 +14,7 @@ use crate::config::{Config, SourceSettings};
 use crate::diagnostic::did_you_mean;
 use crate::event::chunk::{Chunk, Event};
 use crate::source::memory::{self, Recorded};
+use crate::source::slice::Part;
 
 /// Shown unless it is said.
 const MESSAGES: u64 = 20;
@@ -23,6 +24,8 @@ const MESSAGES: u64 = 20;
 struct Shown {
     messages: u64,
     dropped: u64,
+    /// The first that was asked for no more.
+    next: Option<u64>,
 }
 
 pub(super) fn run(
@@ -34,7 +37,15 @@ pub(super) fn run(
     let filters: Vec<String> = arguments.subject.iter().cloned().collect();
     let mut shown = Shown::default();
     let mut skeleton = Skeleton::default();
-    messages::read(config, source, &filters, arguments.slice.part(MESSAGES), |page| {
+    // One more than is shown, to know whether there is one.
+    let (part, most) = match arguments.slice.part(MESSAGES) {
+        Part::From(from, most) => (Part::From(from, most.saturating_add(1)), most),
+        Part::Last(most) => (Part::Last(most), most),
+    };
+    messages::read(config, source, &filters, part, |mut page| {
+        let left = usize::try_from(most - shown.messages).unwrap_or(usize::MAX);
+        shown.next = page.get(left).map(|message| message.sequence.0);
+        page.truncate(left);
         shown.messages += page.len() as u64;
         for chunk in decoded(config, source, &page) {
             if arguments.as_test {
@@ -45,12 +56,15 @@ pub(super) fn run(
         }
         Ok(())
     })?;
-    if shown.messages == 0 {
+    if shown.messages == 0 && shown.next.is_none() {
         let stream = &source.stream;
         output.note(&format!("there is no such message in stream {stream}"));
     } else if arguments.as_test {
         skeleton.tell(output);
         output.data(&skeleton.text("what these events come to", &skeleton::Expected::Open));
+    }
+    if let Some(next) = shown.next {
+        output.note(&format!("there is more: --from {next} goes on, --count shows more at once"));
     }
     if shown.dropped > 0 {
         let messages = if shown.dropped == 1 { "message gives" } else { "messages give" };

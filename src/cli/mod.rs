@@ -80,7 +80,9 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         Command::Test(arguments) => test::run(&settings()?.config, arguments, output),
         Command::Events(arguments) => events::run(&settings()?.config, arguments, output),
         Command::Try(arguments) => rehearse::run(&settings()?.config, arguments, output),
-        Command::Plan { offline } => plan::run(&settings()?.config, *offline, output),
+        Command::Plan { projections, offline } => {
+            plan::run(&settings()?.config, projections, *offline, output)
+        }
         Command::Schema { which } => {
             schema::run(*which, output);
             Ok(())

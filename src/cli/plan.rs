@@ -22,6 +22,7 @@ use crate::diagnostic::Source;
 use crate::source::head::{self, StreamHead};
 use crate::store::layout;
 use crate::store::stored::{self, Stored};
+use crate::supervisor::Declared;
 use crate::syntax::{self, Kind};
 
 /// What becomes of a projection.
@@ -61,9 +62,14 @@ struct Planned {
 /// Of one stream: None if it is not there, an error if it could not be asked.
 type Heads = BTreeMap<String, Result<Option<StreamHead>, String>>;
 
-pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(), Failure> {
-    let declared = definitions::all(config, output)?;
+pub(super) fn run(
+    config: &Config,
+    names: &[String],
+    offline: bool,
+    output: &Output,
+) -> Result<(), Failure> {
     let known = layout::projections(&config.data_dir).map_err(super::store_failure)?;
+    let declared = declared(config, names, &known, output)?;
     let read = |name: &str| stored::read(&config.data_dir.join(name)).map_err(super::store_failure);
     let mut planned = Vec::new();
     for declared in &declared {
@@ -74,6 +80,9 @@ pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(),
         });
     }
     for name in known {
+        if !names.is_empty() && !names.contains(&name) {
+            continue;
+        }
         if !declared.iter().any(|declared| declared.plan.definition().name == name) {
             planned.push((retired(config, &name, &read(&name)?), None));
         }
@@ -96,6 +105,26 @@ pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// The definitions of these names; a name may also be that of a view whose definition is gone.
+fn declared(
+    config: &Config,
+    names: &[String],
+    views: &[String],
+    output: &Output,
+) -> Result<Vec<Declared>, Failure> {
+    if names.is_empty() {
+        return definitions::all(config, output);
+    }
+    let mut known = definitions::known(config)?;
+    let (named, others): (Vec<_>, Vec<_>) =
+        names.iter().cloned().partition(|name| known.contains(name));
+    if let Some(unknown) = others.iter().find(|name| !views.contains(name)) {
+        known.extend_from_slice(views);
+        return Err(super::unknown_projection(unknown, &known));
+    }
+    if named.is_empty() { Ok(Vec::new()) } else { definitions::named(config, &named, output) }
 }
 
 fn first(config: &Config, definition: &Definition) -> Planned {
@@ -233,7 +262,7 @@ impl Planned {
     fn by_hand(&self, config: &Config) -> String {
         let folder = config.data_dir.join(&self.projection);
         let mut next = format!(
-            "viewd refuses to start until the change is undone; or stop it, move {} away and start it: the view is built again from the stream",
+            "viewd refuses to start until the change is undone; or stop it, move {} out of the data directory and start it: the view is built again from the stream",
             folder.display()
         );
         match (self.forgets, self.stream_first_sequence) {

@@ -27,7 +27,10 @@ pub(super) fn run(
         print(&rows, output);
     }
     if rows.truncated {
-        output.note(&format!("there are more than {limit} rows: --limit shows more"));
+        output.note(&match limit {
+            1 => "there is more than 1 row: --limit shows more".to_owned(),
+            _ => format!("there are more than {limit} rows: --limit shows more"),
+        });
     }
     Ok(())
 }

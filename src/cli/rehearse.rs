@@ -106,7 +106,10 @@ fn print(outcome: &Outcome, limit: usize, output: &Output) {
         }
         output.table(&table);
         if outcome.set_aside.len() > limit {
-            output.note(&format!("there are more than {limit} dead letters: --limit shows more"));
+            output.note(&match limit {
+                1 => "there is more than 1 dead letter: --limit shows more".to_owned(),
+                _ => format!("there are more than {limit} dead letters: --limit shows more"),
+            });
         }
     }
     if let Some(stopped) = &outcome.stopped {
@@ -224,14 +227,17 @@ fn as_test(
     let source = &config.sources[&definition.stream_source];
     let part = arguments.slice.part(GIVEN_MAX as u64);
     let mut skeleton = Skeleton::default();
+    // What is parked shows only beside the events that it is parked behind, which a test is not given.
+    let mut trial = Trial::begin(setup).map_err(super::store_failure)?;
     messages::read(config, source, &definition.subjects, part, |page| {
         let chunks = events::decoded(config, source, &page);
         chunks.iter().for_each(|chunk| skeleton.give(chunk));
         if skeleton.documents.len() > GIVEN_MAX {
             skeleton.documents.drain(..skeleton.documents.len() - GIVEN_MAX);
         }
-        Ok(())
+        trial.take(&events::transformed(source, chunks)).map_err(super::store_failure)
     })?;
+    leave_out_set_aside(&mut skeleton, trial.set_aside());
     let outcome = loop {
         let outcome = applied(setup, &skeleton)?;
         // Only the last event of a test may fail.
@@ -243,7 +249,7 @@ fn as_test(
         }
     };
     skeleton.tell(output);
-    let reason = failed(&outcome).map(|(_, reason)| stable(&reason));
+    let reason = failed(&outcome).map(|(_, reason)| problem(&reason).to_owned());
     let relations: Vec<_> = outcome.tables.into_iter().chain(outcome.views).collect();
     let expected = match &reason {
         Some(reason) => Expected::Error(reason),
@@ -252,6 +258,18 @@ fn as_test(
     output.data(&skeleton.text("what these events come to", &expected));
     output.note(&format!("name it, and append it to {}", definition.source.path));
     Ok(())
+}
+
+/// Leaves out what the slice sets aside; the last event may fail, since a test can expect that.
+fn leave_out_set_aside(skeleton: &mut Skeleton, set_aside: &[SetAside]) {
+    for letter in set_aside {
+        let mut documents = skeleton.documents.iter();
+        let place = documents.position(|document| document.sequence == letter.sequence);
+        let Some(place) = place else { continue };
+        if letter.state == State::Parked || place + 1 < skeleton.documents.len() {
+            skeleton.leave_out(place, &stable(&letter.reason));
+        }
+    }
 }
 
 fn applied(setup: &Setup, skeleton: &Skeleton) -> Result<Outcome, Failure> {
@@ -282,4 +300,56 @@ fn failed(outcome: &Outcome) -> Option<(usize, String)> {
 /// A reason without the event that it names at its end.
 fn stable(reason: &str) -> String {
     reason.rsplit_once(" (event ").map_or(reason, |(stable, _)| stable).to_owned()
+}
+
+/// The end of a reason: what was found. Where it was found changes with every edit of the definition.
+fn problem(reason: &str) -> &str {
+    let reason = reason.rsplit_once(" (event ").map_or(reason, |(problem, _)| problem);
+    let after_handler = || {
+        let (_, handler) = reason.split_once(", handler ")?;
+        let (_, place) = handler.split_once("), ")?;
+        Some(place.split_once(": ").or_else(|| place.split_once(":"))?.1)
+    };
+    let Some(found) = after_handler() else { return reason };
+    let Some(expression) = found.strip_prefix('`') else { return found };
+    let after = expression.split_once("` ").into_iter().chain(expression.split_once("`: "));
+    let after = after.map(|(_, after)| after).max_by_key(|after| after.len());
+    after.map_or(found, |after| after.strip_prefix("failed: ").unwrap_or(after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::problem;
+
+    #[test]
+    fn the_end_of_a_reason_names_no_place() {
+        let at = "projection `orders`, handler 12 (line 18)";
+        for (reason, expected) in [
+            (
+                format!(
+                    "type: {at}, column `o.n` (decimal(2)): `.data.n`: expected a number, got null (`// 0`) (event A at sequence 1)"
+                ),
+                "expected a number, got null (`// 0`)",
+            ),
+            (
+                format!(
+                    "expression: {at}, `when` of item 3: `error(\"x\")` failed: x (event A at sequence 1, part 2)"
+                ),
+                "x",
+            ),
+            (
+                format!(
+                    "null_key: {at}, key column `o.id` (text): `.id` gave null (event A at sequence 9)"
+                ),
+                "gave null",
+            ),
+            (
+                format!("required: {at}, a row of table `o`: no value (event A at sequence 9)"),
+                "no value",
+            ),
+            ("transform: it gave a number".to_owned(), "transform: it gave a number"),
+        ] {
+            assert_eq!(problem(&reason), expected);
+        }
+    }
 }

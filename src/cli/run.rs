@@ -107,8 +107,13 @@ fn failure(error: supervisor::Error) -> Failure {
     match error {
         supervisor::Error::Store(error) => super::store_failure(error),
         supervisor::Error::Connection(error) => Failure::new(Kind::Configuration, error).hint("see [nats] in the settings"),
-        supervisor::Error::Changed { .. } => Failure::new(Kind::Configuration, error)
-            .hint("undo the change; or stop viewd, move the projection's folder in data_dir away and start it: the view is built again"),
+        supervisor::Error::Changed { ref folder, .. } => {
+            let hint = format!(
+                "`viewd plan` says what has changed; undo it, or move the folder `{}` out of the data directory and start again: the view is built anew",
+                folder.display()
+            );
+            Failure::new(Kind::Configuration, error).hint(hint)
+        }
         supervisor::Error::Unknown { .. } => Failure::new(Kind::Unreachable, error)
             .hint("`viewd check` says whether NATS and the stream are there"),
         supervisor::Error::Panicked { .. } => Failure::new(Kind::Internal, error)

@@ -12,15 +12,16 @@ use crate::event::chunk::{Chunk, Event};
 use crate::trial::outcome::Relation;
 
 /// Members of a document that are kept, in this order. The rest a test has by itself, or follows from these.
-const KEPT: [&str; 7] = ["type", "subject", "time", "id", "data", "headers", "attributes"];
+const KEPT: [&str; 8] =
+    ["type", "subject", "stored_at", "time", "id", "data", "headers", "attributes"];
 
 /// The events of a test.
 #[derive(Default)]
 pub(super) struct Skeleton {
     /// In stream order.
     pub(super) documents: Vec<Document>,
-    /// What cannot be given, in words.
-    left_out: Vec<String>,
+    /// What cannot be given, by sequence, in words.
+    left_out: Vec<(u64, String)>,
 }
 
 pub(super) struct Document {
@@ -43,12 +44,10 @@ impl Skeleton {
     pub(super) fn give(&mut self, chunk: &Arc<Chunk>) {
         for event in chunk.events() {
             match event.reject() {
-                Some(reject) => self.left_out.push(format!(
-                    "sequence {}: {}: {}",
-                    event.sequence(),
-                    reject.kind.as_str(),
-                    reject.detail
-                )),
+                Some(reject) => {
+                    let reason = format!("{}: {}", reject.kind.as_str(), reject.detail);
+                    self.left_out.push((event.sequence().0, reason));
+                }
                 None => {
                     let sequence = event.sequence().0;
                     self.documents.push(Document { text: document(&event), sequence });
@@ -60,13 +59,15 @@ impl Skeleton {
     /// Leaves an event out, and keeps the reason.
     pub(super) fn leave_out(&mut self, index: usize, reason: &str) {
         let document = self.documents.remove(index);
-        self.left_out.push(format!("sequence {}: {reason}", document.sequence));
+        self.left_out.push((document.sequence, reason.to_owned()));
     }
 
     /// Says what had to be left out.
     pub(super) fn tell(&self, output: &Output) {
-        for left_out in &self.left_out {
-            output.note(&format!("left out: {left_out}"));
+        let mut left_out: Vec<_> = self.left_out.iter().collect();
+        left_out.sort();
+        for (sequence, reason) in left_out {
+            output.note(&format!("left out: sequence {sequence}: {reason}"));
         }
     }
 
@@ -100,9 +101,13 @@ impl Skeleton {
 fn document(event: &Event) -> String {
     let document = event.document_json();
     let members = json_line::members(&document).expect("a document is an object");
+    let value = |name: &str| members.iter().find(|member| member.name == name).map(|one| one.value);
+    // An event without a time of its own has that at which it was stored.
+    let own_time = value("time") != value("stored_at");
     let has = |value: &str| !matches!(value, "null" | "{}");
     let kept = KEPT.iter().filter_map(|name| members.iter().find(|member| member.name == *name));
     let kept = kept.filter(|member| member.name == "type" || has(member.value));
+    let kept = kept.filter(|member| member.name != "time" || own_time);
     let kept: Vec<_> = kept.map(|member| format!("\"{}\":{}", member.name, member.value)).collect();
     format!("{{{}}}", kept.join(","))
 }

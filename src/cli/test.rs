@@ -2,6 +2,7 @@
 
 mod diff;
 mod report;
+mod untaken;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -27,6 +28,8 @@ struct Ran {
     /// Of the definition's tests.
     index: usize,
     report: trial::test::Report,
+    /// If it has failed: the events that no handler takes, in words.
+    untaken: Vec<String>,
 }
 
 pub(super) fn run(config: &Config, arguments: &args::Test, output: &Output) -> Result<(), Failure> {
@@ -106,8 +109,13 @@ fn run_all(chosen: &[(Setup, usize)]) -> Vec<Ran> {
             let place = next.fetch_add(1, Ordering::Relaxed);
             let Some((setup, index)) = chosen.get(place) else { break };
             let definition = Arc::clone(setup.plan.definition());
-            let report = trial::test::run(setup, &definition.tests[*index]);
-            let one = Ran { definition, index: *index, report };
+            let test = &definition.tests[*index];
+            let report = trial::test::run(setup, test);
+            let untaken = match report.problems.is_empty() {
+                true => Vec::new(),
+                false => untaken::lines(setup, &definition, test),
+            };
+            let one = Ran { definition, index: *index, report, untaken };
             ran.lock().expect("a thread that panics ends the command").insert(place, one);
         }
     };

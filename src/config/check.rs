@@ -21,6 +21,9 @@ use crate::syntax::Kind;
 /// The reader's queue is an eighth of the memory, and needs room for two events to flow.
 const MEMORY_PER_EVENT_BYTES: u64 = 16;
 
+/// A `transform` reads the message and writes its events, and one evaluation makes 16 MiB of text at most.
+const TRANSFORMED_BYTES_MAX: u64 = 8 << 20;
+
 /// Merges checked layers, later ones winning.
 pub(super) fn merge(layers: Vec<Layer>) -> Result<Loaded, Vec<Diagnostic>> {
     let sources = source_names(&layers);
@@ -146,6 +149,7 @@ impl Check<'_> {
             .collect();
         let http = self.http(&raw.http);
         let limits = self.limits(&raw.limits)?;
+        self.transformed(&sources, limits.event_bytes_max);
         Some(Config {
             projections: raw.projections?,
             data_dir: raw.data_dir?,
@@ -259,6 +263,19 @@ impl Check<'_> {
         }
     }
 
+    /// A message that no `transform` can read is a dead letter, whatever its limit says.
+    fn transformed(&mut self, sources: &BTreeMap<String, SourceSettings>, event_bytes_max: u64) {
+        let source = sources.iter().find(|(_, source)| source.transform.is_some());
+        let Some((name, _)) = source else { return };
+        if event_bytes_max > TRANSFORMED_BYTES_MAX {
+            let message = format!(
+                "`limits.event_bytes_max` is {event_bytes_max}, but source `{name}` has a `transform`, which takes \
+                 messages of {TRANSFORMED_BYTES_MAX} bytes at most: one evaluation makes 16 MiB of text"
+            );
+            self.error("limits.event_bytes_max", message, "set it to 8388608, or leave it out");
+        }
+    }
+
     fn http(&mut self, http: &raw::Http) -> Http {
         let listen = http.listen.as_deref().and_then(|text| value::listen(text).ok()).flatten();
         let insecure_no_auth = http.insecure_no_auth.unwrap_or_default();
@@ -308,5 +325,32 @@ impl Check<'_> {
             heartbeat: Duration::from_millis(limits.heartbeat_ms?),
             shutdown_timeout: Duration::from_millis(limits.shutdown_timeout_ms?),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn a_transform_bounds_its_messages() {
+        for (limit, transform, expected) in [
+            (8_388_608, "transform = '.'", ""),
+            (8_388_609, "", ""),
+            (8_388_609, "transform = '.'", "source `a` has a `transform`"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("viewd.toml");
+            let limits = format!("limits.event_bytes_max = {limit}");
+            let text = format!("{limits}\n[sources.a]\nstream = 'A'\n{transform}\n");
+            std::fs::write(&path, text).unwrap();
+            match Config::load(Some(&path), std::iter::empty(), &[]) {
+                Ok(_) => assert_eq!(expected, "", "{limit} {transform}"),
+                Err(errors) => {
+                    let [error] = errors.as_slice() else { panic!("{errors:?}") };
+                    assert!(!expected.is_empty() && error.message.contains(expected), "{error:?}");
+                }
+            }
+        }
     }
 }

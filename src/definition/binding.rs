@@ -25,7 +25,8 @@ pub(super) fn read<'a>(report: &mut Report, handler: &'a Table, names: &mut Name
         let read =
             names.formula_and_uses(report, &entry.value, &format!("`let.{name}`"), Spot::Let);
         let (value, uses) = read.unzip();
-        names.bind(name, uses.unwrap_or_default());
+        let row = value.as_ref().and_then(|formula| formula.expression.row());
+        names.bind(name, uses.unwrap_or_default(), row);
         names.later.retain(|later| *later != name);
         lets.extend(value.map(|value| Let { name: name.to_owned(), value }));
     }

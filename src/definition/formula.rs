@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::definition::table;
 use crate::definition::{self, Action, Column, Formula, variable};
-use crate::expression::{Expression, Output, Place, Scope};
+use crate::expression::{self, Expression, Output, Place, Scope};
 use crate::syntax::{Kind, Report, Text, Value};
 
 /// Where an expression stands, which decides what it may name.
@@ -33,8 +33,9 @@ pub(super) enum Spot {
 pub(super) struct Names<'a> {
     /// By slot.
     variables: Vec<&'a str>,
-    /// With the number of their key columns.
-    tables: Vec<(&'a str, usize)>,
+    tables: Vec<TableNames<'a>>,
+    /// By slot: the table whose row the variable holds.
+    rows: Vec<Option<usize>>,
     /// What each `let` uses.
     lets: Vec<Uses>,
     /// For each `let`, whether some expression names it.
@@ -45,6 +46,14 @@ pub(super) struct Names<'a> {
     iterates: bool,
     /// Some expression has not compiled: what it names is not known.
     pub(super) incomplete: bool,
+}
+
+/// The names of a table, of its key columns and of all its columns.
+#[derive(Debug)]
+struct TableNames<'a> {
+    name: &'a str,
+    key: Vec<&'a str>,
+    columns: Vec<&'a str>,
 }
 
 /// The variables on which an expression depends.
@@ -73,12 +82,32 @@ impl Uses {
     }
 }
 
+impl<'a> TableNames<'a> {
+    fn of_draft(draft: &'a table::Draft) -> Self {
+        let table = &draft.table;
+        let columns: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        let key = if draft.keyed {
+            table.key.iter().map(|index| columns[*index]).collect()
+        } else {
+            vec!["key"; draft.key_len]
+        };
+        Self { name: &table.name, key, columns }
+    }
+
+    fn lent(&self) -> expression::Table<'_> {
+        expression::Table { name: self.name, key: &self.key, columns: &self.columns }
+    }
+}
+
 impl<'a> Names<'a> {
-    pub(super) fn new(tables: &'a [table::Draft], iterates: bool) -> Self {
-        let tables = tables.iter().map(|draft| (draft.table.name.as_str(), draft.key_len));
+    /// Of a handler that works on the table `target`.
+    pub(super) fn new(tables: &'a [table::Draft], target: Option<usize>, iterates: bool) -> Self {
+        let mut rows = vec![None; variable::LETS];
+        rows[variable::ROW] = target;
         Self {
             variables: variable::NAMES.to_vec(),
-            tables: tables.collect(),
+            tables: tables.iter().map(TableNames::of_draft).collect(),
+            rows,
             lets: Vec::new(),
             named: Vec::new(),
             later: Vec::new(),
@@ -87,9 +116,10 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Makes the value of a `let` known to the expressions that follow.
-    pub(super) fn bind(&mut self, name: &'a str, uses: Uses) {
+    /// Makes the value of a `let`, perhaps a row of a table, known to the expressions that follow.
+    pub(super) fn bind(&mut self, name: &'a str, uses: Uses, row: Option<usize>) {
         self.variables.push(name);
+        self.rows.push(row);
         self.lets.push(uses);
         self.named.push(false);
     }
@@ -160,8 +190,13 @@ impl<'a> Names<'a> {
                 .hint("`.` is the event; an empty string is written '\"\"'".to_owned());
             return None;
         }
-        let scope =
-            Scope { place: Place::Handler, variables: &self.variables, tables: &self.tables };
+        let tables: Vec<_> = self.tables.iter().map(TableNames::lent).collect();
+        let scope = Scope {
+            place: Place::Handler,
+            variables: &self.variables,
+            tables: &tables,
+            rows: &self.rows,
+        };
         Expression::compile(&text.value, scope)
             .map_err(|error| {
                 let named =

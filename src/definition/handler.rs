@@ -96,7 +96,8 @@ fn read_one(
     let handler = report.table(value, "a handler")?;
     report.unknown_keys_or(handler, "a handler", &KEYS, &[], &OTHERS);
     let events = pattern::read(report, handler, &span);
-    let mut names = Names::new(tables, handler.get("for_each").is_some());
+    let mut names =
+        Names::new(tables, target_table(handler, tables), handler.get("for_each").is_some());
     let lets = binding::read(report, handler, &mut names);
     let when = handler.get("when").and_then(|value| read_when(report, value, &mut names));
     let for_each =
@@ -216,6 +217,13 @@ fn follows_value(before: &str) -> bool {
 }
 
 /// The one operation, its table, and where that is named.
+/// The table that a handler names, if it is there; what is wrong with it is told elsewhere.
+fn target_table(handler: &Table, tables: &[table::Draft]) -> Option<usize> {
+    let value = Verb::ALL.iter().find_map(|verb| handler.get(verb.as_str()))?;
+    let Kind::String(text) = &value.kind else { return None };
+    tables.iter().position(|draft| draft.table.name == text.value)
+}
+
 fn read_operation(
     report: &mut Report,
     handler: &Table,

@@ -15,8 +15,8 @@ use super::{Reject, RejectKind, Sequence, decode};
 /// How many events one message may become: past it a message is a file, and one transaction would hold them all.
 pub const PARTS_MAX: usize = 1_000;
 
-/// Bytes of all events of one message: as much as the largest message that a NATS server takes.
-const PARTS_BYTES_MAX: usize = 64 << 20;
+/// Bytes of all events of one message: as much text as one evaluation may make.
+const PARTS_BYTES_MAX: usize = 16 << 20;
 
 /// What an event has whose document does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -566,6 +566,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_events_of_a_message_are_bounded_together() {
+        let document = |bytes: usize| format!(r#"{{"type":"A","data":"{}"}}"#, "x".repeat(bytes));
+        let mut arena = Arena::default();
+        assert!(parts(&mut arena, &[document(4 << 20), document(4 << 20)]).is_ok());
+        let refused = parts(&mut arena, &[document(8 << 20), document(8 << 20)]).unwrap_err();
+        assert!(refused.ends_with("bytes, 16777216 at most are allowed"), "{refused}");
     }
 
     /// What stands outside strings.

@@ -45,7 +45,7 @@ fn check_undotted(name: &str, start: usize, text: &str, scope: Scope<'_>) -> Res
     }
     let rest = &text[start..];
     let end = rest.find(|char: char| !(char.is_alphanumeric() || "._".contains(char)));
-    let path = &rest[..end.unwrap_or(rest.len())];
+    let path = &rest[..end.unwrap_or(rest.len()).max(name.len())];
     let (hint, label) = if document::Field::named(name).is_some() {
         (format!("a path starts with a dot: `.{path}`"), "no dot before it")
     } else if scope.variables.contains(&name) {
@@ -55,7 +55,7 @@ fn check_undotted(name: &str, start: usize, text: &str, scope: Scope<'_>) -> Res
         let whole =
             matches!(name, "event" | "e" | "evt" | "msg" | "message" | "this" | "it" | "self");
         let payload = matches!(name, "payload" | "body");
-        let member = rest[1..].split('.').next().unwrap_or_default();
+        let member = rest.trim_start_matches('.').split('.').next().unwrap_or_default();
         let hint = match (whole, payload) {
             (true, _) if document::Field::named(member).is_some() => {
                 format!("`.` is the event: `{rest}`")
@@ -75,6 +75,9 @@ fn check_call(name: &str, inner: &[Token<&str>], block: &str, text: &str) -> Opt
     let mut split = arguments(inner, block, &[";"], text);
     if !names::is_allowed(name) {
         let (message, hint) = names::refuse(name, split.len())?;
+        let equivalent = names::equivalent(name).filter(|_| !inner.is_empty());
+        let whole = place == (0..text.len());
+        let hint = equivalent.map(|function| meant(function, split, whole)).or(hint);
         return Some(refused(span(text, name), message, "not a function", hint));
     }
     let fits = |count: usize| names::refuse(name, count).is_none();
@@ -93,6 +96,8 @@ fn check_call(name: &str, inner: &[Token<&str>], block: &str, text: &str) -> Opt
     let label = if split.len() == 1 && commas.len() > 1 && (takes_one_value() || !fits(1)) {
         split = commas;
         "one argument, of several values"
+    } else if is_input(name, &split) {
+        "its input, not its argument"
     } else if has_input_first(name, &split) {
         "no flags"
     } else if fits(split.len()) {
@@ -102,10 +107,27 @@ fn check_call(name: &str, inner: &[Token<&str>], block: &str, text: &str) -> Opt
     };
     let message = match names::refuse(name, split.len()) {
         Some((message, _)) => message,
+        None if is_input(name, &split) => format!("`{name}` takes its input from the left"),
         None if label == "no flags" => format!("`{}` are no flags of `{name}`", split[1]),
         None => format!("a `,` between the arguments of `{name}`"),
     };
     Some(refused(place.clone(), message, label, Some(meant(name, split, place == (0..text.len())))))
+}
+
+/// `round(.data.total)`: a path where digits, a depth or a stream of values would be.
+fn is_input(name: &str, arguments: &[&str]) -> bool {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "._$[]".contains(char);
+    match (name, arguments) {
+        // What has members is neither a number nor an array.
+        ("round" | "flatten", [path]) => {
+            path.starts_with('.') && *path != "." && path.chars().all(plain)
+        }
+        // One value has no first, no last and no sum.
+        ("add" | "first" | "last", [path]) => {
+            is_path(path) && path.chars().all(plain) && !path.contains("[]") && !path.contains("..")
+        }
+        _ => false,
+    }
 }
 
 /// `test(.data.name; "a")`: its second argument would be flags.
@@ -153,9 +175,9 @@ fn check_lookup(
 ) -> Option<Error> {
     let split = arguments(inner, block, &[",", ";"], text);
     let given = split[0].trim_matches('"');
-    let (table, keys) = scope.tables.iter().find(|(table, _)| *table == given)?;
+    let table = scope.tables.iter().find(|table| table.name == given)?;
     let semicolons = arguments(inner, block, &[";"], text).len();
-    if split.len() != keys + 1 || semicolons == split.len() && split[0] != given {
+    if split.len() != table.key.len() + 1 || semicolons == split.len() && split[0] != given {
         return None;
     }
     let (message, label) = if semicolons == split.len() {
@@ -163,7 +185,7 @@ fn check_lookup(
     } else {
         ("the arguments of `lookup` are separated by `;`", "values separated by `,`")
     };
-    let hint = format!("write `lookup(\"{table}\"; {})`", split[1..].join("; "));
+    let hint = format!("write `lookup(\"{given}\"; {})`", split[1..].join("; "));
     let place = span(text, name).start..span(text, block).end;
     Some(refused(place, message, label, Some(hint)))
 }
@@ -232,8 +254,16 @@ fn call_problem(name: &str, arguments: usize, text: &str, scope: Scope<'_>) -> O
         ("no dot before it", Some(format!("a path starts with a dot: `.{name}`")))
     } else if scope.variables.contains(&name) {
         ("no `$` before it", Some(format!("a variable starts with a dollar sign: `${name}`")))
-    } else {
+    } else if names::instead(name).is_some() || name.starts_with('@') {
         ("not a function", hint)
+    } else {
+        let hint = hint.map_or_else(String::new, |hint| format!("{hint} otherwise "));
+        // Alone it is a value of the file, where it has the file's quotes as well.
+        let quotes = if text.trim() == name { "'" } else { "" };
+        let hint = format!(
+            "{hint}a string is written `{quotes}\"{name}\"{quotes}`, a member of the data `.data.{name}`"
+        );
+        ("not a function", Some(hint))
     };
     Some(refused(span(text, name), message, label, hint))
 }

@@ -16,7 +16,7 @@ use super::references::{self, References};
 use super::value::Value;
 use super::{
     Error, Failure, FailureKind, Literal, Route, Scope, calls, lookup, prelude, refused, roots,
-    several, slips, syntax, syntax_error,
+    rows, several, slips, syntax, syntax_error,
 };
 use crate::event::chunk::Event;
 
@@ -46,6 +46,7 @@ pub(super) fn compile(text: &str, scope: Scope<'_>) -> Result<(Route, References
     calls::check(&term, text, scope)?;
     let references = References::of_term(&term, text, scope)?;
     roots::check(&term, text)?;
+    rows::check(&term, text, scope)?;
     several::check(&term, &tokens, text, scope)?;
     let route = if let Some(literal) = Literal::of_term(&term) {
         Route::Literal(literal)
@@ -80,7 +81,7 @@ impl Program {
         let tables: Box<[_]> = references
             .lookups
             .iter()
-            .map(|table| (scope.tables[*table].0.to_owned(), *table))
+            .map(|table| (scope.tables[*table].name.to_owned(), *table))
             .collect();
         let lookups = lookup::natives().filter(|_| !tables.is_empty());
         let compiled = Compiler::default()

@@ -26,7 +26,7 @@ const KEYS_MAX: usize = 16;
 pub(super) fn table(arguments: &[Term<&str>], scope: Scope<'_>) -> Option<usize> {
     let Term::Str(None, parts) = arguments.first()? else { return None };
     let name = plain_text(parts)?;
-    scope.tables.iter().position(|(known, _)| *known == name)
+    scope.tables.iter().position(|table| table.name == name)
 }
 
 /// What is wrong with a call, if anything is.
@@ -44,7 +44,7 @@ pub(super) fn problem(
         let hint = "a handler's expressions can look rows up; this one sees one event".to_owned();
         return refused(call, "`lookup` is not available here".to_owned(), "no tables here", hint);
     }
-    let known = || scope.tables.iter().map(|(name, _)| *name);
+    let known = || scope.tables.iter().map(|table| table.name);
     let Some(first) = arguments.first() else {
         return refused(call, "`lookup` names no table".to_owned(), "no table", USAGE.to_owned());
     };
@@ -66,7 +66,7 @@ pub(super) fn problem(
         let message = "`lookup` wants the name of a table in quotes first".to_owned();
         return refused(call, message, "its table is not known when it is loaded", hint);
     };
-    let Some(&(_, keys)) = scope.tables.iter().find(|(known, _)| *known == given) else {
+    let Some(table) = scope.tables.iter().find(|table| table.name == given) else {
         let place = match first {
             Term::Str(None, parts) => match parts.first() {
                 Some(StrPart::Str(part)) => span(text, part),
@@ -77,6 +77,7 @@ pub(super) fn problem(
         let hint = did_you_mean(&given, known()).expect("the scope has tables");
         return refused(place, format!("there is no table `{given}`"), "unknown table", hint);
     };
+    let keys = table.key.len();
     if keys > KEYS_MAX {
         let message =
             format!("`{given}` has {keys} key columns, `lookup` takes {KEYS_MAX} at most");
@@ -89,8 +90,13 @@ pub(super) fn problem(
         };
         let given_keys = arguments.len() - 1;
         let message = format!("`{given}` has {}, {given_keys} given", count(keys));
-        let example: Vec<_> = (1..=keys).map(|number| format!("; key{number}")).collect();
-        let hint = format!("write `lookup(\"{given}\"{})`", example.concat());
+        let names: Vec<_> = table.key.iter().map(|name| format!("`{name}`")).collect();
+        let values = if keys == 1 { "the value" } else { "the values" };
+        let hint = format!(
+            "write `lookup(\"{given}\"{})`, with {values} of {}",
+            "; ...".repeat(keys),
+            names.join(" and ")
+        );
         return refused(call, message, "another number of keys", hint);
     }
     None

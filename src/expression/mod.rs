@@ -32,6 +32,7 @@ mod prelude;
 pub mod reference;
 mod references;
 mod roots;
+mod rows;
 mod several;
 mod slips;
 mod stream;
@@ -67,8 +68,20 @@ pub struct Scope<'a> {
     pub place: Place,
     /// The names of variables by their slot, without the `$`.
     pub variables: &'a [&'a str],
-    /// The tables that `lookup` can name, each with the number of its key columns.
-    pub tables: &'a [(&'a str, usize)],
+    /// The tables that `lookup` can name.
+    pub tables: &'a [Table<'a>],
+    /// By slot: the table whose row the variable holds, or null; none for slots beyond the slice.
+    pub rows: &'a [Option<usize>],
+}
+
+/// What an expression may know of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Table<'a> {
+    pub name: &'a str,
+    /// The names of its key columns, in the order in which `lookup` takes their values.
+    pub key: &'a [&'a str],
+    /// The names of all its columns; empty if they are not known.
+    pub columns: &'a [&'a str],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,9 +157,10 @@ enum Literal {
 
 impl Scope<'static> {
     /// Of an expression that sees an event and nothing else.
-    pub const EVENT: Self = Self { place: Place::Handler, variables: &[], tables: &[] };
+    pub const EVENT: Self = Self { place: Place::Handler, variables: &[], tables: &[], rows: &[] };
     /// Of a source's `transform`.
-    pub const TRANSFORM: Self = Self { place: Place::Transform, variables: &[], tables: &[] };
+    pub const TRANSFORM: Self =
+        Self { place: Place::Transform, variables: &[], tables: &[], rows: &[] };
 }
 
 impl Expression {
@@ -191,6 +205,11 @@ impl Expression {
     /// The tables that it looks rows up in, by their indices in the scope, ascending.
     pub fn lookups(&self) -> &[usize] {
         &self.references.lookups
+    }
+
+    /// The table of which it gives a row or null, by its index in the scope, if that is certain.
+    pub fn row(&self) -> Option<usize> {
+        self.references.row
     }
 
     /// The keys of the object that is its last step, as written, if all are literal.

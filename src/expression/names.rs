@@ -1,7 +1,5 @@
 //! The names that an expression may use: the allow list of the definition language, and nothing else.
 
-use std::fmt::Write as _;
-
 use crate::diagnostic::nearest;
 
 /// A name and the numbers of arguments that it takes.
@@ -220,15 +218,15 @@ const MISSING: &[(&[&str], &str)] = &[
     (&["coalesce", "ifnull", "nvl", "default"], "`//`, as in `.data.name // \"none\"`"),
     (&["substr", "substring"], "a slice, as in `.data.name[0:3]`"),
     (&["is_null", "isnull"], "`. == null`"),
-    (&["None", "nil", "null", "undefined"], "`null`"),
-    (&["true"], "`true`"),
-    (&["false"], "`false`"),
+    (&["None", "nil", "null", "undefined"], "write `null`"),
+    (&["true"], "write `true`"),
+    (&["false"], "write `false`"),
 ];
 
 /// What is wrong with a call, if anything: the message and a hint.
 pub(super) fn refuse(name: &str, arguments: usize) -> Option<(String, Option<String>)> {
     let Some((_, arities)) = ALLOWED.iter().find(|(known, _)| *known == name) else {
-        return Some(unknown(name, arguments));
+        return Some(unknown(name));
     };
     if arities.contains(&arguments) {
         return None;
@@ -242,26 +240,16 @@ pub(super) fn refuse(name: &str, arguments: usize) -> Option<(String, Option<Str
     Some((message, hint))
 }
 
-fn unknown(name: &str, arguments: usize) -> (String, Option<String>) {
+fn unknown(name: &str) -> (String, Option<String>) {
     let message = format!("unknown function `{name}`");
     let missing =
         |(names, _): &&(&[&str], &str)| names.iter().any(|known| known.eq_ignore_ascii_case(name));
     if let Some((_, instead)) = MISSING.iter().find(missing) {
         return (format!("`{name}` is not available"), Some((*instead).to_owned()));
     }
-    let mut hint = String::new();
     let known = ALLOWED.iter().map(|(name, _)| *name).chain([super::lookup::NAME]);
-    if let Some(known) = nearest(name, known).filter(|known| is_near(name, known)) {
-        let _ = write!(hint, "did you mean `{known}`?");
-    }
-    if arguments == 0 && !name.starts_with('@') {
-        let or = if hint.is_empty() { "" } else { " otherwise " };
-        let _ = write!(
-            hint,
-            "{or}a string is written `\"{name}\"`, a member of the data `.data.{name}`"
-        );
-    }
-    (message, (!hint.is_empty()).then_some(hint))
+    let meant = nearest(name, known).filter(|known| is_near(name, known));
+    (message, meant.map(|known| format!("did you mean `{known}`?")))
 }
 
 /// Whether one name is a slip of the pen away from another; short words are near to many.
@@ -275,6 +263,12 @@ pub(super) fn instead(name: &str) -> Option<&'static str> {
     let of_name =
         |(names, _): &&(&[&str], &str)| names.iter().any(|known| known.eq_ignore_ascii_case(name));
     MISSING.iter().find(of_name).map(|(_, instead)| *instead)
+}
+
+/// The function that does what a name of another language does, if it is one.
+pub(super) fn equivalent(name: &str) -> Option<&'static str> {
+    let function = instead(name)?.strip_prefix('`')?.strip_suffix('`')?;
+    is_allowed(function).then_some(function)
 }
 
 fn counts(arities: &[usize]) -> String {

@@ -6,7 +6,7 @@ use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Pattern, Term};
 use jaq_core::load::span;
 
-use super::{Error, Scope, lookup, prelude};
+use super::{Error, Scope, lookup, prelude, rows};
 use crate::diagnostic::nearest;
 
 /// Collected when the expression is compiled.
@@ -16,6 +16,8 @@ pub(super) struct References {
     pub(super) variables: Vec<(usize, Range<usize>)>,
     /// Indices of tables, ascending.
     pub(super) lookups: Vec<usize>,
+    /// The table whose row the whole gives.
+    pub(super) row: Option<usize>,
     /// The literal keys of the object that is the last step.
     pub(super) members: Option<Vec<(String, Range<usize>)>>,
 }
@@ -23,7 +25,8 @@ pub(super) struct References {
 impl References {
     /// What a term names; refuses variables that are not known, and new ones by a name of the scope's.
     pub(super) fn of_term(term: &Term<&str>, text: &str, scope: Scope<'_>) -> Result<Self, Error> {
-        let mut found = Self { members: members(term, text), ..Self::default() };
+        let mut found =
+            Self { row: rows::table(term, scope), members: members(term, text), ..Self::default() };
         let local = locals(term);
         let mut problem = local.iter().find_map(|name| shadowing(name, text, scope));
         prelude::visit(term, &mut |term| match term {

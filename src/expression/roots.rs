@@ -95,7 +95,7 @@ fn check_type(term: &Term<&str>, text: &str) -> Result<(), Error> {
 }
 
 /// Functions whose arguments see what the function sees.
-fn sees_input(name: &str, arguments: usize) -> bool {
+pub(super) fn sees_input(name: &str, arguments: usize) -> bool {
     match name {
         "select" | "error" | "isempty" | "IN" | "range" | "path" | "del" | "pick" => true,
         "first" | "last" => arguments == 1,

@@ -3,7 +3,7 @@
 use jaq_core::load::lex::{StrPart, Tok, Token};
 use jaq_core::load::span;
 
-use super::{Error, Place, Scope, calls, names, refused};
+use super::{Error, Place, Scope, calls, document, names, refused};
 
 /// Words that are no names of functions.
 const KEYWORDS: [&str; 12] =
@@ -173,7 +173,7 @@ fn refuse_word(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) -> R
 fn refuse_prefix(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) -> Result<(), Error> {
     let Some(next) = next else { return Ok(()) };
     let (name, member) = (span(text, token.0), span(text, next.0));
-    let path = next.0.starts_with('.') && next.0 != "..";
+    let path = next.0.starts_with(['.', '$']) && next.0 != "..";
     if !path || name.end == member.start || KEYWORDS.contains(&token.0) {
         return Ok(());
     }
@@ -185,7 +185,8 @@ fn refuse_prefix(token: &Token<&str>, next: Option<&Token<&str>>, text: &str) ->
     let lower = token.0.to_lowercase();
     if !names::is_allowed(&lower) {
         let (message, hint) = names::refuse(token.0, 0).expect("it is not allowed");
-        return Err(refused(name, message, "not a function", hint));
+        let hint = hint.unwrap_or_else(|| format!("a string is written `\"{}\"`", token.0));
+        return Err(refused(name, message, "not a function", Some(hint)));
     }
     let hint = format!("a function follows its input: `{input} | {lower}`");
     Err(refused(
@@ -201,15 +202,11 @@ fn refuse_symbol(token: &Token<&str>, text: &str, scope: Scope<'_>) -> Result<()
     match token.0 {
         "=" | "|=" | "+=" | "-=" | "*=" | "/=" | "%=" | "//=" if scope.place == Place::Handler => {
             let hint = match token.0 {
-                "=" => "to compare, write `==`",
-                _ => "an expression gives a value; only a source's `transform` changes the event",
+                "=" => "to compare, write `==`".to_owned(),
+                operator => new_value(operator, path_before(text, place.start)),
             };
-            Err(refused(
-                place,
-                format!("an assignment: `{}`", token.0),
-                "changes nothing here",
-                Some(hint.to_owned()),
-            ))
+            let message = format!("an assignment: `{}`", token.0);
+            Err(refused(place, message, "changes nothing here", Some(hint)))
         }
         operator => {
             let letters = operator.starts_with(['.', ')', ']', '}']);
@@ -222,6 +219,33 @@ fn refuse_symbol(token: &Token<&str>, text: &str, scope: Scope<'_>) -> Result<()
             Err(refused(place, message, "not an operator of jq", hint))
         }
     }
+}
+
+/// The value that an assignment would have assigned, for a hint.
+fn new_value(assignment: &str, path: &str) -> String {
+    let operator = assignment.trim_end_matches('=');
+    let value = match operator {
+        "|" => "...".to_owned(),
+        operator => format!("{path} {operator} ..."),
+    };
+    let member = path.strip_prefix('.').filter(|name| !name.is_empty() && !name.contains('.'));
+    match member {
+        Some(name) if document::Field::named(name).is_none() => {
+            format!("the object with another value is `. + {{{name}: ({value})}}`")
+        }
+        _ if path.starts_with('$') && operator != "|" => format!("write the new value: `{value}`"),
+        _ => {
+            "an expression gives a value; only a source's `transform` changes the event".to_owned()
+        }
+    }
+}
+
+/// The path that ends where something else begins.
+fn path_before(text: &str, end: usize) -> &str {
+    let before = text[..end].trim_end();
+    let rest =
+        before.trim_end_matches(|char: char| char.is_ascii_alphanumeric() || "._$".contains(char));
+    &before[rest.len()..]
 }
 
 /// `.a ?? .b` is `.a` with two `?`, and then something.
@@ -256,9 +280,11 @@ fn refuse_dash(tokens: Tokens<'_, '_>, text: &str) -> Result<(), Error> {
     let end = rest.map_or(text.len(), |length| third.end + length);
     let key = &text[first.start + 1..end];
     // What stands before it without a space: `.headers` of `.headers.X-Request-Id`.
-    let before = text[..first.start]
-        .rfind(|char: char| !(char.is_ascii_alphanumeric() || "._$".contains(char)));
-    let before = &text[before.map_or(0, |at| at + 1)..first.start];
+    let before = if text[..first.start].ends_with(char::is_whitespace) {
+        ""
+    } else {
+        path_before(text, first.start)
+    };
     let before = if before.is_empty() { "." } else { before };
     let hint = format!(
         "a name with a dash is quoted: `{before}[\"{key}\"]`; to subtract, put spaces around the `-`"

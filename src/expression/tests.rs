@@ -5,6 +5,7 @@ mod bindings;
 mod exactness;
 mod examples;
 mod hints;
+mod inputs;
 mod reference;
 mod refusals;
 mod routes;

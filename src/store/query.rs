@@ -25,12 +25,12 @@ pub use super::shown::Shown;
 /// A value, a row or the statement's working text: what is above is refused. The largest value of a view is an event's.
 const VALUE_BYTES_MAX: i32 = 16 << 20;
 /// All rows of a result together: they are in memory before anything is shown.
-const RESULT_BYTES_MAX: usize = 32 << 20;
+pub(super) const RESULT_BYTES_MAX: usize = 32 << 20;
 /// Opcodes between two looks at the clock: some microseconds.
 const DEADLINE_OPCODES: i32 = 1000;
 
 /// Sizes that SQL can name. Ample for what people write, small for what programs attack with.
-const LIMITS: [(Limit, i32); 10] = [
+pub(super) const LIMITS: [(Limit, i32); 10] = [
     (Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX),
     (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
     (Limit::SQLITE_LIMIT_COLUMN, 1000),

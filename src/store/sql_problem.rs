@@ -1,21 +1,22 @@
 //! What is wrong with the SQL of a view, in words for the one who wrote it.
 
+pub(super) mod clock;
+
 use std::ops::Range;
 
+use self::clock::Clock;
 use super::sql_token::{Kind, Token, tokens};
 use super::view::Columns;
 use crate::definition::{Table, View};
 use crate::diagnostic;
-
-/// Functions that take the clock if they are given no time, or are given `now`.
-const TIME_FUNCTIONS: [&str; 7] =
-    ["date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff"];
 
 /// What begins the parts of a SELECT.
 const CLAUSES: [&str; 9] =
     ["SELECT", "FROM", "WHERE", "JOIN", "GROUP", "HAVING", "ORDER", "LIMIT", "UNION"];
 
 const NO_CLOCK: &str = "views know no clock: give the column as it is, and compare it in the query that reads the view";
+
+const INSTANTS_ONLY: &str = "a time function takes a timestamp or date column, whose name stands for nothing else in this SELECT; or a literal";
 
 /// Why a SELECT cannot be a view.
 #[derive(Debug)]
@@ -24,8 +25,7 @@ pub(super) enum Problem {
     Denied(Denied),
     NoSelect,
     Parameters,
-    /// The bytes of what asks for the time or the zone.
-    Clock(Range<usize>),
+    Clock(Clock),
 }
 
 /// What the SELECT wanted and may not have.
@@ -64,10 +64,7 @@ pub(super) fn before(tokens: &[Token<'_>]) -> Result<(), Problem> {
     if !first.is_some_and(|first| ["select", "with", "values"].iter().any(|word| first.is(word))) {
         return Err(Problem::NoSelect);
     }
-    match clock(tokens) {
-        Some(span) => Err(Problem::Clock(span)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 impl Wrong<'_> {
@@ -86,12 +83,7 @@ impl Wrong<'_> {
                 };
                 told(self.place(is_mark), "a view has no parameters", "nobody gives it a value")
             }
-            Problem::Clock(span) => {
-                let asks = &self.view.sql.value[span.clone()];
-                let message = format!("`{asks}` makes view `{name}` depend on when it is read");
-                told(self.view.sql.locate(span), message, "the clock or the zone of the machine")
-                    .hint(NO_CLOCK.to_owned())
-            }
+            Problem::Clock(clock) => self.clock(clock),
             Problem::Denied(denied) => self.denied(denied),
             Problem::Sqlite(rusqlite::Error::MultipleStatement) => {
                 let message = format!("the SQL of view `{name}` must be one SELECT");
@@ -106,6 +98,35 @@ impl Wrong<'_> {
             Problem::Sqlite(error) => told(self.whole(), format!("SQL: {error}"), ""),
         };
         Some(told)
+    }
+
+    fn clock(&self, clock: Clock) -> Told {
+        let name = &self.view.name;
+        let text = |span: &Range<usize>| self.view.sql.value[span.clone()].to_owned();
+        match clock {
+            Clock::Asked(span) => {
+                let message =
+                    format!("`{}` makes view `{name}` depend on when it is read", text(&span));
+                told(self.view.sql.locate(span), message, "the clock or the zone of the machine")
+                    .hint(NO_CLOCK.to_owned())
+            }
+            Clock::Argument(span) => {
+                let message = format!(
+                    "`{}` may make view `{name}` depend on when it is read: the text `now` is the time of reading",
+                    text(&span)
+                );
+                told(self.view.sql.locate(span), message, "not known to be a time")
+                    .hint(INSTANTS_ONLY.to_owned())
+            }
+            Clock::Modifier(span) => {
+                let message = format!(
+                    "`{}` may make view `{name}` depend on where it is read: the text `localtime` is the zone of the machine",
+                    text(&span)
+                );
+                told(self.view.sql.locate(span), message, "not a literal")
+                    .hint("a time function's modifiers are literals, such as '+1 day'".to_owned())
+            }
+        }
     }
 
     fn denied(&self, denied: Denied) -> Told {
@@ -286,67 +307,4 @@ impl Told {
 
 fn told(span: Range<usize>, message: impl Into<String>, label: &str) -> Told {
     Told { span, message: message.into(), label: label.to_owned(), hint: None }
-}
-
-/// Where a SELECT asks for the time, or for the machine's zone.
-fn clock(tokens: &[Token<'_>]) -> Option<Range<usize>> {
-    // For each open parenthesis: the time function that it belongs to, and the commas in it so far.
-    let mut open: Vec<(Option<usize>, usize)> = Vec::new();
-    for (index, token) in tokens.iter().enumerate() {
-        match (token.kind, token.text) {
-            (Kind::Symbol, "(") => {
-                let called =
-                    index.checked_sub(1).filter(|&called| is_time_function(&tokens[called]));
-                open.push((called, 0));
-            }
-            (Kind::Symbol, ",") => {
-                if let Some((_, commas)) = open.last_mut() {
-                    *commas += 1;
-                }
-            }
-            (Kind::Symbol, ")") => {
-                let Some((Some(function), commas)) = open.pop() else { continue };
-                let empty = function + 2 == index;
-                if empty || (tokens[function].is("strftime") && commas == 0) {
-                    return Some(tokens[function].span.start..token.span.end);
-                }
-            }
-            (Kind::Text, _) => {
-                let asks = ["now", "localtime", "utc"];
-                let asks = asks.iter().any(|word| token.bare().eq_ignore_ascii_case(word));
-                if asks && open.iter().any(|(called, _)| called.is_some()) {
-                    return Some(token.span.clone());
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-fn is_time_function(token: &Token<'_>) -> bool {
-    TIME_FUNCTIONS.iter().any(|name| token.is(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clocks_are_found() {
-        for (sql, expected) in [
-            ("SELECT date('now') FROM t", Some("'now'")),
-            ("SELECT datetime(at, 'LocalTime') FROM t", Some("'LocalTime'")),
-            ("SELECT date(lower('NOW')) FROM t", Some("'NOW'")),
-            ("SELECT date() FROM t", Some("date()")),
-            ("SELECT strftime('%Y') FROM t", Some("strftime('%Y')")),
-            ("SELECT strftime('%Y', at) FROM t", None),
-            ("SELECT date(at, '+1 day') FROM t", None),
-            ("SELECT date FROM t WHERE status = 'now'", None),
-            ("SELECT max(date(at)), 'now' FROM t -- date('now')", None),
-        ] {
-            let found = clock(&tokens(sql)).map(|span| &sql[span]);
-            assert_eq!(found, expected, "{sql}");
-        }
-    }
 }

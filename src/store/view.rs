@@ -10,7 +10,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, Statement};
 
-use super::schema::{quoted, table_sql};
+use super::schema::{quoted, quoted_list, table_sql};
+use super::sql_problem::clock::{Instants, is_compound, nested_compound};
 use super::sql_problem::{self, Denied, Problem, Told, Wrong};
 use super::sql_token::{Token, tokens};
 use crate::definition::json_line;
@@ -46,9 +47,22 @@ const DENIED_TABLES: [&str; 3] = ["dbstat", "bytecode", "tables_used"];
 /// A column that a SELECT gives.
 struct Output {
     name: String,
-    /// The table's column whose values these are, if they are a table's own.
-    origin: Option<(String, ColumnType)>,
+    /// The column whose values these are, if they are a table's or an earlier view's own.
+    origin: Option<Origin>,
+    /// Its values are times for certain.
+    instant: bool,
 }
+
+#[derive(Clone)]
+struct Origin {
+    /// The table or view.
+    relation: String,
+    column_type: ColumnType,
+    instant: bool,
+}
+
+/// A view that later ones may read.
+type Earlier = (String, Columns);
 
 /// Everything that is wrong with the views of a definition that is right otherwise.
 pub fn check(definition: &Definition) -> Vec<Diagnostic> {
@@ -71,13 +85,14 @@ pub fn check(definition: &Definition) -> Vec<Diagnostic> {
             Ok(outputs) => {
                 let before = found.len();
                 check_outputs(definition, view, &outputs, &mut found);
+                let instants = outputs.iter().map(|output| output.instant).collect();
                 let columns = typed(view, outputs);
                 if found.len() == before {
                     for expect in definition.expected_of(&view.name) {
                         check_expected(definition, view, &columns, expect, &mut found);
                     }
                 }
-                bench.add(view, columns);
+                bench.add(view, columns, instants);
             }
         }
     }
@@ -89,8 +104,9 @@ pub fn columns(tables: &[Table], views: &[View]) -> Vec<Columns> {
     let mut bench = Bench::new(tables);
     for view in views {
         let outputs = bench.outputs(view).unwrap_or_default();
+        let instants = outputs.iter().map(|output| output.instant).collect();
         let columns = typed(view, outputs);
-        bench.add(view, columns);
+        bench.add(view, columns, instants);
     }
     bench.views.into_iter().map(|(_, columns)| columns).collect()
 }
@@ -105,7 +121,9 @@ pub(super) fn view_sql(view: &View) -> String {
 struct Bench<'a> {
     connection: Connection,
     tables: &'a [Table],
-    views: Vec<(String, Columns)>,
+    views: Vec<Earlier>,
+    /// Of each view's columns, whether they are times for certain.
+    instants: Vec<Vec<bool>>,
     broken: Vec<String>,
 }
 
@@ -123,16 +141,33 @@ impl<'a> Bench<'a> {
             Ok::<_, rusqlite::Error>(connection)
         };
         let connection = open().expect("SQLite makes the tables of a checked definition in memory");
-        Self { connection, tables, views: Vec::new(), broken: Vec::new() }
+        Self { connection, tables, views: Vec::new(), instants: Vec::new(), broken: Vec::new() }
     }
 
-    /// Makes the view, for those below it.
-    fn add(&mut self, view: &View, columns: Columns) {
-        if self.connection.execute_batch(&view_sql(view)).is_ok() {
+    /// Makes the view, for those below it: as an empty table, whose columns are its own, as a table's are.
+    fn add(&mut self, view: &View, columns: Columns, instants: Vec<bool>) {
+        let name = quoted(&view.name);
+        let list = quoted_list(columns.iter().map(|(column, _)| column.as_str()));
+        let stand_in =
+            format!("{};\nDROP VIEW {name};\nCREATE TABLE {name} ({list});", view_sql(view));
+        if self.connection.execute_batch(&stand_in).is_ok() {
             self.views.push((view.name.clone(), columns));
+            self.instants.push(instants);
         } else {
             self.broken.push(view.name.clone());
         }
+    }
+
+    /// Whether the columns of this name are times, all of them; None if there are none.
+    fn instant(&self, name: &str) -> Option<bool> {
+        let tables = self.tables.iter().flat_map(|table| &table.columns);
+        let tables = tables.map(|column| (&column.name, is_instant(column.column_type)));
+        let views = self.views.iter().zip(&self.instants).flat_map(|((_, columns), instants)| {
+            columns.iter().zip(instants).map(|((column, _), instant)| (column, *instant))
+        });
+        let mut same = tables.chain(views).filter(|(column, _)| column.eq_ignore_ascii_case(name));
+        let (_, first) = same.next()?;
+        Some(first && same.all(|(_, instant)| instant))
     }
 
     fn explain(&self, problem: Problem, view: &View, later: &[View]) -> Option<Told> {
@@ -146,6 +181,9 @@ impl<'a> Bench<'a> {
         let sql = view.sql.value.as_str();
         let tokens = tokens(sql);
         sql_problem::before(&tokens)?;
+        if let Some(clock) = Instants::new(&tokens, &|name| self.instant(name)).clock() {
+            return Err(Problem::Clock(clock));
+        }
         let denied = Arc::new(Mutex::new(None));
         let noted = Arc::clone(&denied);
         let authorize = move |context: AuthContext<'_>| {
@@ -163,32 +201,44 @@ impl<'a> Bench<'a> {
         }
         let mut outputs = outputs?;
         self.agree(sql, &tokens, &mut outputs);
+        let instant = |name: &str| self.instant(name);
+        let instants = Instants::new(&tokens, &instant);
+        let several = tokens.iter().any(is_compound);
+        for output in &mut outputs {
+            let origin = output.origin.as_ref().is_some_and(|origin| origin.instant);
+            output.instant = if several { origin } else { instants.name(&output.name) };
+        }
         Ok(outputs)
     }
 
     /// Of several SELECTs SQLite tells the origins of the first: they count where those of the others have its type.
+    /// Of those inside of others it tells one's, and not whose.
     fn agree(&self, sql: &str, tokens: &[Token<'_>], outputs: &mut [Output]) {
-        let begins = |token: &Token<'_>, word: &str| token.depth == 0 && token.is(word);
-        let select = |tokens: &[Token<'_>]| {
-            tokens.iter().find(|token| begins(token, "select")).map(|token| token.span.start)
+        let nothing = |outputs: &mut [Output]| {
+            outputs.iter_mut().for_each(|output| output.origin = None);
         };
-        let with = select(tokens).unwrap_or(0);
-        let parts = tokens.iter().enumerate().filter(|(_, token)| {
-            ["union", "intersect", "except"].iter().any(|word| begins(token, word))
-        });
-        for (index, _) in parts {
-            let Some(start) = select(&tokens[index + 1..]) else {
-                outputs.iter_mut().for_each(|output| output.origin = None);
-                return;
+        if nested_compound(tokens) {
+            return nothing(outputs);
+        }
+        let first = tokens.iter().find(|token| token.depth == 0 && token.is("select"));
+        let with = first.map_or(0, |token| token.span.start);
+        for index in 0..tokens.len() {
+            if !is_compound(&tokens[index]) {
+                continue;
+            }
+            let mut next = tokens[index + 1..].iter().skip_while(|token| token.is("all"));
+            let Some(select) = next.next().filter(|token| token.is("select")) else {
+                return nothing(outputs);
             };
             // The SELECTs after it do not change what its own columns are.
-            let part = self.prepare(&format!("{}{}", &sql[..with], &sql[start..]));
-            let part = part.unwrap_or_default();
-            for (index, output) in outputs.iter_mut().enumerate() {
-                let own = |output: &Output| output.origin.as_ref().map(|(_, own)| *own);
-                if part.get(index).and_then(own) != own(output) {
-                    output.origin = None;
-                }
+            let part = self.prepare(&format!("{}{}", &sql[..with], &sql[select.span.start..]));
+            let mut part = part.unwrap_or_default().into_iter();
+            for output in outputs.iter_mut() {
+                let other = part.next().and_then(|other| other.origin);
+                output.origin = output.origin.take().zip(other).and_then(|(own, other)| {
+                    let instant = own.instant && other.instant;
+                    (own.column_type == other.column_type).then_some(Origin { instant, ..own })
+                });
             }
         }
     }
@@ -206,15 +256,29 @@ impl<'a> Bench<'a> {
 
     fn origins(&self, statement: &Statement<'_>) -> Vec<Output> {
         let outputs = statement.columns_with_metadata().map(|column| {
-            let origin = column.table_name().zip(column.origin_name()).and_then(|(table, name)| {
-                let table = self.tables.iter().find(|known| known.name == table)?;
-                let column = table.columns.iter().find(|known| known.name == name)?;
-                Some((table.name.clone(), column.column_type))
-            });
-            Output { name: column.name().to_owned(), origin }
+            let place = column.table_name().zip(column.origin_name());
+            let origin = place.and_then(|(relation, name)| self.origin(relation, name));
+            Output { name: column.name().to_owned(), origin, instant: false }
         });
         outputs.collect()
     }
+
+    fn origin(&self, relation: &str, name: &str) -> Option<Origin> {
+        if let Some(table) = self.tables.iter().find(|known| known.name == relation) {
+            let column_type = table.columns.iter().find(|known| known.name == name)?.column_type;
+            let instant = is_instant(column_type);
+            return Some(Origin { relation: relation.to_owned(), column_type, instant });
+        }
+        let view = self.views.iter().position(|(known, _)| known == relation)?;
+        let columns = &self.views[view].1;
+        let column = columns.iter().position(|(known, _)| known == name)?;
+        let (column_type, instant) = (columns[column].1, self.instants[view][column]);
+        Some(Origin { relation: relation.to_owned(), column_type, instant })
+    }
+}
+
+fn is_instant(column_type: ColumnType) -> bool {
+    matches!(column_type, ColumnType::Timestamp | ColumnType::Date)
 }
 
 /// Why an action is none of a view's.
@@ -242,7 +306,7 @@ fn deny(action: &AuthAction<'_>) -> Option<Denied> {
 fn typed(view: &View, outputs: Vec<Output>) -> Columns {
     let columns = outputs.into_iter().map(|output| {
         let declared = view.columns.iter().find(|(name, _)| name.value == output.name);
-        let own = output.origin.map(|(_, column_type)| column_type);
+        let own = output.origin.map(|origin| origin.column_type);
         // A column without any has been told.
         let column_type = own.or(declared.map(|(_, column_type)| *column_type));
         (output.name, column_type.unwrap_or(ColumnType::Json))
@@ -273,11 +337,15 @@ fn check_outputs(
                 );
                 found.push(diagnostic.hint(hint));
             }
-            (Some((table, own)), Some((name, column_type))) if own != column_type => {
+            (Some(origin), Some((name, column_type))) if origin.column_type != *column_type => {
+                let own = origin.column_type;
                 let message = format!("column `{}` is {own}, not {column_type}", output.name);
-                let label = "its type is said by the table";
+                let table = definition.tables.iter().any(|table| table.name == origin.relation);
+                let kind = if table { "table" } else { "view" };
+                let label = format!("its type is said by the {kind}");
                 let diagnostic = Diagnostic::error(source, name.span.clone(), message, label);
-                let hint = format!("leave it out: it is the column of table `{table}`");
+                let hint =
+                    format!("leave it out: it is the column of {kind} `{}`", origin.relation);
                 found.push(diagnostic.hint(hint));
             }
             _ => {}

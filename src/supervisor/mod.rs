@@ -14,6 +14,7 @@ pub mod at_rest;
 pub mod daemon;
 pub mod start;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -60,9 +61,9 @@ pub enum Error {
     #[error(transparent)]
     Connection(#[from] connection::Error),
     #[error(
-        "projection `{projection}`: its definition ({part}) no longer is what generation {generation} was built by"
+        "projection `{projection}`: its definition ({part}) no longer is what its view was built by (generation {generation}): viewd starts none"
     )]
-    Changed { projection: String, part: &'static str, generation: u64 },
+    Changed { projection: String, part: &'static str, generation: u64, folder: PathBuf },
     #[error("the head of the stream of projection `{projection}` is not known after {} s{}", HEAD_TIMEOUT.as_secs(), .trouble.as_ref().map_or(String::new(), |trouble| format!(": {trouble}")))]
     Unknown { projection: String, trouble: Option<String> },
     #[error("the worker of projection `{projection}` panicked")]

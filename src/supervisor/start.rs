@@ -112,6 +112,7 @@ fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened,
             projection: definition.name.clone(),
             part,
             generation: generation.0,
+            folder: config.data_dir.join(&definition.name),
         });
     }
     let crash_loop = store.begin_run()? >= ENDS_MAX;
@@ -134,7 +135,7 @@ fn changed(built_by: &Fingerprint, now: &Fingerprint) -> Option<&'static str> {
             &now.events,
         ),
         ("rows: tables and handlers", &built_by.rows, &now.rows),
-        ("shapes: indexes", &built_by.shapes, &now.shapes),
+        ("shapes: indexes and views", &built_by.shapes, &now.shapes),
     ];
     parts.into_iter().find(|(_, before, now)| before != now).map(|(part, ..)| part)
 }

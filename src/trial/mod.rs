@@ -113,6 +113,11 @@ impl Trial {
         Ok(Self { store, batcher, ..self })
     }
 
+    /// The events that were set aside so far.
+    pub fn set_aside(&self) -> &[SetAside] {
+        &self.set_aside
+    }
+
     /// Everything that it has come to, with all rows.
     pub fn outcome(&self) -> Result<Outcome, Error> {
         self.outcome_within(None)

@@ -470,10 +470,16 @@ fn expression(input: &str) -> Answer {
     let (text, payload) = input
         .split_once('\0')
         .unwrap_or((input, r#"{"x":[1.50,null,"a",{"b":[2]}],"y":"2013-01-01"}"#));
-    let tables = [("t", 1), ("pair", 2)];
+    let columns = ["a", "b", "x", "é"];
+    let table = |name, key| expression::Table { name, key, columns: &columns };
+    let tables = [table("t", &columns[..1]), table("pair", &columns[..2])];
     let variables = ["row", "item", "index", "part", "note"];
-    let handler =
-        Scope { place: expression::Place::Handler, variables: &variables, tables: &tables };
+    let handler = Scope {
+        place: expression::Place::Handler,
+        variables: &variables,
+        tables: &tables,
+        rows: &[Some(0)],
+    };
     let event = only(&chunk(Format::Json, &[], payload.as_bytes()));
     let mut answer = String::new();
     for scope in [handler, Scope::EVENT, Scope::TRANSFORM] {

@@ -141,7 +141,7 @@ async fn status_and_query_answer_in_their_fixed_shapes_without_a_daemon() {
     let (table, talk) = folder
         .ends(&["query", "orders", "SELECT id, total FROM orders ORDER BY id", "--limit", "1"], 0);
     assert_eq!(table, "id  total\n 1  12.50\n");
-    assert_eq!(talk, "there are more than 1 rows: --limit shows more\n");
+    assert_eq!(talk, "there is more than 1 row: --limit shows more\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +236,17 @@ async fn a_changed_definition_is_refused_and_changed_words_are_not() {
         err.contains("projection `orders`") && err.contains("rows: tables and handlers"),
         "{err}"
     );
+    assert!(
+        err.contains("viewd starts none")
+            && err.contains("`viewd plan`")
+            && err.contains("data/orders` out of the data directory"),
+        "{err}"
+    );
+    let view = "source = \"shop\"\nviews.all.sql = \"SELECT * FROM orders\"";
+    let definition = DEFINITION.replacen("source = \"shop\"", view, 1);
+    folder.write("projections/orders.toml", &definition);
+    let (_, err) = folder.ends(&["run", "--set", &servers], 78);
+    assert!(err.contains("(shapes: indexes and views)"), "{err}");
     assert!(Path::new(&folder.0.path().join("data/orders/current/view.db")).exists());
 }
 

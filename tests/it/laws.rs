@@ -132,7 +132,7 @@ fn difference((sequence, (a, b)): (u64, &(Hundredths, Hundredths))) -> Message {
         let text = match notation {
             0 => plain,
             1 => format!("{count}e-2"),
-            2 => format!("{count}0E-3"),
+            2 if count != 0 => format!("{count}0E-3"),
             3 if plain.contains('.') => format!("{plain}00"),
             3 => format!("{plain}.0"),
             _ => format!("{plain}e0"),

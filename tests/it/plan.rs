@@ -158,6 +158,16 @@ async fn settings_that_are_otherwise_are_found() {
             out.lines().filter(|line| line.starts_with("  events")).map(str::trim).collect();
         assert_eq!(found, changes, "{out}");
     }
+    // Of a text in the place of another only the hash is known.
+    let with = |command: &[&str], order_key: &str| {
+        let order_key = format!("sources.shop.order_key={order_key}");
+        let sets = ["--set", "data_dir=other", "--set", &order_key];
+        folder.ends(&[command, &sets].concat(), 0).0
+    };
+    with(&["run", "--exit-when-caught-up"], "\".id\"");
+    let out = with(&["plan"], "\".type\"");
+    let change = "events  source `shop`: its format, order_key or transform; else limits.event_bytes_max, or this version of viewd\n";
+    assert!(out.contains(change), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,6 +244,14 @@ async fn new_projections_are_built_and_those_without_a_definition_are_kept() {
         "sales: build\n  next: `viewd run` builds it\norders: retired\n  next: no definition names it: the view stays as it is; remove data/orders when nobody reads it\n"
     );
     assert_eq!(err, "");
+    // Those that are named, whatever is wrong with others.
+    let (out, _) = folder.ends(&["plan", "sales"], 0);
+    assert_eq!(out, "sales: build\n  next: `viewd run` builds it\n");
+    let (out, _) = folder.ends(&["plan", "orders"], 0);
+    assert!(out.starts_with("orders: retired\n") && !out.contains("sales"), "{out}");
+    let (out, err) = folder.ends(&["plan", "sale"], 2);
+    assert!(out.is_empty() && err.contains("did you mean `sales`?"), "{err}");
     folder.write("projections/broken.toml", "source = 5");
     folder.ends(&["plan"], 78);
+    folder.ends(&["plan", "sales", "orders"], 0);
 }

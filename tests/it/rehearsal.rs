@@ -90,6 +90,8 @@ async fn events_are_the_slice_that_was_asked_for() {
         let (out, err) = folder.ends(&[&["events", "shop"], arguments].concat(), 0);
         assert_eq!(sequences(&out), expected, "{arguments:?}");
         assert_eq!(err.contains("there is no such message"), expected.is_empty(), "{err}");
+        let more = err.contains("there is more: --from 5 goes on");
+        assert_eq!(more, arguments.contains(&"--count"), "{arguments:?}: {err}");
     }
     let (out, _) = folder.ends(&["events", "shop"], 0);
     let events = lines(&out);
@@ -154,7 +156,7 @@ async fn events_are_shown_after_the_transform() {
     // A test is given what comes before it.
     let (out, err) = folder.ends(&["events", "shop", "--as-test"], 0);
     assert!(
-        out.contains(r#"{"type":"Paid","subject":"shop.1.paid","time":""#)
+        out.contains(r#"{"type":"Paid","subject":"shop.1.paid","stored_at":""#)
             && !out.contains("extra"),
         "{out}"
     );
@@ -221,7 +223,7 @@ async fn a_test_written_from_real_events_passes() {
     let left_out = ["left out: sequence 4: decode", "left out: sequence 5: type: projection"];
     check(&[], &left_out, "{\"id\":\"4\",\"total\":4.75,\"note\":null,");
     check(&["--from", "1", "--count", "1"], &[], r"it's \u0027\u0027\u0027so\u0027\u0027\u0027");
-    check(&["--from", "5", "--count", "1"], &[], "expect_error = \"type: projection `orders`");
+    check(&["--from", "5", "--count", "1"], &[], "expect_error = \"expected at most 2 digits");
     for policy in ["halt", "skip"] {
         let policy = format!("{DEFINITION}\n[policy]\non_error = \"{policy}\"\n");
         folder.write("projections/orders.toml", &policy);
@@ -233,6 +235,40 @@ async fn a_test_written_from_real_events_passes() {
         "order_key = '.type'\ntransform = 'if .type == \"Paid\" then null else . end'",
     );
     check(&[], &left_out, "{\"id\":\"1\",\"total\":12.50,");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_is_given_neither_what_is_parked_nor_other_times() {
+    let placed = |id: u64, total: &str| {
+        format!(r#"{{"type":"Placed","data":{{"id":"{id}","total":{total}}}}}"#)
+    };
+    let (fails, last) = (placed(3, "1.125"), placed(5, "2"));
+    let messages = [
+        MESSAGES[0],
+        ("shop.3.placed", fails.as_str()),
+        ("shop.3.paid", r#"{"type":"Paid","data":{"id":"3"}}"#),
+        ("shop.4.placed", "{oops"),
+        ("shop.4.paid", r#"{"type":"Paid","data":{"id":"4"}}"#),
+        ("shop.5.placed", last.as_str()),
+    ];
+    let (server, folder) = site(&messages).await;
+    settings(&folder, &server, "order_key = '.tokens[1]'");
+    let (test, err) = folder.ends(&["try", "orders", "--as-test"], 0);
+    for left_out in ["2: type: ", "3: parked behind", "4: decode: ", "5: parked behind"] {
+        assert!(err.contains(&format!("left out: sequence {left_out}")), "{err}");
+    }
+    assert!(!test.contains("Paid") && !test.contains("1.125"), "{test}");
+    // What has no time of its own has that of its message, and so has its row.
+    let (events, _) = folder.ends(&["events", "shop", "--last", "1"], 0);
+    let stored_at = lines(&events)[0]["stored_at"].as_str().unwrap().to_owned();
+    let given = format!(r#""subject":"shop.5.placed","stored_at":"{stored_at}","data""#);
+    assert!(test.contains(&given), "{test}");
+    assert!(test.contains(r#""time":"2024-05-01T10:00:00.000000Z","data""#), "{test}");
+    assert!(test.contains(&format!(r#""note":null,"at":"{stored_at}""#)), "{test}");
+    folder.write("projections/orders.toml", &format!("{DEFINITION}\n{test}"));
+    folder.ends(&["test"], 0);
+    let (_, err) = folder.ends(&["try", "orders", "--as-test", "--limit", "1"], 2);
+    assert!(err.contains("cannot be used with"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -251,6 +251,17 @@ fn a_view_that_fails_on_some_rows_fails_the_tests_that_expect_of_it() {
 }
 
 #[test]
+fn a_failed_test_tells_of_types_that_no_handler_takes() {
+    let given = [r#"{"type":"A","data":{"id":1}}"#, r#"{"type":"a","data":{"id":2}}"#];
+    let printed = |expect: &str, code| run("", &definition("", &test(&given, expect)), code);
+    let line = "event 2 (a): no handler takes this type; did you mean `A`?";
+    let failed = printed("expect.t = '{\"id\":2}'", 3);
+    assert!(failed.contains(line) && !failed.contains("event 1 (A)"), "{failed}");
+    let passed = printed("expect.t = '{\"id\":1}'", 0);
+    assert!(!passed.contains("no handler takes"), "{passed}");
+}
+
+#[test]
 fn an_event_that_changes_rows_when_it_comes_twice_is_a_warning() {
     let given = [r#"{"type":"A","data":{"id":1}}"#];
     let counted = definition("add.n = 1", &test(&given, "expect.t = '{\"id\":1,\"n\":1}'"))

@@ -6,7 +6,7 @@
 use super::changes::{Change, Part};
 use crate::config::Config;
 use crate::definition::Definition;
-use crate::definition::fingerprint::{ENGINE, Fingerprint, Reading};
+use crate::definition::fingerprint::{Fingerprint, Reading};
 use crate::store::stored::Stored;
 
 const FORMATS: [&str; 5] = ["auto", "cloudevents", "json", "text", "bytes"];
@@ -47,7 +47,7 @@ pub(super) fn between(
             }
         }
         None => push(format!(
-            "other settings of source `{}` (format, order_key, transform), limits.event_bytes_max, or the engine, now {ENGINE}",
+            "source `{}`: its format, order_key or transform; else limits.event_bytes_max, or this version of viewd",
             definition.stream_source
         )),
     }

@@ -41,6 +41,7 @@ pub(super) fn text(ran: &Ran, paint: Paint) -> String {
     for problem in &ran.report.problems {
         describe(&mut text, ran, problem, paint);
     }
+    ran.untaken.iter().for_each(|untaken| line(&mut text, 1, untaken));
     text
 }
 
@@ -65,13 +66,7 @@ fn describe(text: &mut String, ran: &Ran, problem: &Problem, paint: Paint) {
         Problem::Given { problem, .. }
         | Problem::View { problem, .. }
         | Problem::Store { problem } => line(text, 2, &paint.bad(problem)),
-        Problem::Variant { .. } => {
-            line(
-                text,
-                2,
-                "a view without ORDER BY may depend on the order of its rows; else it is a bug of viewd",
-            );
-        }
+        Problem::Variant { .. } => line(text, 2, problem.hint().unwrap_or_default()),
     }
 }
 

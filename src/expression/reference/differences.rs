@@ -39,6 +39,12 @@ const DIFFERENCES: &[Difference] = &[
         ["[.data.items[].id]", r#"{"items":[{"id":1},{"id":2}]}"#, "[1,2]"],
     ),
     difference(
+        "`first`, `last` and `add` of a path",
+        "of one value, give that value",
+        "are refused: `first(.data.items)` was meant as `.data.items | first`",
+        [".data.items | first", r#"{"items":[{"id":1},{"id":2}]}"#, r#"{"id":1}"#],
+    ),
+    difference(
         "`if` without `else`",
         "gives its input",
         "is refused, but in a source's `transform`",
@@ -53,7 +59,7 @@ const DIFFERENCES: &[Difference] = &[
     difference(
         "Paths from the event",
         "a member that is not there is null",
-        "a member that no event has, such as `.customer`, is refused: data are in `.data`",
+        "a member that no event has, such as `.customer`, is refused: data are in `.data`; so is a column that a row's table does not have",
         [".data.customer.name", "{}", "null"],
     ),
     difference(

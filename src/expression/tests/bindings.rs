@@ -7,11 +7,15 @@ use super::super::value::ValueKind;
 use super::*;
 use crate::row::{Cell, ColumnType};
 
-/// As a handler has them: what every handler has, then its lets.
+/// As a handler has them: what every handler has, then its lets. The columns of its tables are not known.
 pub(super) const SCOPE: Scope<'static> = Scope {
     place: Place::Handler,
     variables: &["row", "item", "index", "part", "rate", "list"],
-    tables: &[("customers", 1), ("lines", 2)],
+    tables: &[
+        Table { name: "customers", key: &["a"], columns: &[] },
+        Table { name: "lines", key: &["a", "b"], columns: &[] },
+    ],
+    rows: &[Some(0)],
 };
 
 /// Rows made of their keys: none for booleans, and an error for what is no scalar.
@@ -24,7 +28,7 @@ impl Lookup for Rows {
     fn lookup(&self, table: usize, key: Vec<Value>) -> Result<Value, String> {
         let shown: Vec<_> = key.iter().map(Value::shown).collect();
         self.asked.borrow_mut().push(format!("{table}: {}", shown.join(", ")));
-        assert_eq!(key.len(), SCOPE.tables[table].1, "{shown:?}");
+        assert_eq!(key.len(), SCOPE.tables[table].key.len(), "{shown:?}");
         if let Some(wrong) = key.iter().find(|value| value.kind() > ValueKind::String) {
             return Err(format!("lookup: `id` is text, got {wrong}"));
         }

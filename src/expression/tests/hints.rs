@@ -206,8 +206,18 @@ fn other_languages() {
                 "coalesce",
                 r#"`//`, as in `.data.name // "none"`"#,
             ),
-            ("UPPER(.data.name)", "`UPPER` is not available", "UPPER", "`ascii_upcase`"),
-            ("SUM(.data.items)", "`SUM` is not available", "SUM", "`add`"),
+            (
+                "UPPER(.data.name)",
+                "`UPPER` is not available",
+                "UPPER",
+                "a function follows its input: `.data.name | ascii_upcase`",
+            ),
+            (
+                "SUM(.data.items)",
+                "`SUM` is not available",
+                "SUM",
+                "a function follows its input: `.data.items | add`",
+            ),
             ("LENGTH(.data.x)", "unknown function `LENGTH`", "LENGTH", "did you mean `length`?"),
             (
                 "NOT .data.paid",
@@ -262,13 +272,13 @@ fn other_languages() {
                 "placed",
                 "unknown function `placed`",
                 "placed",
-                r#"a string is written `"placed"`, a member of the data `.data.placed`"#,
+                r#"a string is written `'"placed"'`, a member of the data `.data.placed`"#,
             ),
             (
                 "PLACED",
                 "unknown function `PLACED`",
                 "PLACED",
-                r#"a string is written `"PLACED"`, a member of the data `.data.PLACED`"#,
+                r#"a string is written `'"PLACED"'`, a member of the data `.data.PLACED`"#,
             ),
             (".data.a && .data.b", "unknown operator `&&`", "&&", "write `and`"),
             (".data.a & .data.b", "unknown operator `&`", "&", "write `and`"),
@@ -724,12 +734,7 @@ fn other_languages() {
                 "lookup(customers; .data.id)",
                 r#"write `lookup("customers"; .data.id)`"#,
             ),
-            (
-                "paid .data.x",
-                "unknown function `paid`",
-                "paid",
-                r#"a string is written `"paid"`, a member of the data `.data.paid`"#,
-            ),
+            ("paid .data.x", "unknown function `paid`", "paid", r#"a string is written `"paid"`"#),
             (
                 "[limit(1, .data.items[])]",
                 "a `,` between the arguments of `limit`",
@@ -756,6 +761,12 @@ fn other_languages() {
 #[test]
 fn no_slips() {
     for text in [
+        ".data.total | round($item.digits)",
+        ".data.total | round(2)",
+        "[.data.x | first(.[])]",
+        "first(.data.items[].sku)",
+        "add(.data.items[].price)",
+        ".data.x | flatten(1)",
         ".data?.x",
         ".data?.x?.y",
         ".data | {customer_id, total}",

@@ -10,7 +10,8 @@ use crate::row::{Cell, ColumnType};
 const SCOPE: Scope<'static> = Scope {
     place: Place::Handler,
     variables: &["row", "item", "index", "part"],
-    tables: &[("customers", 1)],
+    tables: &[Table { name: "customers", key: &["id"], columns: &["id", "name"] }],
+    rows: &[],
 };
 
 struct Customers;

@@ -49,13 +49,13 @@ fn slips() {
             "placed",
             "unknown function `placed`",
             "placed",
-            "a string is written `\"placed\"`, a member of the data `.data.placed`",
+            "a string is written `'\"placed\"'`, a member of the data `.data.placed`",
         ),
         (
             "lenght",
             "unknown function `lenght`",
             "lenght",
-            "did you mean `length`? otherwise a string is written `\"lenght\"`, a member of the data `.data.lenght`",
+            "did you mean `length`? otherwise a string is written `'\"lenght\"'`, a member of the data `.data.lenght`",
         ),
         (
             ".a | asci_downcase(1)",
@@ -113,13 +113,13 @@ fn slips() {
             ".a |= 1",
             "an assignment: `|=`",
             "|=",
-            "an expression gives a value; only a source's `transform` changes the event",
+            "the object with another value is `. + {a: (...)}`",
         ),
         (
             "map(.a += 1)",
             "an assignment: `+=`",
             "+=",
-            "an expression gives a value; only a source's `transform` changes the event",
+            "the object with another value is `. + {a: (.a + ...)}`",
         ),
         (
             "[if .a then 1 end]",
@@ -227,13 +227,13 @@ fn variables_and_lookups() {
                 "lookup(\"lines\"; .data.id)",
                 "`lines` has 2 key columns, 1 given",
                 "lookup",
-                "write `lookup(\"lines\"; key1; key2)`",
+                "write `lookup(\"lines\"; ...; ...)`, with the values of `a` and `b`",
             ),
             (
                 "[lookup(\"customers\"; 1; 2)]",
                 "`customers` has 1 key column, 2 given",
                 "lookup",
-                "write `lookup(\"customers\"; key1)`",
+                "write `lookup(\"customers\"; ...)`, with the value of `a`",
             ),
             (
                 "lokup(\"customers\"; 1)",
@@ -243,6 +243,86 @@ fn variables_and_lookups() {
             ),
         ],
     );
+}
+
+#[test]
+fn columns_of_rows() {
+    let columns = &["ab", "b", "c", "j"];
+    let tables = [
+        Table { name: "customers", key: &["ab"], columns },
+        Table { name: "lines", key: &["ab", "b"], columns },
+    ];
+    let scope = Scope { tables: &tables, ..bindings::SCOPE };
+    let (of_a, all) = ("did you mean `ab`?", "there are: `ab`, `b`, `c`, `j`");
+    let refused = [
+        ("$row.aa", "aa", of_a),
+        ("$row[\"aa\"]", "aa", of_a),
+        ("$row?.aa", "aa", of_a),
+        ("$row.qantity + 1", "qantity", all),
+        ("($row.qantity.x // 0) + 1", "qantity", all),
+        ("$row | .aa", "aa", of_a),
+        ("[$row | .ab, (.b | tostring), .aa]", "aa", of_a),
+        ("$row | {ab, aa}", "aa", of_a),
+        ("$row | select(.aa) | .b", "aa", of_a),
+        ("$row as {aa: $x} | $x", "aa", of_a),
+        ("$row as {$aa} | $aa", "aa", of_a),
+        ("[.data.items[] | {x: $row.aa}]", "aa", of_a),
+        ("if $row == null then 0 else $row.aa end", "aa", of_a),
+        ("\"\\($row[\"é\"])\"", "é", all),
+        ("reduce .data.items[] as $x ($row; . + $row.aa)", "aa", of_a),
+    ];
+    let refused = refused.map(|(text, place, hint)| {
+        (text, format!("table `customers` has no column `{place}`"), place, hint)
+    });
+    let refused: Vec<_> = refused
+        .iter()
+        .map(|(text, message, place, hint)| (*text, &**message, *place, *hint))
+        .collect();
+    check(scope, &refused);
+    let message = "table `lines` has no column `aa`";
+    check(
+        scope,
+        &[
+            ("lookup(\"lines\"; .data.id; 1).aa", message, "aa", of_a),
+            ("lookup(\"lines\"; .data.id; 1)?.aa", message, "aa", of_a),
+            ("(lookup(\"lines\"; .data.id; 1) // error(\"none\")).aa", message, "aa", of_a),
+            ("lookup(\"lines\"; 1; $row.b) | .aa == 1", message, "aa", of_a),
+            ("[.data.items[] | lookup(\"lines\"; .id; 1) | .aa]", message, "aa", of_a),
+        ],
+    );
+    for text in [
+        "$row.j.aa",
+        "$row | .j.aa",
+        "$row | .j | .aa",
+        "$row.j | {aa}",
+        "$row[\"ab\"]",
+        "$row | keys",
+        "$row | map(.aa)",
+        "$row | has(\"aa\")",
+        "$row + {aa: 1} | .aa",
+        "($row // {aa: 1}).aa",
+        "(lookup(\"customers\"; 1) // lookup(\"lines\"; 1; 2)).aa",
+        "$row | . as $x | $x.aa",
+        "$item.aa",
+        "reduce .data.items[] as $x ($row; .aa)",
+    ] {
+        let expression = Expression::compile(text, scope);
+        expression.unwrap_or_else(|error| panic!("{text}: {error} {:?}", error.hint));
+    }
+    // A `let` may hold a row, and be read as one.
+    for (text, row) in [
+        ("$row", Some(0)),
+        ("lookup(\"lines\"; 1; 2)", Some(1)),
+        ("lookup(\"lines\"; 1; 2) // error(\"none\")", Some(1)),
+        (".data.id as $x | lookup(\"lines\"; $x; 2)", Some(1)),
+        ("$row | select(.ab == 1)", Some(0)),
+        ("$row.ab", None),
+        ("[$row]", None),
+        ("$item", None),
+        (".", None),
+    ] {
+        assert_eq!(Expression::compile(text, scope).unwrap().row(), row, "{text}");
+    }
 }
 
 #[test]
@@ -329,7 +409,7 @@ fn names_that_jq_has_and_we_have_not() {
                 "a::b",
                 "unknown function `a::b`",
                 "a::b",
-                "a string is written `\"a::b\"`, a member of the data `.data.a::b`",
+                "a string is written `'\"a::b\"'`, a member of the data `.data.a::b`",
             ),
         ],
     );

@@ -119,7 +119,8 @@ fn expression() -> impl Strategy<Value = String> {
             }),
             (inner.clone(), nullary).prop_map(|(a, name)| format!("({a} | {name})")),
             (inner.clone(), unary, inner.clone())
-                .prop_map(|(a, name, b)| format!("({a} | {name}({b}))")),
+                // In brackets: a plain path as an argument may be refused as a slip.
+                .prop_map(|(a, name, b)| format!("({a} | {name}(({b})))")),
             (inner.clone(), inner.clone(), inner.clone())
                 .prop_map(|(a, b, c)| format!("(if {a} then {b} elif {c} then {b} else {c} end)")),
             (inner.clone(), inner.clone())
@@ -164,6 +165,123 @@ fn expression() -> impl Strategy<Value = String> {
         ]
     })
 }
+
+/// What the checks of texts look for, among characters of several bytes.
+const TOKENS: &[&str] = &[
+    "é",
+    "\u{fffd}",
+    "\u{a0}",
+    "\u{3000}",
+    "😀",
+    "“",
+    "’",
+    "«",
+    "≤",
+    "–",
+    " ",
+    "\n",
+    "# é\n",
+    "\"",
+    "\"é\"",
+    "'é",
+    "`",
+    "\\(",
+    "\\u",
+    "\\é",
+    ".",
+    "..",
+    ".é",
+    ".a",
+    ".data",
+    ".data.a-b",
+    ".X-Request-Id",
+    ".0",
+    ".[0]",
+    ".[\"é\"]",
+    "[",
+    "]",
+    "[]",
+    "(",
+    ")",
+    "()",
+    "{",
+    "}",
+    "|",
+    ",",
+    ";",
+    ":",
+    "?",
+    "??",
+    "//",
+    "=",
+    "==",
+    "+=",
+    "|=",
+    "-",
+    "+",
+    "!",
+    "||",
+    "&&",
+    "->",
+    "1",
+    "1.",
+    "-9223372036854775808",
+    "1e999",
+    "$",
+    "$row",
+    "$row.é",
+    "$row.a",
+    "$é",
+    "$item.x",
+    "a::b",
+    "a::b.c",
+    "@x.y",
+    "@é",
+    "@text",
+    "as $x |",
+    "if",
+    "then",
+    "else",
+    "elif",
+    "end",
+    "else if",
+    "and",
+    "or",
+    "not",
+    "is null",
+    "in",
+    "def",
+    "reduce",
+    "foreach",
+    "try",
+    "data.x",
+    "event.x",
+    "msg.é",
+    "row.x",
+    "len(.a)",
+    "len(é)",
+    "length(\"é\")",
+    "length()",
+    "round(.a)",
+    "round(.é, 2)",
+    "split(.a, \"é\")",
+    "test(.a; \"é\")",
+    "test(\"(é\")",
+    "lookup(\"customers\"; .a)",
+    "lookup(\"customérs\"; 1)",
+    "lookup(\"customers\", \"é\")",
+    "lookup(customers; \"é\")",
+    "lookup",
+    ".a(\"é\"; 1)",
+    ".é()",
+    "in_zone(\"é\")",
+    "type",
+    "first(.a)",
+    "map(",
+    "{é}",
+    "{\"é\"}",
+    "{a}",
+];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
@@ -212,6 +330,20 @@ proptest! {
         if let Ok(expression) = Expression::compile(&text, Scope::TRANSFORM) {
             let event = event(&format!("{{\"data\":{data}}}"));
             let _ = shown(expression.evaluate(&event));
+        }
+    }
+
+    /// Whatever is wrong with a text, it is told, at a place of the text.
+    #[test]
+    fn any_text_is_refused_at_a_place(
+        text in proptest::collection::vec(proptest::sample::select(TOKENS), 0..12),
+    ) {
+        let text = text.concat();
+        for scope in [SCOPE, Scope::EVENT, Scope::TRANSFORM] {
+            if let Err(error) = Expression::compile(&text, scope) {
+                prop_assert!(text.get(error.span.clone()).is_some(), "{}: {:?}", text, error);
+                prop_assert!(!error.message.is_empty());
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, Statement};
 
 use super::checkpoint::Checkpoint;
 use super::connection::open_reader;
-use super::{layout, select_list, shown};
+use super::{layout, select_list, shown, sql_token};
 use crate::diagnostic;
 use crate::event::Sequence;
 use crate::row::ColumnType;
@@ -233,13 +233,17 @@ pub(super) fn declared(connection: &Connection) -> rusqlite::Result<Declared> {
     rows.filter_map(|row| row.map(|(place, known)| Some((place, known?))).transpose()).collect()
 }
 
-/// What SQLite tells of a view's own expressions is nothing: these are known by name, where the query renames nothing.
+/// By name where the query renames nothing, since SQLite tells nothing of what a view computes, and of a compound only
+/// where its first arm's columns come from; else by where they come from, unless the query is a compound itself.
 pub(super) fn columns(
     statement: &Statement<'_>,
     sql: &str,
     declared: &Declared,
 ) -> Vec<ColumnInfo> {
     let relations = select_list::plain(sql);
+    let compound = sql_token::tokens(sql)
+        .iter()
+        .any(|token| token.is("union") || token.is("intersect") || token.is("except"));
     let by_name = |name: &str| {
         let relations = relations.iter().flatten();
         let mut types = relations
@@ -248,11 +252,11 @@ pub(super) fn columns(
         types.all(|other| other == first).then_some(first)
     };
     let info = |column: rusqlite::ColumnMetadata<'_>| {
-        let place = column.table_name().zip(column.origin_name());
-        let column_type = match place {
-            Some((table, origin)) => declared.get(&(table.to_owned(), origin.to_owned())).copied(),
-            None => by_name(column.name()),
+        let place = column.table_name().zip(column.origin_name()).filter(|_| !compound);
+        let from = |(table, origin): (&str, &str)| {
+            declared.get(&(table.to_owned(), origin.to_owned())).copied()
         };
+        let column_type = by_name(column.name()).or_else(|| place.and_then(from));
         ColumnInfo { name: column.name().to_owned(), column_type }
     };
     statement.columns_with_metadata().map(info).collect()

@@ -29,6 +29,9 @@ fn values_are_shown_as_declared() {
         ),
         ("SELECT o.total AS t FROM (SELECT * FROM orders) AS o", "-12.05"),
         ("SELECT max(total), total + 1 FROM orders", "-1205 -1204"),
+        // Of a compound SQLite names the columns of one arm.
+        ("SELECT total FROM orders UNION ALL SELECT weight FROM orders", "-1205"),
+        ("SELECT x FROM (SELECT total AS x FROM orders UNION ALL SELECT 7)", "-1205"),
         ("WITH w AS (SELECT open FROM orders) SELECT open FROM w", "false"),
         ("SELECT 'x' AS total", "\"x\""),
         ("VALUES (x'00ff')", "\"AP8=\""),

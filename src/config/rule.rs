@@ -58,7 +58,7 @@ pub const FORMATS: [(&str, Format); 5] = [
 ];
 
 /// In the order of the sample file.
-pub const RULES: [Rule; 28] = [
+pub const RULES: [Rule; 29] = [
     rule("projections", Kind::Path, Some("\"projections\"")),
     rule("data_dir", Kind::Path, Some("\"data\"")),
     rule("nats.servers", Kind::Servers, Some("[\"nats://127.0.0.1:4222\"]")),
@@ -121,6 +121,13 @@ pub const RULES: [Rule; 28] = [
         100,
         MINUTE_MS,
         "NATS sends none faster, and a dead connection is noticed after two",
+    ),
+    number(
+        "limits.stall_ms_max",
+        "60000",
+        1_000,
+        60 * MINUTE_MS,
+        "a disk may take a second, and after an hour nobody waits for it any more",
     ),
     number(
         "limits.shutdown_timeout_ms",

@@ -1,7 +1,6 @@
 //! The daemon's ends: killed at any moment, asked to stop, kept from starting twice, left alone after the third end
 //! at one checkpoint.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use viewd::status::{Reason, State};
 use crate::daemon::{Checkpoint, DEADLINE, Daemon, Site};
 use crate::flights::{Week, assert_as_the_oracle_says};
 use crate::nats::{Server, create_stream, publish};
+use crate::random::Random;
 use crate::wait;
 
 const KILLS: usize = 40;
@@ -45,7 +45,7 @@ key.id = ".data.id"
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_the_rows_are_as_if_it_never_was() {
-    let mut random = Random::new();
+    let mut random = Random::from_environment("CRASH_SEED");
     let mut week = Week::new().await;
     week.publish(week.len()).await;
     let site = week.site();
@@ -233,26 +233,4 @@ fn live(daemon: &Daemon, projection: &str) {
         seen = Some(report.state);
         (seen == Some(State::Live)).then_some(())
     });
-}
-
-/// Numbers that a printed seed gives again.
-struct Random(u64);
-
-impl Random {
-    /// `CRASH_SEED` or a new seed; it is printed.
-    #[expect(clippy::print_stdout, reason = "shown with a test that fails")]
-    fn new() -> Self {
-        let given = std::env::var("CRASH_SEED").ok().map(|seed| seed.parse().unwrap());
-        let seed = given.unwrap_or_else(|| RandomState::new().hash_one(0));
-        println!("CRASH_SEED={seed}");
-        Self(seed)
-    }
-
-    /// SplitMix64.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
 }

@@ -34,6 +34,10 @@ mod laws;
 mod tidy;
 // A NATS server of the test's own, and what is published to it.
 mod nats;
+// A bad network between a client and its server.
+mod proxy;
+// Numbers that a printed seed gives again.
+mod random;
 // What is shipped for Prometheus and Grafana, held to a real scrape.
 mod observability;
 // The README, followed to the letter.

@@ -39,14 +39,19 @@ pub struct Checkpoint {
 impl Site {
     /// `sources` are `[sources.*]` tables, `definitions` names and texts.
     pub fn new(server: &Server, sources: &str, definitions: &[(&str, &str)]) -> Arc<Self> {
+        Self::at(&[server.url()], sources, definitions)
+    }
+
+    /// The same for several servers, or for what stands before one.
+    pub fn at(servers: &[String], sources: &str, definitions: &[(&str, &str)]) -> Arc<Self> {
         let site = Self { folder: tempfile::tempdir().unwrap() };
         // Lag that is known soon is what ends a wait for `live`.
         let settings = format!(
-            "projections = {:?}\ndata_dir = {:?}\n[nats]\nservers = [{:?}]\n[http]\nlisten = \"off\"\n\
+            "projections = {:?}\ndata_dir = {:?}\n[nats]\nservers = {:?}\n[http]\nlisten = \"off\"\n\
              [limits]\nhead_poll_ms = 100\n{sources}\n",
             site.path("projections"),
             site.path("data"),
-            server.url(),
+            servers,
         );
         site.write("viewd.toml", &settings);
         for (name, text) in definitions {

@@ -42,6 +42,8 @@ mod random;
 mod observability;
 // The README, followed to the letter.
 mod readme;
+// The daemon against one server and everything that can happen to it and to a stream.
+mod faults;
 // The JetStream reader against real servers and their faults.
 mod source;
 // The JSON Schemas that editors read.

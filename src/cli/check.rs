@@ -8,7 +8,7 @@ use super::output::Output;
 use crate::config::Config;
 use crate::definition::{Definition, subject};
 use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::source::connection::Connection;
+use crate::source::connection::{Connection, Pace};
 use crate::source::head::{self, StreamHead};
 use crate::supervisor::Declared;
 use crate::syntax;
@@ -69,7 +69,8 @@ fn count(number: usize, noun: &str) -> String {
 fn online(config: &Config, declared: &[Declared]) -> anyhow::Result<Vec<Diagnostic>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let connection = Connection::open(&config.nats, "viewd check").await?;
+        let connection =
+            Connection::open(&config.nats, "viewd check", Pace::of(&config.limits)).await?;
         if tokio::time::timeout(CONNECT_TIMEOUT, connection.connected()).await.is_err() {
             let error =
                 connection.link().borrow().error.clone().unwrap_or_else(|| "no answer".to_owned());

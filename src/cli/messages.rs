@@ -6,7 +6,7 @@ use super::args;
 use super::failure::{Failure, Kind};
 use crate::config::{Config, SourceSettings};
 use crate::event::Sequence;
-use crate::source::connection::Connection;
+use crate::source::connection::{Connection, Pace};
 use crate::source::memory::Recorded;
 use crate::source::slice::{Error, Part, Slice};
 
@@ -63,7 +63,8 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// A connection that stands.
 pub(super) async fn connect(config: &Config, name: &str) -> Result<Connection, Failure> {
-    let connection = Connection::open(&config.nats, name).await.map_err(|error| {
+    let pace = Pace::of(&config.limits);
+    let connection = Connection::open(&config.nats, name, pace).await.map_err(|error| {
         Failure::new(Kind::Configuration, error).hint("see [nats] in the settings")
     })?;
     if tokio::time::timeout(CONNECT_TIMEOUT, connection.connected()).await.is_ok() {

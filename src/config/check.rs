@@ -323,6 +323,7 @@ impl Check<'_> {
             query_timeout: Duration::from_millis(limits.query_timeout_ms?),
             head_poll: Duration::from_millis(limits.head_poll_ms?),
             heartbeat: Duration::from_millis(limits.heartbeat_ms?),
+            backoff_max: Duration::from_millis(limits.backoff_ms_max?),
             stall_max: Duration::from_millis(limits.stall_ms_max?),
             shutdown_timeout: Duration::from_millis(limits.shutdown_timeout_ms?),
         })

@@ -107,6 +107,7 @@ pub struct Limits {
     pub query_timeout: Duration,
     pub head_poll: Duration,
     pub heartbeat: Duration,
+    pub backoff_max: Duration,
     pub stall_max: Duration,
     pub shutdown_timeout: Duration,
 }

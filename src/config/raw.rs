@@ -66,6 +66,7 @@ pub(super) struct Limits {
     pub(super) query_timeout_ms: Option<u64>,
     pub(super) head_poll_ms: Option<u64>,
     pub(super) heartbeat_ms: Option<u64>,
+    pub(super) backoff_ms_max: Option<u64>,
     pub(super) stall_ms_max: Option<u64>,
     pub(super) shutdown_timeout_ms: Option<u64>,
 }

@@ -58,7 +58,7 @@ pub const FORMATS: [(&str, Format); 5] = [
 ];
 
 /// In the order of the sample file.
-pub const RULES: [Rule; 29] = [
+pub const RULES: [Rule; 30] = [
     rule("projections", Kind::Path, Some("\"projections\"")),
     rule("data_dir", Kind::Path, Some("\"data\"")),
     rule("nats.servers", Kind::Servers, Some("[\"nats://127.0.0.1:4222\"]")),
@@ -121,6 +121,13 @@ pub const RULES: [Rule; 29] = [
         100,
         MINUTE_MS,
         "NATS sends none faster, and a dead connection is noticed after two",
+    ),
+    number(
+        "limits.backoff_ms_max",
+        "5000",
+        50,
+        10 * MINUTE_MS,
+        "the pauses begin at 50 ms, and what came back is noticed only after one",
     ),
     number(
         "limits.stall_ms_max",

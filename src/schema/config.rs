@@ -92,7 +92,7 @@ fn about(key: &str) -> &'static str {
     ABOUT.iter().find(|(known, _)| *known == key).map_or("", |(_, about)| about)
 }
 
-const ABOUT: [(&str, &str); 36] = [
+const ABOUT: [(&str, &str); 37] = [
     (
         "",
         "The settings of viewd. Later ones win: default, this file, environment (VIEWD_LIMITS__HEARTBEAT_MS=1000), --set limits.heartbeat_ms=1000.",
@@ -156,6 +156,10 @@ const ABOUT: [(&str, &str); 36] = [
     (
         "limits.heartbeat_ms",
         "Milliseconds; how often an idle stream says that it is there. Two missed are a lost connection.",
+    ),
+    (
+        "limits.backoff_ms_max",
+        "Milliseconds; pauses between attempts to connect or to read again double up to this.",
     ),
     (
         "limits.stall_ms_max",

@@ -17,9 +17,6 @@ use crate::event::Sequence;
 use crate::event::anchor::{Anchor, payload_hash};
 use crate::event::time::{Timestamp, parse_nanoseconds};
 
-/// How long an answer may take. A leader election takes a few seconds; more is an outage.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Giving a consumer up is a courtesy: stopping does not wait for it longer than this.
 const FORGET_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -31,8 +28,10 @@ const MESSAGE_NOT_FOUND: u64 = 10_037;
 pub(super) enum Error {
     #[error("no JetStream answers on this server or account")]
     NoResponders,
-    #[error("{request} was not answered within {} s{}", TIMEOUT.as_secs(), because(hint.as_deref()))]
-    Timeout { request: &'static str, hint: Option<String> },
+    #[error("{request} was not answered within {} s{}", limit.as_secs_f64(), because(hint.as_deref()))]
+    Timeout { request: &'static str, limit: Duration, hint: Option<String> },
+    #[error("{request} was not answered: the connection to NATS was lost{}", because(hint.as_deref()))]
+    Disconnected { request: &'static str, hint: Option<String> },
     #[error("{request}: {description}")]
     Refused { request: &'static str, code: u64, description: String },
     #[error("{request} was answered by something that is no JetStream server: {detail}")]
@@ -245,6 +244,11 @@ impl Api {
         Ok(Some(Stored { sequence: Sequence(message.seq), stored_at_ns: message.time, payload }))
     }
 
+    /// What the server last complained about.
+    fn hint(&self) -> Option<String> {
+        self.connection.link().borrow().error.clone()
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         request: &'static str,
@@ -255,12 +259,19 @@ impl Api {
         // `null` is what no body serializes to.
         let body = if body == b"null" { Bytes::new() } else { Bytes::from(body) };
         let subject = format!("{}.{subject}", self.prefix);
-        let asked = async_nats::Request::new().payload(body).timeout(Some(TIMEOUT));
-        let answer = self.connection.client.send_request(subject, asked).await;
+        let limit = self.connection.pace.answer_max();
+        let asked = async_nats::Request::new().payload(body).timeout(Some(limit));
+        let answer = tokio::select! {
+            answer = self.connection.client.send_request(subject, asked) => answer,
+            // An answer comes over the connection that the request went over, or never.
+            () = self.connection.lost() => {
+                return Err(Error::Disconnected { request, hint: self.hint() });
+            }
+        };
         let answer = answer.map_err(|error| match error.kind() {
             async_nats::RequestErrorKind::NoResponders => Error::NoResponders,
             async_nats::RequestErrorKind::TimedOut => {
-                Error::Timeout { request, hint: self.connection.link().borrow().error.clone() }
+                Error::Timeout { request, limit, hint: self.hint() }
             }
             _ => Error::Client { request, detail: error.to_string() },
         })?;

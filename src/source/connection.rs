@@ -13,14 +13,26 @@ use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
 use tokio::sync::watch;
 
 use super::trouble::Trouble;
-use crate::config::{Login, Nats};
+use crate::config::{Limits, Login, Nats};
 
 /// One connection: one task of the client, so a reader has one of its own and control another.
 #[derive(Clone, Debug)]
 pub struct Connection {
     pub(super) client: Client,
     pub(super) domain: Option<String>,
+    pub(super) pace: Pace,
     link: watch::Receiver<Link>,
+    /// What it takes to open it anew.
+    opening: Arc<(Nats, String)>,
+}
+
+/// How soon a connection takes silence for a fault, and how often it tries again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Twice as long in silence is a fault.
+    pub heartbeat: Duration,
+    /// The longest pause between attempts, to connect as well as to read.
+    pub backoff_max: Duration,
 }
 
 /// The state of a connection.
@@ -46,17 +58,33 @@ pub enum Error {
     Connect(#[source] async_nats::ConnectError),
 }
 
-/// Reconnecting begins after this long, and doubles up to the second.
+/// Reconnecting begins after this long, and doubles up to the pace's.
 const RECONNECT_MIN: Duration = Duration::from_millis(50);
-const RECONNECT_MAX: Duration = Duration::from_secs(5);
 /// A start, or the replacement of a server, takes less and is not worth a word.
 const CONNECT_GRACE: Duration = Duration::from_secs(1);
-/// A half-open link is found by pings that are not answered; the client gives up after two.
-const PING_EVERY: Duration = Duration::from_secs(10);
+/// An answer may take so long on a busy machine, however short the heartbeat is.
+const ANSWER_MIN: Duration = Duration::from_secs(1);
+
+impl Pace {
+    pub fn of(limits: &Limits) -> Self {
+        Self { heartbeat: limits.heartbeat, backoff_max: limits.backoff_max }
+    }
+
+    /// How long an answer of the server may take: an election of a leader takes a few seconds, more is an outage.
+    pub(super) fn answer_max(self) -> Duration {
+        self.heartbeat.max(ANSWER_MIN)
+    }
+
+    /// A half-open link is found by pings that are not answered. The client gives up when the third one is due, which
+    /// is within two heartbeats.
+    fn ping_every(self) -> Duration {
+        self.answer_max() / 2
+    }
+}
 
 impl Connection {
     /// Begins to connect, and goes on trying; [`Connection::link`] tells when it has succeeded.
-    pub async fn open(nats: &Nats, name: &str) -> Result<Self, Error> {
+    pub async fn open(nats: &Nats, name: &str, pace: Pace) -> Result<Self, Error> {
         let mut servers = Vec::with_capacity(nats.servers.len());
         for server in &nats.servers {
             let parsed = server.parse::<ServerAddr>();
@@ -69,8 +97,9 @@ impl Connection {
             .name(name)
             .retry_on_initial_connect()
             .max_reconnects(None)
-            .reconnect_delay_callback(reconnect_delay)
-            .ping_interval(PING_EVERY)
+            .reconnect_delay_callback(move |attempts| reconnect_delay(attempts, pace.backoff_max))
+            .ping_interval(pace.ping_every())
+            .connection_timeout(pace.answer_max())
             .event_callback(move |event| {
                 let sender = Arc::clone(&sender);
                 async move { sender.send_modify(|link| link.take(event)) }
@@ -81,7 +110,20 @@ impl Connection {
             options = options.custom_inbox_prefix(prefix);
         }
         let client = options.connect(servers).await.map_err(Error::Connect)?;
-        Ok(Self { client, domain: nats.domain.clone(), link })
+        let opening = Arc::new((nats.clone(), name.to_owned()));
+        Ok(Self { client, domain: nats.domain.clone(), pace, link, opening })
+    }
+
+    /// Whether the client's own task is gone, which nothing brings back: a header with a carriage return in its value
+    /// ends it (async-nats 0.51), and so would any other panic in it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.link.has_changed().is_err()
+    }
+
+    /// The same connection with a new client.
+    pub(super) async fn reopen(&self) -> Result<Self, Error> {
+        let (nats, name) = &*self.opening;
+        Self::open(nats, name, self.pace).await
     }
 
     /// Follows the state of the connection.
@@ -96,7 +138,7 @@ impl Connection {
         if self.client.force_reconnect().await.is_ok() {
             let renewed = link.wait_for(|link| !link.connected || link.connects != connects);
             // It is known within moments; whoever comes next waits for the connection in any case.
-            let _ = tokio::time::timeout(RECONNECT_MAX, renewed).await;
+            let _ = tokio::time::timeout(self.pace.answer_max(), renewed).await;
         }
     }
 
@@ -107,6 +149,14 @@ impl Connection {
             trouble.failed(stream, error.unwrap_or_else(|| "not connected to NATS".to_owned()));
             self.connected().await;
         }
+    }
+
+    /// Waits until this connection is no more: until it breaks, if it stands.
+    pub(super) async fn lost(&self) {
+        let mut link = self.link.clone();
+        let connects = link.borrow_and_update().connects;
+        // A client that has ended breaks nothing that can be waited for, but answers nothing either.
+        let _ = link.wait_for(|link| !link.connected || link.connects != connects).await;
     }
 
     /// Waits until the connection stands; returns at once if it does.
@@ -144,11 +194,11 @@ pub(super) fn backoff(failures: u32, min: Duration, max: Duration) -> Duration {
     doubled.mul_f64(0.5 + random as f64 / 1_000.0)
 }
 
-fn reconnect_delay(attempts: usize) -> Duration {
+fn reconnect_delay(attempts: usize, max: Duration) -> Duration {
     // The first attempt is made at once: most disconnects are restarts behind a proxy.
     match attempts {
         0 | 1 => Duration::ZERO,
-        more => backoff(u32::try_from(more - 2).unwrap_or(u32::MAX), RECONNECT_MIN, RECONNECT_MAX),
+        more => backoff(u32::try_from(more - 2).unwrap_or(u32::MAX), RECONNECT_MIN, max),
     }
 }
 

@@ -54,9 +54,8 @@ pub struct Reader {
     pub(super) was_silent: bool,
 }
 
-/// A consumer that fails is recreated after this long, doubling up to the second.
+/// A consumer that fails is recreated after this long, doubling up to the connection's longest pause.
 const RECREATE_MIN: Duration = Duration::from_millis(50);
-const RECREATE_MAX: Duration = Duration::from_secs(5);
 /// How many anchors are kept: one has to survive deletion in the stream.
 const ANCHORS_MAX: usize = 16;
 
@@ -117,7 +116,7 @@ impl Reader {
                     {
                         return;
                     }
-                    let delay = backoff(failures, RECREATE_MIN, RECREATE_MAX);
+                    let delay = backoff(failures, RECREATE_MIN, self.connection.pace.backoff_max);
                     if cancel.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
                         return;
                     }
@@ -158,11 +157,25 @@ impl Reader {
     }
 
     async fn session(&mut self) -> End {
+        if let Err(end) = self.reopen().await {
+            return end;
+        }
         self.connection.stands(&self.status.trouble, &self.settings.stream).await;
         match Session::open(self).await {
             Ok(mut session) => session.run().await,
             Err(end) => end,
         }
+    }
+
+    /// Replaces a client that has ended.
+    async fn reopen(&mut self) -> Result<(), End> {
+        if !self.connection.has_ended() {
+            return Ok(());
+        }
+        let opened = self.connection.reopen().await;
+        self.connection = opened.map_err(|error| End::again(Recreate::Disconnected, error))?;
+        self.api = Api::new(&self.connection);
+        Ok(())
     }
 
     fn remember(&mut self, anchor: Anchor) {

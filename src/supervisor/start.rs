@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::definition::fingerprint::Fingerprint;
 use crate::lag::Watch;
 use crate::metrics::Metrics;
-use crate::source::connection::Connection;
+use crate::source::connection::{Connection, Pace};
 use crate::source::head::{Head, Poll};
 use crate::source::reader::{self, Reader};
 use crate::source::status::Status;
@@ -55,7 +55,8 @@ pub async fn start(
     let cache_bytes = (config.limits.memory_bytes_max / 8 * 3 / count).max(CACHE_BYTES_MIN);
     let opened = declared.into_iter().map(|declared| open(config, declared, cache_bytes));
     let opened = opened.collect::<Result<Vec<_>, Error>>()?;
-    let control = Connection::open(&config.nats, "viewd").await?;
+    let pace = Pace::of(&config.limits);
+    let control = Connection::open(&config.nats, "viewd", pace).await?;
 
     let mut tasks = JoinSet::new();
     let readers = CancellationToken::new();
@@ -66,7 +67,7 @@ pub async fn start(
         usize::try_from(config.limits.memory_bytes_max / 16 / count).unwrap_or(usize::MAX);
     let (mut threads, mut tracked) = (Vec::new(), Vec::new());
     for opened in opened {
-        let connection = Connection::open(&config.nats, "viewd reader").await?;
+        let connection = Connection::open(&config.nats, "viewd reader", pace).await?;
         let head = heads[opened.shared.stream()].clone();
         let (track, worker) =
             launch(config, opened, connection, head, queue_bytes, &metrics, &readers, &mut tasks);

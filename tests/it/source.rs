@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use viewd::config::{Login, Nats, Tls};
 use viewd::event::chunk::{Chunk, Data};
 use viewd::event::{Format, Sequence};
-use viewd::source::connection::Connection;
+use viewd::source::connection::{Connection, Pace};
 use viewd::source::head::{self, Poll};
 use viewd::source::queue::{self, Gauge, ReceiveError, Receiver};
 use viewd::source::reader::{Reader, Settings};
@@ -22,6 +22,7 @@ use crate::wait;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const HEARTBEAT: Duration = Duration::from_millis(500);
+const PACE: Pace = Pace { heartbeat: HEARTBEAT, backoff_max: Duration::from_secs(1) };
 const QUEUE_BYTES_MAX: usize = 8 << 20;
 
 /// A server with the stream `S` and the subjects `s.>`, and a client for the test.
@@ -71,9 +72,9 @@ impl Rig {
         queue_bytes_max: usize,
     ) -> Reading {
         let nats = self.nats.clone();
-        let control = Connection::open(&nats, "control").await.unwrap();
+        let control = Connection::open(&nats, "control", PACE).await.unwrap();
         let (poll, head) = Poll::new(&control, "S", Duration::from_millis(100));
-        let data = Connection::open(&nats, "data").await.unwrap();
+        let data = Connection::open(&nats, "data", PACE).await.unwrap();
         let (sender, receiver) = queue::channel(queue_bytes_max);
         let status = Arc::new(Status::default());
         let settings = Settings {
@@ -523,7 +524,7 @@ async fn the_largest_messages_fit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_head_is_polled_by_itself() {
     let mut rig = Rig::new().await;
-    let control = Connection::open(&settings(rig.server.url()), "control").await.unwrap();
+    let control = Connection::open(&settings(rig.server.url()), "control", PACE).await.unwrap();
     control.connected().await;
     assert_eq!(head::ask(&control, "NONE").await, Ok(None));
     let asked = head::ask(&control, "S").await.unwrap().unwrap();

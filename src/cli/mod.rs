@@ -14,6 +14,7 @@ mod rehearse;
 mod run;
 mod schema;
 mod skeleton;
+mod socket;
 mod status;
 mod test;
 

@@ -1,14 +1,12 @@
 //! `viewd status`: of the running daemon through its admin socket, else as the files say.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Context;
 
 use super::failure::{Failure, Kind};
 use super::output::{Align, Output, Table};
-use crate::api::serve;
+use super::socket;
 use crate::config::Config;
 use crate::status::{Projection, Report};
 use crate::supervisor::at_rest;
@@ -50,41 +48,15 @@ pub(super) fn run(
 
 /// The report, and whether a daemon gave it.
 fn read(config: &Config) -> Result<(Report, bool), Failure> {
-    let socket = serve::socket_path(&config.data_dir);
-    match UnixStream::connect(&socket) {
-        Ok(stream) => {
-            let report =
-                ask(stream).with_context(|| format!("ask the daemon on {}", socket.display()));
-            Ok((report.map_err(|error| Failure::new(Kind::Unreachable, error))?, true))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            let error = anyhow::Error::from(error)
-                .context(format!("ask the daemon on {}", socket.display()));
-            Err(Failure::new(Kind::Permission, error).hint("only the daemon's own user may ask it"))
-        }
-        // No daemon listens: what it left behind is as true as it was.
-        Err(_) => Ok((at_rest::report(config).map_err(super::store_failure)?, false)),
-    }
-}
-
-/// One GET over the socket; the daemon answers with a length and keeps nothing back.
-fn ask(mut stream: UnixStream) -> Result<Report> {
-    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    stream
-        .write_all(b"GET /v1/projections HTTP/1.1\r\nHost: viewd\r\nConnection: close\r\n\r\n")?;
-    let mut answer = BufReader::new(stream);
-    let mut line = String::new();
-    answer.read_line(&mut line)?;
-    if !line.contains(" 200 ") {
-        bail!("it answered `{}`", line.trim());
-    }
-    while line.trim() != "" {
-        line.clear();
-        answer.read_line(&mut line)?;
-    }
-    let mut body = String::new();
-    answer.read_to_string(&mut body)?;
-    serde_json::from_str(&body).context("read its answer")
+    let Some(answer) = socket::request(config, "GET", "/v1/projections", ANSWER_TIMEOUT)? else {
+        // What a daemon left behind is as true as it was.
+        return Ok((at_rest::report(config).map_err(super::store_failure)?, false));
+    };
+    let report = match answer.code {
+        200 => serde_json::from_str(&answer.body).context("read the daemon's answer"),
+        code => Err(anyhow::anyhow!("the daemon answered {code}: {}", answer.body.trim())),
+    };
+    Ok((report.map_err(|error| Failure::new(Kind::Unreachable, error))?, true))
 }
 
 fn print(report: &Report, running: bool, output: &Output) {

@@ -7,7 +7,7 @@
 //!
 //! After a crash the link alone decides. A generation is complete and synced before the link first names it, so a
 //! projection without a link has nothing worth keeping: folders of a first generation that was being made are removed,
-//! unless one turns out to hold data, which is told and left alone.
+//! unless one turns out to hold data, which is told and left alone. How one generation follows another: `succession`.
 //!
 //! Files are 0644 and folders 0755 whatever the umask: other users read the views. SQLite gives `-wal` and `-shm` the
 //! mode of the database file.
@@ -18,7 +18,8 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use super::{Error, stored, writer};
+use super::files::Files;
+use super::{Error, schema, stored, writer};
 use crate::definition::fingerprint::Fingerprint;
 use crate::definition::{Table, View};
 
@@ -106,24 +107,22 @@ impl Folder {
     /// The caller compares what the generation was built by with what it has: an old one is not touched.
     pub fn current_or_first(&self, build: &Build<'_>) -> Result<Generation, Error> {
         if let Some(generation) = self.current()? {
+            self.settle(generation)?;
             return Ok(generation);
         }
         self.remove_unfinished()?;
         self.make_first(build)
     }
 
+    /// The files of whichever generation is served, looked at from outside.
+    pub fn files(&self) -> Files {
+        Files::new(&served(&self.path))
+    }
+
     /// Makes the first generation: all of it is on disk before the link appears.
     fn make_first(&self, build: &Build<'_>) -> Result<Generation, Error> {
         let generation = Generation::FIRST;
-        let database = self.database(generation);
-        let folder = self.path.join(generation.to_string());
-        make_folder(&self.path)?;
-        make_folder(&folder)?;
-        make_file(&database)?;
-        writer::create(&database, generation, build)?;
-        // SQLite has closed the file: opening it here drops nobody's locks.
-        sync(&database)?;
-        sync(&folder)?;
+        self.make(generation, build, schema::SERVING)?;
         self.link(generation)?;
         if let Some(data_dir) = self.path.parent() {
             sync(data_dir)?;
@@ -131,8 +130,40 @@ impl Folder {
         Ok(generation)
     }
 
+    /// Makes an empty generation: its folder and its file, synced.
+    pub(super) fn make(
+        &self,
+        generation: Generation,
+        build: &Build<'_>,
+        state: &str,
+    ) -> Result<(), Error> {
+        let database = self.database(generation);
+        let folder = self.path.join(generation.to_string());
+        make_folder(&self.path)?;
+        make_folder(&folder)?;
+        make_file(&database)?;
+        writer::create(&database, generation, build, state)?;
+        // SQLite has closed the file: opening it here drops nobody's locks.
+        sync(&database)?;
+        sync(&folder)
+    }
+
+    /// The generations that have a folder.
+    pub(super) fn generations(&self) -> Result<Vec<Generation>, Error> {
+        let found =
+            names(&self.path).map_err(|error| Error::access("read folder", &self.path, error))?;
+        Ok(found.iter().filter_map(|name| Generation::parse(name)).collect())
+    }
+
+    /// Removes a generation that nobody has open.
+    pub(super) fn remove(&self, generation: Generation) -> Result<(), Error> {
+        let folder = self.path.join(generation.to_string());
+        tracing::info!(folder = %folder.display(), "remove unfinished generation");
+        fs::remove_dir_all(&folder).map_err(|error| Error::access("remove folder", &folder, error))
+    }
+
     /// Lets the link name this generation, in one step that survives a crash.
-    fn link(&self, generation: Generation) -> Result<(), Error> {
+    pub(super) fn link(&self, generation: Generation) -> Result<(), Error> {
         let new = self.path.join(CURRENT_NEW);
         let linked = match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -147,12 +178,10 @@ impl Folder {
 
     /// Removes what a crash left of a first generation. Only called when no link names any.
     fn remove_unfinished(&self) -> Result<(), Error> {
-        let found = match names(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            found => found.map_err(|error| Error::access("read folder", &self.path, error))?,
-        };
-        let generations: Vec<Generation> =
-            found.iter().filter_map(|name| Generation::parse(name)).collect();
+        if !self.path.exists() {
+            return Ok(());
+        }
+        let generations = self.generations()?;
         for &generation in &generations {
             // One that cannot be read was never finished: data is only written after the link.
             let holds_data =
@@ -166,13 +195,7 @@ impl Folder {
                 });
             }
         }
-        for generation in generations {
-            let folder = self.path.join(generation.to_string());
-            tracing::info!(folder = %folder.display(), "remove unfinished generation");
-            fs::remove_dir_all(&folder)
-                .map_err(|error| Error::access("remove folder", &folder, error))?;
-        }
-        Ok(())
+        generations.into_iter().try_for_each(|generation| self.remove(generation))
     }
 }
 

@@ -17,6 +17,8 @@
 //! | `writer` | [`Store`](writer::Store): commits batches, gets rows |
 //! | `shape` | from a transition to the SQL that carries it out |
 //! | `statement` | prepared statements, and their bindings |
+//! | `succession` | how one generation follows another |
+//! | `accept` | the checkpoint past a gap, or on a restored stream |
 //! | `checkpoint` | the durable position and what stands beside it |
 //! | `dead_letter` | events set aside |
 //! | `run` | how often the process has ended at one checkpoint |
@@ -30,6 +32,7 @@
 //! No function here opens `view.db`, `-wal` or `-shm` of a live generation by itself: closing such a file would drop
 //! the locks that SQLite holds on it in this process.
 
+mod accept;
 mod anchors;
 pub mod checkpoint;
 mod connection;
@@ -49,6 +52,7 @@ mod sql_problem;
 mod sql_token;
 mod statement;
 pub mod stored;
+mod succession;
 pub mod view;
 mod wal;
 pub mod writer;

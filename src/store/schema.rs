@@ -14,6 +14,11 @@ pub(super) const APPLICATION_ID: i32 = 0x7669_6577;
 /// The version of the `_viewd_*` tables and of how cells are stored.
 pub(super) const FORMAT: i32 = 1;
 
+/// What a generation is, in `_viewd_meta.state`.
+pub(super) const BUILDING: &str = "building";
+pub(super) const SERVING: &str = "serving";
+pub(super) const RETIRED: &str = "retired";
+
 /// `_viewd_meta`, `_viewd_checkpoint`, `_viewd_counts`, `_viewd_definition` and `_viewd_run` hold one row each.
 const INTERNAL: &str = "
 CREATE TABLE _viewd_meta (
@@ -99,14 +104,15 @@ pub(super) fn create(
     connection: &Connection,
     generation: Generation,
     build: &Build<'_>,
+    state: &str,
 ) -> rusqlite::Result<()> {
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", FORMAT)?;
     connection.execute_batch(INTERNAL)?;
     let number = super::checkpoint::stored(generation.0);
     connection.execute(
-        "INSERT INTO _viewd_meta (projection, generation, fingerprint, stream, state) VALUES (?1, ?2, ?3, ?4, 'serving')",
-        params![build.projection, number, build.fingerprint.to_string(), build.stream],
+        "INSERT INTO _viewd_meta (projection, generation, fingerprint, stream, state) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![build.projection, number, build.fingerprint.to_string(), build.stream, state],
     )?;
     connection
         .execute("INSERT INTO _viewd_checkpoint (sequence, generation) VALUES (0, ?1)", [number])?;

@@ -476,7 +476,7 @@ mod tests {
             views: &definition.views,
         };
         let connection = Connection::open_in_memory().unwrap();
-        schema::create(&connection, Generation(1), &build).unwrap();
+        schema::create(&connection, Generation(1), &build, schema::SERVING).unwrap();
         connection.execute_batch("INSERT INTO orders VALUES (1, 500, 100), (2, 900, 0)").unwrap();
         let most: (i64, i64) = connection
             .query_row("SELECT id, most FROM largest", (), |row| Ok((row.get(0)?, row.get(1)?)))

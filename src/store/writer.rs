@@ -101,7 +101,7 @@ impl Store {
             let connection = Connection::open_in_memory()?;
             let transaction =
                 Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
-            schema::create(&transaction, Generation(1), build)?;
+            schema::create(&transaction, Generation(1), build, schema::SERVING)?;
             transaction.commit()?;
             Ok(connection)
         };
@@ -210,7 +210,34 @@ impl Store {
     /// Called after the last batch of a run that ends in order. Not for a projection that was never run because of
     /// `crash_loop`: that would forget why.
     pub fn end_run(&mut self) -> Result<(), Error> {
-        self.execute(run::end)
+        self.execute(run::end)?;
+        self.working = false;
+        Ok(())
+    }
+
+    /// Moves the checkpoint without any event, all or nothing, and survives a loss of power from then on.
+    pub(super) fn advance(&mut self, advance: &Advance) -> Result<(), Error> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        let next = self.checkpoint.advanced(advance, self.anchored_commits);
+        self.execute(|connection| connection.execute_batch("PRAGMA synchronous = FULL"))?;
+        let moved = move_checkpoint(&self.connection, &next, self.checkpoint.sequence);
+        self.execute(|connection| connection.execute_batch("PRAGMA synchronous = NORMAL"))?;
+        moved.map_err(|fault| fault.at(&self.path))?;
+        self.checkpoint = next;
+        Ok(())
+    }
+
+    /// Brings everything that is committed into the database file, synced: from then on that file alone is enough.
+    pub(super) fn seal(&mut self) -> Result<(), Error> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        self.execute(|connection| {
+            let mode = rusqlite::wal::CheckpointMode::TRUNCATE;
+            connection.wal_checkpoint_v2(Some("main"), mode).map(drop)
+        })
     }
 
     /// The checkpoint, as committed.
@@ -326,16 +353,36 @@ impl Totals {
 }
 
 /// Fills the empty file of a new generation and closes it with everything in the database file.
-pub(super) fn create(path: &Path, generation: Generation, build: &Build<'_>) -> Result<(), Error> {
+pub(super) fn create(
+    path: &Path,
+    generation: Generation,
+    build: &Build<'_>,
+    state: &str,
+) -> Result<(), Error> {
     let mut connection = open_writer(path, CREATE_CACHE_BYTES)?;
     let fill = |connection: &mut Connection| {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        schema::create(&transaction, generation, build)?;
+        schema::create(&transaction, generation, build, state)?;
         transaction.commit()?;
         connection.wal_checkpoint_v2(Some("main"), rusqlite::wal::CheckpointMode::TRUNCATE)
     };
     fill(&mut connection).map_err(|error| Error::sqlite(path, error))?;
     connection.close().map_err(|(_, error)| Error::sqlite(path, error))
+}
+
+/// Moves the checkpoint in a transaction of its own.
+fn move_checkpoint(
+    connection: &Connection,
+    next: &Checkpoint,
+    previous: Sequence,
+) -> Result<(), Fault> {
+    // Dropped without a commit, it rolls back.
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    if !next.compare_and_set(previous, connection)? {
+        let path = PathBuf::from(connection.path().unwrap_or_default());
+        return Err(Error::Stale { path, previous }.into());
+    }
+    Ok(transaction.commit()?)
 }
 
 /// Writes a batch: the checkpoint after it, rows changed, and when COMMIT began.
@@ -411,13 +458,24 @@ fn is_lasting(error: &Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::definition::Column;
     use crate::row::ColumnType;
 
-    /// A store with one table of an integer key and a text.
-    fn store(data: &Path) -> Store {
+    /// The store of whichever generation is served, with one table of an integer key and a text.
+    pub(in crate::store) fn store(data: &Path) -> Store {
+        with_build(data, |folder, build| {
+            let generation = folder.current_or_first(build).expect("a generation");
+            Store::open(folder, generation, build.tables, 1 << 20).expect("a store")
+        })
+    }
+
+    /// What that store is built by.
+    pub(in crate::store) fn with_build<T>(
+        data: &Path,
+        run: impl FnOnce(&Folder, &Build<'_>) -> T,
+    ) -> T {
         let column = |name: &str, column_type| Column {
             name: name.into(),
             column_type,
@@ -442,12 +500,10 @@ mod tests {
             tables: &tables,
             views: &[],
         };
-        let folder = Folder::new(data, "p");
-        let generation = folder.current_or_first(&build).expect("a generation");
-        Store::open(&folder, generation, &tables, 1 << 20).expect("a store")
+        run(&Folder::new(data, "p"), &build)
     }
 
-    fn batch(sequence: u64, rows: std::ops::Range<i64>) -> Batch<'static> {
+    pub(in crate::store) fn batch(sequence: u64, rows: std::ops::Range<i64>) -> Batch<'static> {
         let row = |id| {
             let row = vec![Cell::Integer(id), Cell::Text("x".repeat(1000).into())];
             (Key([Cell::Integer(id)].into_iter().collect()), Transition::known(Some(row.into())))

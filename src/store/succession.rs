@@ -1,0 +1,212 @@
+//! How one generation follows another: the next is built beside the one that is served, then the link is moved.
+//!
+//! | done so far | link | new | old | what the next start does after a crash here |
+//! |---|---|---|---|---|
+//! | made, filled | old | building | serving | removes the new one |
+//! | sealed: all of it synced in one file | old | building | serving | removes the new one |
+//! | link renamed, folder synced: *the cut-over* | new | building | serving | marks both |
+//! | marked | new | serving | retired | nothing |
+//!
+//! In each line the link alone says which one is served. A retired generation stays.
+
+use std::io;
+
+use rusqlite::params;
+
+use super::connection::{NO_VIEW, open_writer};
+use super::layout::{Build, Folder, Generation};
+use super::schema::{BUILDING, RETIRED, SERVING};
+use super::writer::Store;
+use super::{Error, stored};
+
+/// For one row: no more than SQLite itself needs.
+const CACHE_BYTES: u64 = 1 << 20;
+
+const MARK: &str = "UPDATE _viewd_meta SET state = ?1, successor = ?2";
+
+impl Folder {
+    /// Makes the generation after all others, empty: nobody is served by it until [`Folder::cut_over`].
+    pub fn make_next(&self, build: &Build<'_>) -> Result<Generation, Error> {
+        let newest = self.generations()?.into_iter().max();
+        let next = Generation(newest.map_or(1, |newest| newest.0 + 1));
+        self.make(next, build, BUILDING)?;
+        Ok(next)
+    }
+
+    /// Serves `new` instead of `old`.
+    ///
+    /// After an error `old` is served, unless it is [`Error::Unknown`]: then the next start finds what is true.
+    pub fn cut_over(&self, old: &Store, new: &mut Store) -> Result<(), Error> {
+        let generation = new.checkpoint().generation;
+        new.seal()?;
+        self.link(generation)?;
+        // It is done. What is said of it can be said again by the next start.
+        let marked = mark(new, SERVING, None).and_then(|()| mark(old, RETIRED, Some(generation)));
+        if let Err(error) = marked {
+            tracing::warn!(%error, "mark the generations");
+        }
+        Ok(())
+    }
+
+    /// Removes a generation that was not finished. Its store is closed.
+    pub fn discard(&self, generation: Generation) {
+        if let Err(error) = self.remove(generation) {
+            tracing::warn!(%error, "remove an unfinished generation");
+        }
+    }
+
+    /// Finishes what a crash left undone: called at the start, when nobody has any of the files open.
+    pub(super) fn settle(&self, served: Generation) -> Result<(), Error> {
+        for generation in self.generations()? {
+            // One that cannot be read is told where it is opened, and otherwise left to a person.
+            let settled = match (self.state(generation), generation == served) {
+                (Ok(state), true) if state == BUILDING => self.mark(generation, SERVING, None),
+                (Ok(state), false) if state == BUILDING => self.remove(generation),
+                (Ok(state), false) if state == SERVING => {
+                    self.mark(generation, RETIRED, Some(served))
+                }
+                (Err(error), false) if generation > served && never_made(&error) => {
+                    self.remove(generation)
+                }
+                _ => Ok(()),
+            };
+            if let Err(error) = settled {
+                tracing::warn!(%error, "settle generations");
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self, generation: Generation) -> Result<String, Error> {
+        Ok(stored::read_database(&self.database(generation))?.state)
+    }
+
+    fn mark(
+        &self,
+        generation: Generation,
+        state: &str,
+        successor: Option<Generation>,
+    ) -> Result<(), Error> {
+        let path = self.database(generation);
+        let connection = open_writer(&path, CACHE_BYTES)?;
+        let successor = successor.map(|generation| generation.to_string());
+        connection
+            .execute(MARK, params![state, successor])
+            .map(drop)
+            .map_err(|error| Error::sqlite(&path, error))
+    }
+}
+
+fn mark(store: &Store, state: &str, successor: Option<Generation>) -> Result<(), Error> {
+    let successor = successor.map(|generation| generation.to_string());
+    store.execute(|connection| connection.execute(MARK, params![state, successor]).map(drop))
+}
+
+/// Whether a generation was left before its tables were there.
+fn never_made(error: &Error) -> bool {
+    match error {
+        Error::Foreign { detail, .. } => detail == NO_VIEW,
+        Error::Access { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::store::writer::tests::{batch, store, with_build};
+
+    /// Makes the next generation and commits to it.
+    fn next(data: &Path) -> Store {
+        with_build(data, |folder, build| {
+            let generation = folder.make_next(build).expect("a next generation");
+            let mut store =
+                Store::open(folder, generation, build.tables, 1 << 20).expect("a store");
+            store.commit(batch(7, 0..2)).expect("committed");
+            store
+        })
+    }
+
+    /// Folders, the one that is served, and what each says of itself.
+    fn found(data: &Path) -> (Generation, Vec<(u64, String, Option<String>)>) {
+        let folder = Folder::new(data, "p");
+        let served = folder.current().expect("a link").expect("a generation");
+        let mut generations = folder.generations().expect("a folder");
+        generations.sort();
+        let each = generations.into_iter().map(|generation| {
+            let stored = stored::read_database(&folder.database(generation)).expect("readable");
+            (generation.0, stored.state, stored.successor)
+        });
+        (served, each.collect())
+    }
+
+    fn retired_and_serving() -> Vec<(u64, String, Option<String>)> {
+        vec![(1, RETIRED.to_owned(), Some("gen-000002".to_owned())), (2, SERVING.to_owned(), None)]
+    }
+
+    #[test]
+    fn one_generation_follows_another() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let mut old = store(data.path());
+        old.commit(batch(3, 0..1)).expect("committed");
+        let mut new = next(data.path());
+        let folder = Folder::new(data.path(), "p");
+        assert_eq!(folder.current().expect("a link"), Some(Generation(1)));
+        folder.cut_over(&old, &mut new).expect("cut over");
+        drop((old, new));
+        assert_eq!(found(data.path()), (Generation(2), retired_and_serving()));
+        // The next start finds nothing to do.
+        assert_eq!(store(data.path()).checkpoint().sequence.0, 7);
+        assert_eq!(found(data.path()), (Generation(2), retired_and_serving()));
+        drop(next(data.path()));
+        assert_eq!(found(data.path()).1.len(), 3, "a number is used once");
+    }
+
+    #[test]
+    fn a_crash_at_any_step_leaves_one_serving_generation() {
+        let serving_first = vec![(1, SERVING.to_owned(), None)];
+        for step in ["folder", "file", "made", "sealed", "linked", "marked one"] {
+            let data = tempfile::tempdir().expect("a temporary folder");
+            let old = store(data.path());
+            let folder = Folder::new(data.path(), "p");
+            if step == "folder" || step == "file" {
+                let made = folder.path().join("gen-000002");
+                std::fs::create_dir(&made).expect("a folder");
+                if step == "file" {
+                    std::fs::write(made.join("view.db"), "").expect("an empty file");
+                }
+            } else {
+                let mut new = next(data.path());
+                if step != "made" {
+                    new.seal().expect("sealed");
+                }
+                if step == "linked" || step == "marked one" {
+                    folder.link(Generation(2)).expect("linked");
+                }
+                if step == "marked one" {
+                    mark(&new, SERVING, None).expect("marked");
+                }
+            }
+            drop(old);
+            let served = store(data.path()).checkpoint().generation;
+            let expected = match step {
+                "linked" | "marked one" => (Generation(2), retired_and_serving()),
+                _ => (Generation(1), serving_first.clone()),
+            };
+            assert_eq!((served, found(data.path())), (expected.0, expected), "after {step}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_to_a_person() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        drop(store(data.path()));
+        let made = Folder::new(data.path(), "p").path().join("gen-000002");
+        std::fs::create_dir(&made).expect("a folder");
+        std::fs::write(made.join("view.db"), [7; 8192]).expect("a file");
+        assert_eq!(store(data.path()).checkpoint().generation, Generation(1));
+        assert!(made.join("view.db").exists());
+    }
+}

@@ -13,6 +13,8 @@ use crate::source::{head, status};
 /// The end of a stream as last read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
+    /// When the stream was created: which stream it is.
+    pub created_ns: i64,
     pub first: Sequence,
     pub last: Sequence,
     /// The time of the poll by the stream's server.
@@ -45,6 +47,7 @@ impl Watch {
     pub fn head(&self) -> Option<Head> {
         let head = self.head.stream.borrow();
         head.as_ref().map(|head| Head {
+            created_ns: head.created_ns,
             first: head.first_sequence,
             last: head.last_sequence,
             at: head.at,
@@ -95,6 +98,7 @@ mod tests {
     #[test]
     fn distances() {
         let head = Head {
+            created_ns: 0,
             first: Sequence(1),
             last: Sequence(10),
             at: Timestamp(5_000_000),
@@ -118,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_reading_ages() {
-        let head = |age| Head { first: Sequence(1), last: Sequence(1), at: Timestamp(0), age };
+        let (first, last, at) = (Sequence(1), Sequence(1), Timestamp(0));
+        let head = |age| Head { created_ns: 0, first, last, at, age };
         assert!(head(Duration::from_secs(6)).fresh(Duration::from_secs(2)));
         assert!(!head(Duration::from_millis(6001)).fresh(Duration::from_secs(2)));
     }

@@ -5,6 +5,7 @@
 //! | control connection and head polls, one a stream | tokio | tries again for ever; lag becomes unknown | ends at once |
 //! | reader, one a projection | tokio | tries again for ever, or gives its worker a fault | ends at once |
 //! | worker, one a projection | a thread of its own | the projection fails; a write of unknown outcome (74) or a panic (70) ends the process | commits the batch in hand, marks a clean end |
+//! | watchdog | tokio | pure but for what it reads: it does not fail | ends at once, after the workers |
 //! | HTTP on TCP and on the admin socket | tokio | a connection's trouble is its client's | finishes open requests |
 //!
 //! The end, in order: readiness off and readers cancelled; workers commit and stop; HTTP stops. All of it within
@@ -13,6 +14,7 @@
 pub mod at_rest;
 pub mod daemon;
 pub mod start;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::daemon::{Daemon, Tracked};
+use super::watchdog::Watchdog;
 use super::{Declared, Error, Running, Tasks, Worked, Workers, signals};
 use crate::config::Config;
 use crate::definition::fingerprint::Fingerprint;
@@ -83,13 +84,10 @@ pub async fn start(
         draining: AtomicBool::new(false),
         scrape: Mutex::new(()),
     });
-    let tasks = Tasks {
-        daemon,
-        workers: Workers { threads, ended },
-        running: tasks,
-        readers,
-        edges: CancellationToken::new(),
-    };
+    let edges = CancellationToken::new();
+    tasks.spawn(Watchdog::new(&daemon, config.limits.stall_max).run(edges.clone()));
+    let tasks =
+        Tasks { daemon, workers: Workers { threads, ended }, running: tasks, readers, edges };
     let shutdown_timeout = config.limits.shutdown_timeout;
     Ok(Running { tasks, shutdown_timeout, signals, _lock: lock })
 }

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::batch::Stop;
+use super::beat::Beat;
 use crate::definition::OnError;
 use crate::event::Sequence;
 use crate::event::chunk::{Chunk, Event};
@@ -68,6 +69,7 @@ pub(super) fn assemble<R: Rows>(
     chunks: &[Arc<Chunk>],
     until: Option<Sequence>,
     exact: bool,
+    beat: &Beat,
     rows: &mut R,
 ) -> Result<Assembled, Again<R::Error>> {
     let mut run = Run {
@@ -91,6 +93,7 @@ pub(super) fn assemble<R: Rows>(
                 run.scanned(chunk, until);
                 return Ok(run.done);
             }
+            beat.at(event.sequence());
             run.event(&event, rows)?;
         }
         run.scanned(chunk, None);

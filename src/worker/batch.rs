@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assemble::{Again, Assembled, Rules, SetAside, assemble};
+use super::beat::{Beat, Stage};
 use crate::event::Sequence;
 use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;
@@ -23,6 +24,7 @@ pub struct Batcher {
     rules: Rules,
     /// As committed.
     set_aside: SetAside,
+    beat: Arc<Beat>,
 }
 
 /// A batch that was committed.
@@ -58,7 +60,12 @@ impl Batcher {
         parked_events_max: u64,
     ) -> Self {
         let rules = Rules { plan, order_key, parked_events_max };
-        Self { rules, set_aside: SetAside::default() }
+        Self { rules, set_aside: SetAside::default(), beat: Arc::default() }
+    }
+
+    /// Tells its steps to whoever looks at `beat`.
+    pub fn watched(self, beat: Arc<Beat>) -> Self {
+        Self { beat, ..self }
     }
 
     /// Learns what the store has set aside; before its first batch.
@@ -81,9 +88,12 @@ impl Batcher {
         let (mut until, mut exact, mut stop) = (None, false, None);
         let mut apply = Duration::ZERO;
         loop {
+            self.beat.begin(Stage::Commit, store.checkpoint().sequence);
             store.begin_batch()?;
             let begun = Instant::now();
-            let assembled = assemble(&self.rules, &self.set_aside, chunks, until, exact, store);
+            self.beat.begin(Stage::Apply, store.checkpoint().sequence);
+            let (rules, beat) = (&self.rules, &*self.beat);
+            let assembled = assemble(rules, &self.set_aside, chunks, until, exact, beat, store);
             apply += begun.elapsed();
             let written = match assembled {
                 Ok(assembled) => self.write(store, chunks, assembled, &live, committed_at),
@@ -114,6 +124,7 @@ impl Batcher {
         live: impl Fn(Sequence) -> bool,
         committed_at: Timestamp,
     ) -> Result<Done, Error> {
+        self.beat.begin(Stage::Commit, assembled.sequence);
         let last = chunks.iter().rfind(|chunk| chunk.scanned_to() <= assembled.sequence);
         let anchor = last.and_then(|chunk| chunk.anchor());
         let committed = store.commit(Batch {

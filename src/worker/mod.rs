@@ -16,6 +16,7 @@
 
 mod assemble;
 pub mod batch;
+pub mod beat;
 mod rate;
 pub mod shared;
 
@@ -26,8 +27,8 @@ use prometheus::{Histogram, IntCounter};
 use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batcher, Done, Stop};
-use self::rate::Rate;
-use self::shared::Shared;
+use self::beat::Stage;
+use self::shared::{Shared, Sight};
 use crate::clock;
 use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;
@@ -96,7 +97,6 @@ struct Loop {
     worker: Worker,
     batcher: Batcher,
     histograms: Histograms,
-    rate: Rate,
     /// When the stream stored the last message that was scanned, applied or not.
     scanned_at: Option<Timestamp>,
 }
@@ -123,16 +123,10 @@ impl Loop {
     fn new(worker: Worker) -> Self {
         let name = worker.plan.definition().name.clone();
         let plan = Arc::clone(&worker.plan);
-        let batcher = Batcher::new(plan, worker.order_key.clone(), worker.parked_events_max);
+        let batcher = Batcher::new(plan, worker.order_key.clone(), worker.parked_events_max)
+            .watched(Arc::clone(worker.shared.beat()));
         let histograms = Histograms::new(&worker.metrics, &name);
-        Self {
-            name,
-            batcher,
-            histograms,
-            rate: Rate::new(Instant::now()),
-            scanned_at: None,
-            worker,
-        }
+        Self { name, batcher, histograms, scanned_at: None, worker }
     }
 
     fn run(&mut self) -> End {
@@ -140,6 +134,7 @@ impl Loop {
             if self.worker.shutdown.is_cancelled() {
                 return End::Stopped;
             }
+            self.beat(Stage::Idle);
             let batched = match self.worker.receiver.recv_timeout(IDLE) {
                 Ok(Delivery::Chunk(chunk)) => self.take(chunk),
                 Ok(Delivery::Fault(fault)) => self.fault(&fault),
@@ -195,6 +190,7 @@ impl Loop {
     fn batch(&mut self, chunks: &[Arc<Chunk>]) -> Batched {
         let decoding = chunks.iter().map(|chunk| chunk.decoding()).sum::<Duration>();
         self.histograms.decode.observe(decoding.as_secs_f64());
+        self.worker.shared.at_work(chunks.iter().find_map(|chunk| chunk.oldest()));
         let mut pause = FULL_PAUSE_MIN;
         loop {
             let head = self.worker.watch.verified_head();
@@ -254,6 +250,8 @@ impl Loop {
     }
 
     fn idle(&mut self) -> Batched {
+        // It may copy the log, and a disk may hang in that.
+        self.beat(Stage::Commit);
         if let Err(error) = self.worker.store.idle() {
             return self.broken(error);
         }
@@ -305,6 +303,7 @@ impl Loop {
     }
 
     fn failed(&mut self, stop: Stop) -> End {
+        self.beat(Stage::Failed);
         tracing::error!(
             projection = self.name,
             reason = stop.reason.word(),
@@ -318,21 +317,25 @@ impl Loop {
 
     /// Shows what has been committed, and `events` for the rate.
     fn publish(&mut self, events: u64) {
-        let rate = self.rate.add(events, Instant::now());
         let store = &self.worker.store;
-        let oldest_queued = self.worker.receiver.oldest();
+        let oldest = self.worker.receiver.oldest();
         let scanned_at = self.scanned_at;
-        let watch = &self.worker.watch;
-        self.worker.shared.update(watch.verified_head(), watch.trouble(), |numbers| {
+        self.worker.shared.update(&Sight::of(&self.worker.watch), |numbers| {
             numbers.take(store);
-            numbers.oldest_queued = oldest_queued;
+            numbers.oldest_unapplied = oldest;
             numbers.scanned_at = numbers.scanned_at.max(scanned_at);
-            numbers.events_per_second = rate;
+            numbers.count(events);
         });
+    }
+
+    /// Tells the watchdog what comes next.
+    fn beat(&self, stage: Stage) {
+        self.worker.shared.beat().begin(stage, self.worker.store.checkpoint().sequence);
     }
 
     /// Waits; false if cancelled meanwhile.
     fn wait(&self, pause: Duration) -> bool {
+        self.beat(Stage::Space);
         let until = Instant::now() + pause;
         while Instant::now() < until {
             if self.worker.shutdown.is_cancelled() {

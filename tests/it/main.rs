@@ -60,5 +60,7 @@ mod rehearsal;
 mod plan;
 // The programs that tests need and the machine may not have.
 mod tools;
+// A worker that stands still, seen from outside.
+mod watchdog;
 // The one place that sleeps: between two looks at a condition, up to a deadline.
 mod wait;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
-use crate::source::{head, status};
+use crate::source::{feed, head};
 
 /// The end of a stream as last read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Head {
 #[derive(Clone, Debug)]
 pub struct Watch {
     pub head: head::Head,
-    pub reader: Arc<status::Status>,
+    pub reader: Arc<feed::Current>,
 }
 
 /// What is known of a projection's distance from the head.
@@ -57,12 +57,13 @@ impl Watch {
 
     /// The last reading of the head, if the stream is proved to be the one that the checkpoint is of.
     pub fn verified_head(&self) -> Option<Head> {
-        self.reader.verified().then(|| self.head()).flatten()
+        self.reader.status().verified().then(|| self.head()).flatten()
     }
 
     /// What has kept the reader from reading, or the head from being known, for a while.
     pub fn trouble(&self) -> Option<String> {
-        let standing = self.reader.trouble.standing().or_else(|| self.head.trouble.standing())?;
+        let reader = self.reader.status();
+        let standing = reader.trouble.standing().or_else(|| self.head.trouble.standing())?;
         (standing.since.elapsed() >= TROUBLE_AFTER).then_some(standing.error)
     }
 }

@@ -102,13 +102,13 @@ pub(super) fn transformed(source: &SourceSettings, chunks: Vec<Arc<Chunk>>) -> V
 
 impl Shown {
     fn print(&mut self, chunk: &Arc<Chunk>, source: &SourceSettings, output: &Output) {
-        let before = chunk.scanned(None).messages;
+        let before = chunk.messages();
         for chunk in transformed(source, vec![Arc::clone(chunk)]) {
             for event in chunk.events() {
                 output.line(&line(&event));
             }
             let given = chunk.events().filter(|event| event.part() == 0).count() as u64;
-            self.dropped += chunk.scanned(None).messages.min(before) - given;
+            self.dropped += chunk.messages().min(before) - given;
         }
     }
 }

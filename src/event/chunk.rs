@@ -34,6 +34,7 @@ pub struct Chunk {
     entries: Vec<Entry>,
     /// Messages that gave no event, in stream order.
     dropped: Vec<Dropped>,
+    after: Sequence,
     scanned_to: Sequence,
     origin: Option<Origin>,
     anchor: Option<Anchor>,
@@ -147,6 +148,7 @@ impl Chunk {
             arena: Arena::default(),
             entries: Vec::new(),
             dropped: Vec::new(),
+            after: Sequence(0),
             scanned_to,
             origin,
             anchor,
@@ -156,8 +158,15 @@ impl Chunk {
 
     /// Its events in stream order, those that could not be decoded included.
     pub fn events(self: &Arc<Self>) -> impl Iterator<Item = Event> + use<> {
+        self.events_above(Sequence(0))
+    }
+
+    /// Its events above a sequence, in stream order.
+    pub fn events_above(self: &Arc<Self>, above: Sequence) -> impl Iterator<Item = Event> + use<> {
         let chunk = Arc::clone(self);
-        (0..self.entries.len() as u32).map(move |index| Event { chunk: Arc::clone(&chunk), index })
+        let first = self.entries.partition_point(|entry| entry.sequence <= above);
+        let indexes = first as u32..self.entries.len() as u32;
+        indexes.map(move |index| Event { chunk: Arc::clone(&chunk), index })
     }
 
     /// How many events it holds.
@@ -169,12 +178,19 @@ impl Chunk {
         self.entries.is_empty()
     }
 
-    /// The messages that it was made of: all, or those below a sequence.
-    pub fn scanned(&self, below: Option<Sequence>) -> Scanned {
+    /// The messages that it was made of: those above a sequence, and below another if there is one.
+    pub fn scanned(&self, above: Sequence, below: Option<Sequence>) -> Scanned {
+        let within = |first: usize, end: usize| first.min(end)..end;
         let is_below = |sequence| below.is_none_or(|below| sequence < below);
-        let entries = self.entries.partition_point(|entry| is_below(entry.sequence));
-        let dropped = self.dropped.partition_point(|dropped| is_below(dropped.sequence));
-        let (entries, dropped) = (&self.entries[..entries], &self.dropped[..dropped]);
+        let entries = within(
+            self.entries.partition_point(|entry| entry.sequence <= above),
+            self.entries.partition_point(|entry| is_below(entry.sequence)),
+        );
+        let dropped = within(
+            self.dropped.partition_point(|dropped| dropped.sequence <= above),
+            self.dropped.partition_point(|dropped| is_below(dropped.sequence)),
+        );
+        let (entries, dropped) = (&self.entries[entries], &self.dropped[dropped]);
         let given = entries.iter().filter(|entry| entry.part == 0).count();
         let last_given = entries.last().map(|entry| (entry.sequence, entry.stored_at));
         let last_dropped = dropped.last().map(|dropped| (dropped.sequence, dropped.stored_at));
@@ -186,7 +202,7 @@ impl Chunk {
 
     /// How many messages it was made of.
     pub fn messages(&self) -> u64 {
-        self.scanned(None).messages
+        self.scanned(Sequence(0), None).messages
     }
 
     /// When the stream stored the first of its messages.
@@ -194,6 +210,16 @@ impl Chunk {
         let given = self.entries.first().map(|entry| (entry.sequence, entry.stored_at));
         let dropped = self.dropped.first().map(|dropped| (dropped.sequence, dropped.stored_at));
         given.into_iter().chain(dropped).min().map(|(_, stored_at)| stored_at)
+    }
+
+    /// The position that this chunk continues: it lacks nothing between there and its end. 0 for one made in memory.
+    pub fn after(&self) -> Sequence {
+        self.after
+    }
+
+    /// Says which position it continues.
+    pub fn set_after(&mut self, after: Sequence) {
+        self.after = after;
     }
 
     /// The position after this chunk: everything up to here has been scanned.
@@ -416,6 +442,7 @@ impl ChunkBuilder {
             arena: std::mem::take(&mut self.arena),
             entries: std::mem::take(&mut self.entries),
             dropped: std::mem::take(&mut self.dropped),
+            after: Sequence(0),
             scanned_to,
             origin: self.origin.take(),
             anchor: self.anchor.take(),

@@ -467,11 +467,11 @@ mod tests {
             (Some(1), 0, None),
         ] {
             let scanned = Scanned { messages, stored_at: last.map(Timestamp) };
-            assert_eq!(chunk.scanned(below.map(Sequence)), scanned, "{below:?}");
+            assert_eq!(chunk.scanned(Sequence(0), below.map(Sequence)), scanned, "{below:?}");
         }
         assert_eq!(chunk.oldest(), Some(Timestamp(1)));
         let dropped = transformed(Ok(&[]));
-        assert_eq!(dropped.scanned(None).messages, 4);
+        assert_eq!(dropped.messages(), 4);
         assert_eq!((dropped.len(), dropped.oldest()), (1, Some(Timestamp(1))));
     }
 

@@ -4,10 +4,14 @@
 //! filters above a position, once and in stream order, or a fault: it never guesses (mechanism 2 of the architecture).
 
 pub mod connection;
+pub mod feed;
 pub mod head;
+pub mod hub;
 pub mod memory;
 pub mod queue;
 pub mod reader;
+pub mod share;
+pub mod sink;
 pub mod slice;
 pub mod status;
 pub mod transform;
@@ -38,8 +42,8 @@ const CHUNK_BYTES_MAX: usize = 1 << 20;
 const BUILD_AGAIN: &str =
     "stop viewd, move data/{projection} away and start it: the view is built again";
 
-/// Where a reader starts: what its projection's checkpoint says.
-#[derive(Clone, Debug, Default)]
+/// Where a reader starts or stands: what its projection's checkpoint says, or will.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// Everything up to here has been applied; 0 for nothing.
     pub sequence: Sequence,
@@ -47,6 +51,23 @@ pub struct Position {
     pub created_ns: Option<i64>,
     /// Messages that were applied, to be found again in the stream, in any order.
     pub anchors: Vec<Anchor>,
+}
+
+impl Position {
+    /// How many anchors are kept: one has to survive deletion in the stream.
+    const ANCHORS_MAX: usize = 16;
+
+    /// Goes on behind a chunk.
+    fn moved_by(&mut self, chunk: &Chunk) {
+        self.sequence = chunk.scanned_to();
+        self.created_ns = chunk.origin().map(|origin| origin.created_ns).or(self.created_ns);
+        if let Some(anchor) = chunk.anchor() {
+            if self.anchors.len() >= Self::ANCHORS_MAX {
+                self.anchors.remove(0);
+            }
+            self.anchors.push(anchor);
+        }
+    }
 }
 
 /// What a reader puts into its queue.

@@ -1,9 +1,11 @@
-//! The queue between a reader's task and its projection's thread, bounded in bytes.
+//! The queue between a reader's task and a projection's thread, bounded in bytes.
 //!
 //! Bytes are what memory is made of: a bound in messages would be wrong by the size of a message. The queue takes a
 //! chunk as long as it is below its bound, so it holds at most the bound and one chunk. Dropping one end ends the other.
+//! Queues that one reader fills, or one projection empties, may share what wakes them and what counts their bytes.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -20,9 +22,13 @@ pub struct Sender(Arc<Shared>);
 #[derive(Debug)]
 pub struct Receiver(Arc<Shared>);
 
-/// Tells how full a queue is, without being an end of it.
-#[derive(Clone, Debug)]
-pub struct Gauge(Arc<Shared>);
+/// Tells how full queues are, without being an end of any.
+#[derive(Clone, Debug, Default)]
+pub struct Gauge(Arc<AtomicUsize>);
+
+/// Wakes whoever fills queues when something was taken from one of them, or its receiver has gone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Drained(Arc<Notify>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiveError {
@@ -44,7 +50,8 @@ struct Shared {
     /// Something to receive, or no sender any more.
     filled: Condvar,
     /// Something was received, or no receiver any more.
-    drained: Notify,
+    drained: Drained,
+    gauge: Gauge,
 }
 
 #[derive(Debug, Default)]
@@ -55,13 +62,38 @@ struct State {
     receiver_gone: bool,
 }
 
+/// How a queue stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// Its receiver has nothing to do.
+    Empty,
+    Low,
+    /// At least half full.
+    High,
+    /// At its bound.
+    Full,
+    /// There is no receiver any more.
+    Gone,
+}
+
 /// A queue that holds up to `bytes_max`, and then one chunk more.
 pub fn channel(bytes_max: usize) -> (Sender, Receiver) {
+    channel_of(bytes_max, Drained::default(), Gauge::default())
+}
+
+/// The same, counted by `gauge`.
+pub(super) fn channel_counted(bytes_max: usize, gauge: Gauge) -> (Sender, Receiver) {
+    channel_of(bytes_max, Drained::default(), gauge)
+}
+
+/// The same, waking `drained`.
+pub(super) fn channel_of(bytes_max: usize, drained: Drained, gauge: Gauge) -> (Sender, Receiver) {
     let shared = Arc::new(Shared {
         bytes_max,
         state: Mutex::default(),
         filled: Condvar::new(),
-        drained: Notify::new(),
+        drained,
+        gauge,
     });
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
@@ -69,23 +101,33 @@ pub fn channel(bytes_max: usize) -> (Sender, Receiver) {
 impl Sender {
     /// Waits until the queue is below its bound, then adds to it.
     pub async fn send(&self, delivery: Delivery) -> Result<(), Closed> {
-        self.below(self.0.bytes_max).await?;
+        self.below(Level::Full).await?;
+        self.push(delivery);
+        Ok(())
+    }
+
+    /// Adds to the queue, whatever it holds.
+    pub(super) fn push(&self, delivery: Delivery) {
+        let bytes = bytes(&delivery);
         let mut state = self.0.lock();
-        state.bytes += bytes(&delivery);
+        if state.receiver_gone {
+            return;
+        }
+        state.bytes += bytes;
+        self.0.gauge.0.fetch_add(bytes, Ordering::Relaxed);
         state.deliveries.push_back(delivery);
         drop(state);
         self.0.filled.notify_one();
-        Ok(())
     }
 
     /// Waits until the queue is less than half full: the moment to ask the server for more.
     pub async fn room(&self) -> Result<(), Closed> {
-        self.below(self.0.bytes_max / 2).await
+        self.below(Level::High).await
     }
 
     /// Whether the queue is less than half full.
     pub fn has_room(&self) -> bool {
-        self.0.lock().bytes < (self.0.bytes_max / 2).max(1)
+        self.level() < Level::High
     }
 
     pub fn bytes_max(&self) -> usize {
@@ -93,32 +135,54 @@ impl Sender {
     }
 
     pub fn gauge(&self) -> Gauge {
-        Gauge(Arc::clone(&self.0))
+        self.0.gauge.clone()
     }
 
     /// Waits until the receiver is gone.
     pub async fn closed(&self) {
-        self.until(|state| state.receiver_gone.then_some(())).await;
+        self.0.drained.until(|| (self.level() == Level::Gone).then_some(())).await;
     }
 
-    async fn below(&self, bytes: usize) -> Result<(), Closed> {
-        self.until(|state| match state.receiver_gone {
-            true => Some(Err(Closed)),
-            false => (state.bytes < bytes.max(1)).then_some(Ok(())),
-        })
-        .await
+    pub(super) fn level(&self) -> Level {
+        let state = self.0.lock();
+        match state.bytes {
+            _ if state.receiver_gone => Level::Gone,
+            _ if state.deliveries.is_empty() => Level::Empty,
+            bytes if bytes >= self.0.bytes_max => Level::Full,
+            bytes if bytes >= self.0.bytes_max / 2 => Level::High,
+            _ => Level::Low,
+        }
     }
 
-    async fn until<T>(&self, look: impl Fn(&State) -> Option<T>) -> T {
+    async fn below(&self, bound: Level) -> Result<(), Closed> {
+        let look = || match self.level() {
+            Level::Gone => Some(Err(Closed)),
+            level => (level < bound).then_some(Ok(())),
+        };
+        self.0.drained.until(look).await
+    }
+}
+
+impl Drained {
+    /// Waits until `look` finds something; it looks at once, and then whenever something was taken.
+    pub(super) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         loop {
-            let mut drained = std::pin::pin!(self.0.drained.notified());
+            let mut drained = std::pin::pin!(self.notified());
             // Counted as waiting before it looks, so what happens in between wakes it.
             drained.as_mut().enable();
-            if let Some(found) = look(&self.0.lock()) {
+            if let Some(found) = look() {
                 return found;
             }
             drained.await;
         }
+    }
+
+    pub(super) fn notified(&self) -> tokio::sync::futures::Notified<'_> {
+        self.0.notified()
+    }
+
+    fn wake(&self) {
+        self.0.notify_waiters();
     }
 }
 
@@ -160,14 +224,16 @@ impl Receiver {
     }
 
     pub fn gauge(&self) -> Gauge {
-        Gauge(Arc::clone(&self.0))
+        self.0.gauge.clone()
     }
 
     fn take(&self, state: &mut State) -> Result<Delivery, ReceiveError> {
         match state.deliveries.pop_front() {
             Some(delivery) => {
-                state.bytes -= bytes(&delivery);
-                self.0.drained.notify_waiters();
+                let bytes = bytes(&delivery);
+                state.bytes -= bytes;
+                self.0.gauge.0.fetch_sub(bytes, Ordering::Relaxed);
+                self.0.drained.wake();
                 Ok(delivery)
             }
             None if state.sender_gone => Err(ReceiveError::Closed),
@@ -177,9 +243,9 @@ impl Receiver {
 }
 
 impl Gauge {
-    /// The bytes in the queue.
+    /// The bytes in the queues.
     pub fn bytes(&self) -> usize {
-        self.0.lock().bytes
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -196,10 +262,10 @@ impl Drop for Receiver {
         state.receiver_gone = true;
         // What nobody will read need not wait for the reader's end to be freed.
         let unread = std::mem::take(&mut state.deliveries);
-        state.bytes = 0;
+        self.0.gauge.0.fetch_sub(std::mem::take(&mut state.bytes), Ordering::Relaxed);
         drop(state);
         drop(unread);
-        self.0.drained.notify_waiters();
+        self.0.drained.wake();
     }
 }
 

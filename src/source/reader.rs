@@ -13,12 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::api::Api;
 use super::connection::{Connection, backoff};
 use super::head::StreamHead;
-use super::queue::Sender;
 use super::session::{End, Session};
+use super::sink::Sink;
 use super::status::{Recreate, Status};
 use super::{Delivery, Position, transform};
 use crate::event::Format;
-use crate::event::anchor::Anchor;
 use crate::event::chunk::Chunk;
 use crate::expression::Expression;
 
@@ -45,7 +44,7 @@ pub struct Reader {
     pub(super) settings: Settings,
     /// Behind what was put into the queue.
     pub(super) position: Position,
-    pub(super) sender: Sender,
+    pub(super) sender: Sink,
     pub(super) head: watch::Receiver<Option<StreamHead>>,
     pub(super) status: Arc<Status>,
     /// The consumer that exists, or may.
@@ -56,8 +55,6 @@ pub struct Reader {
 
 /// A consumer that fails is recreated after this long, doubling up to the connection's longest pause.
 const RECREATE_MIN: Duration = Duration::from_millis(50);
-/// How many anchors are kept: one has to survive deletion in the stream.
-const ANCHORS_MAX: usize = 16;
 
 impl Reader {
     /// A reader of what comes after `position`, on a connection of its own.
@@ -65,18 +62,18 @@ impl Reader {
         connection: Connection,
         settings: Settings,
         position: Position,
-        sender: Sender,
+        sender: impl Into<Sink>,
         head: watch::Receiver<Option<StreamHead>>,
         status: Arc<Status>,
     ) -> Self {
         let api = Api::new(&connection);
-        status.set_delivered(position.sequence);
+        status.set_position(&position);
         Self {
             connection,
             api,
             settings,
             position,
-            sender,
+            sender: sender.into(),
             head,
             status,
             consumer: None,
@@ -85,6 +82,8 @@ impl Reader {
     }
 
     /// Reads until cancelled, until the receiver is gone, or up to a fault, which is the last delivery.
+    ///
+    /// What it read last is in its status.
     pub async fn run(mut self, cancel: CancellationToken) {
         let mut failures = 0;
         loop {
@@ -142,17 +141,14 @@ impl Reader {
         true
     }
 
-    async fn put(&mut self, chunk: Chunk) -> bool {
-        let sequence = chunk.scanned_to();
-        let anchor = chunk.anchor();
-        if self.sender.send(Delivery::Chunk(Arc::new(chunk))).await.is_err() {
+    async fn put(&mut self, mut chunk: Chunk) -> bool {
+        chunk.set_after(self.position.sequence);
+        let chunk = Arc::new(chunk);
+        if self.sender.send(Delivery::Chunk(Arc::clone(&chunk))).await.is_err() {
             return false;
         }
-        self.position.sequence = sequence;
-        self.status.set_delivered(sequence);
-        if let Some(anchor) = anchor {
-            self.remember(anchor);
-        }
+        self.position.moved_by(&chunk);
+        self.status.set_position(&self.position);
         true
     }
 
@@ -176,13 +172,6 @@ impl Reader {
         self.connection = opened.map_err(|error| End::again(Recreate::Disconnected, error))?;
         self.api = Api::new(&self.connection);
         Ok(())
-    }
-
-    fn remember(&mut self, anchor: Anchor) {
-        if self.position.anchors.len() >= ANCHORS_MAX {
-            self.position.anchors.remove(0);
-        }
-        self.position.anchors.push(anchor);
     }
 }
 

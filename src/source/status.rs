@@ -1,19 +1,27 @@
 //! What a reader tells of itself while it runs: counters for metrics, its trouble for states.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::Position;
 use super::trouble::Trouble;
 use crate::event::Sequence;
 
-/// Shared by a reader and whoever shows it.
+/// What the readers of one stream have met, in numbers that outlive each of them.
 #[derive(Debug, Default)]
-pub struct Status {
+pub struct Tally {
     recreates: [AtomicU64; Recreate::ALL.len()],
     gaps: AtomicU64,
     dropped_duplicates: AtomicU64,
-    delivered: AtomicU64,
+}
+
+/// Shared by a reader and whoever shows it or goes on behind it.
+#[derive(Debug, Default)]
+pub struct Status {
+    tally: Arc<Tally>,
+    position: watch::Sender<Position>,
     verified: AtomicBool,
     /// Why nothing is being read, while that is so.
     pub trouble: Trouble,
@@ -41,10 +49,12 @@ pub enum Recreate {
     Identity,
     /// A request failed: the stream is missing, a right is, or the answer was in doubt.
     Request,
+    /// The reader itself panicked: a bug.
+    Panicked,
 }
 
 impl Recreate {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Disconnected,
         Self::Deleted,
         Self::Leadership,
@@ -54,6 +64,7 @@ impl Recreate {
         Self::Hole,
         Self::Identity,
         Self::Request,
+        Self::Panicked,
     ];
 
     /// The value of the metric's label.
@@ -68,11 +79,12 @@ impl Recreate {
             Self::Hole => "hole",
             Self::Identity => "identity",
             Self::Request => "request",
+            Self::Panicked => "panicked",
         }
     }
 }
 
-impl Status {
+impl Tally {
     /// How often a consumer was recreated for this reason.
     pub fn recreates(&self, reason: Recreate) -> u64 {
         self.recreates[reason as usize].load(Ordering::Relaxed)
@@ -88,9 +100,29 @@ impl Status {
         self.dropped_duplicates.load(Ordering::Relaxed)
     }
 
-    /// The position that was last put into the queue.
+    pub(crate) fn count_recreate(&self, reason: Recreate) {
+        self.recreates[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Status {
+    /// Of a reader whose counts go into `tally`.
+    pub fn new(tally: Arc<Tally>) -> Self {
+        Self { tally, ..Self::default() }
+    }
+
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Behind what was last put into the queue.
+    pub fn position(&self) -> Position {
+        self.position.borrow().clone()
+    }
+
+    /// The sequence of that position.
     pub fn delivered(&self) -> Sequence {
-        Sequence(self.delivered.load(Ordering::Relaxed))
+        self.position.borrow().sequence
     }
 
     /// Whether the stream has been proved to be the one that the checkpoint is of, and is being read.
@@ -103,24 +135,29 @@ impl Status {
         self.advance.notify_one();
     }
 
+    /// Follows the position.
+    pub(super) fn positions(&self) -> watch::Receiver<Position> {
+        self.position.subscribe()
+    }
+
     pub(super) fn count_recreate(&self, reason: Recreate) {
-        self.recreates[reason as usize].fetch_add(1, Ordering::Relaxed);
+        self.tally.count_recreate(reason);
     }
 
     pub(super) fn count_gap(&self) {
-        self.gaps.fetch_add(1, Ordering::Relaxed);
+        self.tally.gaps.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count_dropped(&self, messages: u64) {
-        self.dropped_duplicates.fetch_add(messages, Ordering::Relaxed);
+        self.tally.dropped_duplicates.fetch_add(messages, Ordering::Relaxed);
     }
 
     pub(super) fn set_verified(&self, verified: bool) {
         self.verified.store(verified, Ordering::Relaxed);
     }
 
-    pub(super) fn set_delivered(&self, sequence: Sequence) {
-        self.delivered.store(sequence.0, Ordering::Relaxed);
+    pub(super) fn set_position(&self, position: &Position) {
+        self.position.send_modify(|shown| shown.clone_from(position));
     }
 }
 
@@ -134,7 +171,7 @@ mod tests {
         for (index, reason) in Recreate::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, index);
             status.count_recreate(reason);
-            assert_eq!(status.recreates(reason), 1);
+            assert_eq!(status.tally().recreates(reason), 1);
         }
         let mut labels: Vec<_> = Recreate::ALL.map(Recreate::label).to_vec();
         labels.sort_unstable();

@@ -165,7 +165,7 @@ mod tests {
                 panic!("one chunk: {text}");
             };
             assert_eq!(shown(chunk).join(", "), expected, "{text}");
-            assert_eq!((chunk.scanned_to(), chunk.scanned(None).messages), (Sequence(1), 1));
+            assert_eq!((chunk.scanned_to(), chunk.messages()), (Sequence(1), 1));
             assert!(chunk.anchor().is_some() && chunk.origin().is_some());
         }
     }
@@ -205,7 +205,7 @@ mod tests {
                 .map(|chunk| format!("{}/{}", chunk.scanned_to(), chunk.len()))
                 .collect();
             assert_eq!(shown.join(" "), expected, "{events_max}");
-            assert_eq!(chunks.iter().map(|chunk| chunk.scanned(None).messages).sum::<u64>(), 7);
+            assert_eq!(chunks.iter().map(|chunk| chunk.messages()).sum::<u64>(), 7);
             assert_eq!(chunks.iter().filter(|chunk| chunk.anchor().is_some()).count(), 1);
         }
         // Large events make several chunks too.
@@ -263,7 +263,7 @@ mod tests {
             let before = memory::chunks(&recorded, format, 1_000_000, []).remove(0);
             let after: Vec<_> = apply(&transform("."), &before, 1_000).into_iter().map(Arc::new).collect();
             prop_assert_eq!(after.len(), 1);
-            prop_assert_eq!(after[0].scanned(None), before.scanned(None));
+            prop_assert_eq!(after[0].scanned(Sequence(0), None), before.scanned(Sequence(0), None));
             prop_assert_eq!((after[0].scanned_to(), after[0].anchor()), (before.scanned_to(), before.anchor()));
             let events = |chunk: &Arc<Chunk>| {
                 let shown = |event: Event| (event.reject().cloned(), plain(&event.document_json()), event.payload().to_vec(), event.part());

@@ -7,8 +7,7 @@ use crate::clock;
 use crate::lag::Watch;
 use crate::metrics::{Metrics, STATES};
 use crate::source::connection::Connection;
-use crate::source::queue;
-use crate::source::status::Recreate;
+use crate::source::status::{Recreate, Tally};
 use crate::status::{Nats, Projection, Report};
 use crate::store::files::Files;
 use crate::worker::shared::Shared;
@@ -27,7 +26,8 @@ pub struct Daemon {
 pub(super) struct Tracked {
     pub(super) shared: Arc<Shared>,
     pub(super) watch: Watch,
-    pub(super) queue: queue::Gauge,
+    /// Of its stream.
+    pub(super) tally: Arc<Tally>,
     pub(super) files: Files,
 }
 
@@ -125,7 +125,7 @@ impl Daemon {
         integer(&metrics.projection_dead_letters, report.dead_letters);
         integer(&metrics.projection_parked_events, report.parked_events);
         integer(&metrics.projection_generation, report.generation);
-        integer(&metrics.source_queue_bytes, tracked.queue.bytes() as u64);
+        integer(&metrics.source_queue_bytes, tracked.watch.reader.gauge().bytes() as u64);
         integer(&metrics.sqlite_database_bytes, tracked.files.database_bytes());
         integer(&metrics.sqlite_wal_bytes, tracked.files.wal_bytes());
         for (outcome, count) in ["full", "partial", "failed"].into_iter().zip(numbers.log_copies) {
@@ -145,20 +145,14 @@ impl Daemon {
                 .with_label_values(&[stream])
                 .set(polled);
         }
-        // Each projection has a reader of its own: what a stream's readers did is their sum.
-        let readers = self.projections.iter().filter(|other| other.shared.stream() == stream);
-        let sum = |count: &dyn Fn(&Tracked) -> u64| readers.clone().map(count).sum::<u64>();
         for reason in Recreate::ALL {
             let counter =
                 metrics.source_recreates_total.with_label_values(&[stream, reason.label()]);
-            set(&counter, sum(&|tracked| tracked.watch.reader.recreates(reason)));
+            set(&counter, tracked.tally.recreates(reason));
         }
-        set(
-            &metrics.source_gaps_total.with_label_values(&[stream]),
-            sum(&|tracked| tracked.watch.reader.gaps()),
-        );
+        set(&metrics.source_gaps_total.with_label_values(&[stream]), tracked.tally.gaps());
         let dropped = metrics.source_dropped_duplicates_total.with_label_values(&[stream]);
-        set(&dropped, sum(&|tracked| tracked.watch.reader.dropped_duplicates()));
+        set(&dropped, tracked.tally.dropped_duplicates());
     }
 }
 

@@ -20,9 +20,9 @@ use crate::lag::Watch;
 use crate::metrics::Metrics;
 use crate::source::connection::{Connection, Pace};
 use crate::source::head::{Head, Poll};
-use crate::source::reader::{self, Reader};
-use crate::source::status::Status;
-use crate::source::{Position, queue};
+use crate::source::hub::{self, Hub, Key, Source};
+use crate::source::status::Tally;
+use crate::source::{Position, feed, reader};
 use crate::status::Reason;
 use crate::store::layout::{Build, Folder};
 use crate::store::lock::Lock;
@@ -61,17 +61,22 @@ pub async fn start(
 
     let mut tasks = JoinSet::new();
     let readers = CancellationToken::new();
-    let heads = polls(config, &opened, &control, &metrics, &readers, &mut tasks);
+    let streams = streams(config, &opened, &control, &metrics, &readers, &mut tasks);
     let (sender, ended) = mpsc::unbounded_channel();
     // The readers' eighth; half of it is for what their clients hold and for the batch at work.
-    let queue_bytes =
+    let queue_bytes_max =
         usize::try_from(config.limits.memory_bytes_max / 16 / count).unwrap_or(usize::MAX);
+    let (hub, keeper) = hub::hub();
+    tasks.spawn(keeper.run(readers.clone()));
+    let keys: Vec<Key> = opened.iter().map(|opened| key(&opened.declared)).collect();
     let (mut threads, mut tracked) = (Vec::new(), Vec::new());
-    for opened in opened {
-        let connection = Connection::open(&config.nats, "viewd reader", pace).await?;
-        let head = heads[opened.shared.stream()].clone();
-        let (track, worker) =
-            launch(config, opened, connection, head, queue_bytes, &metrics, &readers, &mut tasks);
+    for (opened, key) in opened.into_iter().zip(&keys) {
+        // Alone, a reader of its own is all that a share could be.
+        let others = keys.iter().filter(|other| *other == key).count() > 1;
+        let key = others.then(|| key.clone());
+        let stream = &streams[opened.shared.stream()];
+        let reading = Reading { stream, hub: &hub, key, queue_bytes_max };
+        let (track, worker) = launch(config, opened, reading, &metrics, &readers, &mut tasks);
         tracked.push(track);
         if let Some(worker) = worker {
             threads.push(thread(worker, sender.clone()));
@@ -139,38 +144,55 @@ fn changed(built_by: &Fingerprint, now: &Fingerprint) -> Option<&'static str> {
     parts.into_iter().find(|(_, before, now)| before != now).map(|(part, ..)| part)
 }
 
+/// What the projections of one stream have in common.
+struct Stream {
+    head: Head,
+    tally: Arc<Tally>,
+}
+
+/// What a projection reads through.
+struct Reading<'a> {
+    stream: &'a Stream,
+    hub: &'a Hub,
+    /// None: no other projection reads the same.
+    key: Option<Key>,
+    queue_bytes_max: usize,
+}
+
 /// One poll a stream.
-fn polls(
+fn streams(
     config: &Config,
     opened: &[Opened],
     control: &Connection,
     metrics: &Metrics,
     cancel: &CancellationToken,
     tasks: &mut JoinSet<()>,
-) -> BTreeMap<String, Head> {
-    let mut heads = BTreeMap::new();
+) -> BTreeMap<String, Stream> {
+    let mut streams = BTreeMap::new();
     for opened in opened {
         let stream = opened.shared.stream();
-        if !heads.contains_key(stream) {
+        if !streams.contains_key(stream) {
             let (poll, head) = Poll::new(control, stream, config.limits.head_poll);
             tasks.spawn(poll.run(cancel.clone()));
             metrics.add_stream(stream);
-            heads.insert(stream.to_owned(), head);
+            streams.insert(stream.to_owned(), Stream { head, tally: Arc::default() });
         }
     }
-    heads
+    streams
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is a different thing that a projection runs with"
-)]
+/// What decides whether projections may share a reader: what it reads, and what it makes of it.
+fn key(declared: &Declared) -> Key {
+    let definition = declared.plan.definition();
+    let mut subjects = definition.subjects.clone();
+    subjects.sort_unstable();
+    Key { source: definition.stream_source.clone(), subjects }
+}
+
 fn launch(
     config: &Config,
     opened: Opened,
-    connection: Connection,
-    head: Head,
-    queue_bytes: usize,
+    reading: Reading<'_>,
     metrics: &Arc<Metrics>,
     cancel: &CancellationToken,
     tasks: &mut JoinSet<()>,
@@ -179,15 +201,30 @@ fn launch(
     let definition = Arc::clone(declared.plan.definition());
     metrics.add_projection(&definition.name, definition.policy.freshness.as_secs_f64());
     let source = &config.sources[&definition.stream_source];
-    let status = Arc::new(Status::default());
-    let (sender, receiver) = queue::channel(queue_bytes);
-    let watch = Watch { head: head.clone(), reader: Arc::clone(&status) };
-    let tracked = Tracked {
-        shared: Arc::clone(&shared),
-        watch: watch.clone(),
-        queue: sender.gauge(),
-        files: store.files(),
+    let checkpoint = store.checkpoint();
+    let position = Position {
+        sequence: checkpoint.sequence,
+        created_ns: checkpoint.stream_created_ns,
+        anchors: checkpoint.anchors.clone(),
     };
+    let Reading { stream, hub, key, queue_bytes_max } = reading;
+    let settings = reader::Settings {
+        stream: source.stream.clone(),
+        filters: definition.subjects.clone(),
+        format: source.format,
+        transform: source.transform.clone(),
+        event_bytes_max: usize::try_from(config.limits.event_bytes_max).unwrap_or(usize::MAX),
+        batch_events_max: config.limits.batch_events_max,
+        heartbeat: config.limits.heartbeat,
+    };
+    let (nats, head) = (config.nats.clone(), stream.head.stream.clone());
+    let pace = Pace::of(&config.limits);
+    let source = Arc::new(Source { nats, pace, settings, queue_bytes_max, head });
+    let tally = Arc::clone(&stream.tally);
+    let (feed, task) = feed::feed(source, hub.clone(), key, Arc::clone(&tally), position);
+    let watch = Watch { head: stream.head.clone(), reader: Arc::clone(task.current()) };
+    let tracked =
+        Tracked { shared: Arc::clone(&shared), watch: watch.clone(), tally, files: store.files() };
     if crash_loop {
         let detail = format!(
             "the process ended {ENDS_MAX} times at checkpoint {}: the next event may be what ends it",
@@ -199,30 +236,14 @@ fn launch(
         shared.fail(Reason::CrashLoop, detail, Some(next.to_owned()));
         return (tracked, None);
     }
-    let checkpoint = store.checkpoint();
-    let position = Position {
-        sequence: checkpoint.sequence,
-        created_ns: checkpoint.stream_created_ns,
-        anchors: checkpoint.anchors.clone(),
-    };
-    let settings = reader::Settings {
-        stream: source.stream.clone(),
-        filters: definition.subjects.clone(),
-        format: source.format,
-        transform: source.transform.clone(),
-        event_bytes_max: usize::try_from(config.limits.event_bytes_max).unwrap_or(usize::MAX),
-        batch_events_max: config.limits.batch_events_max,
-        heartbeat: config.limits.heartbeat,
-    };
-    let reader = Reader::new(connection, settings, position, sender, head.stream, status);
-    tasks.spawn(reader.run(cancel.clone()));
+    tasks.spawn(task.run(cancel.clone()));
     let worker = Worker {
         plan: declared.plan,
         order_key: declared.order_key,
         batch_events_max: config.limits.batch_events_max,
         parked_events_max: config.limits.parked_events_max,
         store,
-        receiver,
+        feed,
         shared,
         watch,
         metrics: Arc::clone(metrics),

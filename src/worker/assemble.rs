@@ -62,11 +62,14 @@ pub(super) struct SetAside {
     pub(super) parked: u64,
 }
 
-/// Folds the messages of `chunks` below `until`.
+/// Folds the messages of `chunks` above `after` and below `until`.
+///
+/// What lies at or below `after`, or in an earlier chunk, has been applied: chunks of two readers may overlap.
 pub(super) fn assemble<R: Rows>(
     rules: &Rules,
     set_aside: &SetAside,
     chunks: &[Arc<Chunk>],
+    after: Sequence,
     until: Option<Sequence>,
     exact: bool,
     beat: &Beat,
@@ -81,23 +84,24 @@ pub(super) fn assemble<R: Rows>(
             dead_letters: Vec::new(),
             counts: Counts::default(),
             blocked: HashSet::new(),
-            sequence: Sequence(0),
+            sequence: after,
             messages: 0,
             stored_at: None,
         },
     };
     for chunk in chunks {
-        for event in chunk.events() {
+        let after = run.done.sequence;
+        for event in chunk.events_above(after) {
             if until.is_some_and(|until| event.sequence() >= until) {
                 run.done.sequence = Sequence(event.sequence().0 - 1);
-                run.scanned(chunk, until);
+                run.scanned(chunk, after, until);
                 return Ok(run.done);
             }
             beat.at(event.sequence());
             run.event(&event, rows)?;
         }
-        run.scanned(chunk, None);
-        run.done.sequence = chunk.scanned_to();
+        run.scanned(chunk, after, None);
+        run.done.sequence = run.done.sequence.max(chunk.scanned_to());
     }
     Ok(run.done)
 }
@@ -131,8 +135,8 @@ impl Run<'_> {
     }
 
     /// Counts the messages of a chunk, those that its source's `transform` dropped included.
-    fn scanned(&mut self, chunk: &Chunk, below: Option<Sequence>) {
-        let scanned = chunk.scanned(below);
+    fn scanned(&mut self, chunk: &Chunk, above: Sequence, below: Option<Sequence>) {
+        let scanned = chunk.scanned(above, below);
         self.done.messages += scanned.messages;
         self.done.stored_at = scanned.stored_at.or(self.done.stored_at);
     }

@@ -91,9 +91,11 @@ impl Batcher {
             self.beat.begin(Stage::Commit, store.checkpoint().sequence);
             store.begin_batch()?;
             let begun = Instant::now();
-            self.beat.begin(Stage::Apply, store.checkpoint().sequence);
+            let after = store.checkpoint().sequence;
+            self.beat.begin(Stage::Apply, after);
             let (rules, beat) = (&self.rules, &*self.beat);
-            let assembled = assemble(rules, &self.set_aside, chunks, until, exact, beat, store);
+            let assembled =
+                assemble(rules, &self.set_aside, chunks, after, until, exact, beat, store);
             apply += begun.elapsed();
             let written = match assembled {
                 Ok(assembled) => self.write(store, chunks, assembled, &live, committed_at),

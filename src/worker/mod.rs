@@ -36,8 +36,10 @@ use crate::expression::Expression;
 use crate::lag::Watch;
 use crate::metrics::Metrics;
 use crate::projection::plan::Plan;
-use crate::source::queue::{ReceiveError, Receiver};
-use crate::source::{CHUNK_MESSAGES_MAX, Delivery, Fault, Reason as FaultReason};
+use crate::source::feed::Feed;
+use crate::source::queue::ReceiveError;
+use crate::source::status::Recreate;
+use crate::source::{CHUNK_MESSAGES_MAX, Delivery, Fault, Position, Reason as FaultReason};
 use crate::status::{Reason, State};
 use crate::store::Error as StoreError;
 use crate::store::writer::Store;
@@ -55,7 +57,7 @@ pub struct Worker {
     pub batch_events_max: usize,
     pub parked_events_max: u64,
     pub store: Store,
-    pub receiver: Receiver,
+    pub feed: Feed,
     pub shared: Arc<Shared>,
     pub watch: Watch,
     pub metrics: Arc<Metrics>,
@@ -135,7 +137,7 @@ impl Loop {
                 return End::Stopped;
             }
             self.beat(Stage::Idle);
-            let batched = match self.worker.receiver.recv_timeout(IDLE) {
+            let batched = match self.worker.feed.recv_timeout(IDLE) {
                 Ok(Delivery::Chunk(chunk)) => self.take(chunk),
                 Ok(Delivery::Fault(fault)) => self.fault(&fault),
                 Err(ReceiveError::Timeout) => self.idle(),
@@ -162,15 +164,29 @@ impl Loop {
     fn take(&mut self, first: Arc<Chunk>) -> Batched {
         // Messages that a `transform` dropped count as well: a batch of nothing else has to end too.
         let size = |chunk: &Chunk| chunk.len().max(chunk.messages() as usize);
+        let committed = self.worker.store.checkpoint().sequence;
+        if first.after() > committed {
+            return self.read_again(&first);
+        }
+        if first.scanned_to() <= committed {
+            // Read by one reader after another had: it has been applied.
+            return Batched::Committed;
+        }
         let mut events = size(&first);
+        let mut position = first.scanned_to();
         let mut chunks = vec![first];
-        let mut fault = None;
+        let (mut fault, mut hole) = (None, None);
         // As long as the largest chunk still fits.
         let chunk_events_max = CHUNK_MESSAGES_MAX.min(self.worker.batch_events_max);
         while events + chunk_events_max <= self.worker.batch_events_max {
-            match self.worker.receiver.try_recv() {
+            match self.worker.feed.try_recv() {
+                Ok(Delivery::Chunk(chunk)) if chunk.after() > position => {
+                    hole = Some(chunk);
+                    break;
+                }
                 Ok(Delivery::Chunk(chunk)) => {
                     events += size(&chunk);
+                    position = position.max(chunk.scanned_to());
                     chunks.push(chunk);
                 }
                 Ok(Delivery::Fault(found)) => {
@@ -180,9 +196,31 @@ impl Loop {
                 Err(_) => break,
             }
         }
-        match (self.batch(&chunks), fault) {
-            (Batched::Committed, Some(fault)) => self.fault(&fault),
-            (batched, _) => batched,
+        match (self.batch(&chunks), fault, hole) {
+            (Batched::Committed, Some(fault), _) => self.fault(&fault),
+            (Batched::Committed, None, Some(chunk)) => self.read_again(&chunk),
+            (batched, ..) => batched,
+        }
+    }
+
+    /// Something between the checkpoint and a chunk never came: nothing of it is applied, and all of it read again.
+    #[cold]
+    fn read_again(&mut self, chunk: &Chunk) -> Batched {
+        let position = self.position();
+        let (committed, after) = (position.sequence, chunk.after());
+        tracing::error!(projection = self.name, %committed, %after, "a hole between readers, reading again");
+        self.worker.watch.reader.status().tally().count_recreate(Recreate::Hole);
+        self.worker.feed.restart(position);
+        Batched::Committed
+    }
+
+    /// Where reading goes on from.
+    fn position(&self) -> Position {
+        let checkpoint = self.worker.store.checkpoint();
+        Position {
+            sequence: checkpoint.sequence,
+            created_ns: checkpoint.stream_created_ns,
+            anchors: checkpoint.anchors.clone(),
         }
     }
 
@@ -318,7 +356,7 @@ impl Loop {
     /// Shows what has been committed, and `events` for the rate.
     fn publish(&mut self, events: u64) {
         let store = &self.worker.store;
-        let oldest = self.worker.receiver.oldest();
+        let oldest = self.worker.feed.oldest();
         let scanned_at = self.scanned_at;
         self.worker.shared.update(&Sight::of(&self.worker.watch), |numbers| {
             numbers.take(store);

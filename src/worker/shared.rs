@@ -103,7 +103,11 @@ const BLIND_AFTER: Duration = Duration::from_secs(2);
 
 impl Sight {
     pub fn of(watch: &Watch) -> Self {
-        Self { head: watch.head(), verified: watch.reader.verified(), trouble: watch.trouble() }
+        Self {
+            head: watch.head(),
+            verified: watch.reader.status().verified(),
+            trouble: watch.trouble(),
+        }
     }
 }
 

@@ -654,7 +654,7 @@ fn transformed(chunk: &Arc<Chunk>) -> Answer {
     let apply = |text: &str| {
         let transform = Expression::compile(text, Scope::TRANSFORM).expect("it is jq");
         let chunks = transform::apply(&transform, chunk, 10);
-        let messages = chunks.iter().map(|chunk| chunk.scanned(None).messages).sum::<u64>();
+        let messages = chunks.iter().map(|chunk| chunk.messages()).sum::<u64>();
         let events = chunks.into_iter().flat_map(|chunk| Arc::new(chunk).events());
         if messages == 1 {
             Ok(events.collect::<Vec<_>>())

@@ -48,6 +48,8 @@ mod faults;
 mod source;
 // The JSON Schemas that editors read.
 mod schema;
+// Projections that share a reader, and those that cannot.
+mod sharing;
 // The store: every transition beside a naive map, readers, locks, generations.
 mod store;
 // A source's transform: messages renamed, split, dropped and set aside, through the daemon.

@@ -178,7 +178,8 @@ impl Reading {
     }
 
     fn recreates(&self) -> Vec<(&'static str, u64)> {
-        let counts = Recreate::ALL.map(|reason| (reason.label(), self.status.recreates(reason)));
+        let counts =
+            Recreate::ALL.map(|reason| (reason.label(), self.status.tally().recreates(reason)));
         counts.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
@@ -374,7 +375,7 @@ async fn what_was_trimmed_before_the_start_is_a_gap() {
     let fault = reading.take_fault();
     assert_eq!(fault.reason, Reason::Gap { first: Sequence(101), last: Sequence(150) });
     assert!(fault.detail.contains("101 to 150"), "{}", fault.detail);
-    assert_eq!((reading.seen.len(), reading.status.gaps()), (0, 1));
+    assert_eq!((reading.seen.len(), reading.status.tally().gaps()), (0, 1));
     reading.stop().await;
 
     // A first start begins where the stream does.

@@ -11,7 +11,7 @@ use viewd::lag::Watch;
 use viewd::metrics::Metrics;
 use viewd::source::memory::Recorded;
 use viewd::source::trouble::Trouble;
-use viewd::source::{Delivery, head, queue, status};
+use viewd::source::{Delivery, feed, head, queue};
 use viewd::status::{Reason, State};
 use viewd::worker::shared::{Numbers, Shared};
 use viewd::worker::{self, End, Worker};
@@ -62,11 +62,11 @@ impl Engine {
             batch_events_max: 1,
             parked_events_max: self.parked_events_max,
             store,
-            receiver,
+            feed: feed::Feed::of(receiver),
             shared: Arc::clone(&shared),
             watch: Watch {
                 head: head::Head { stream, trouble: Arc::new(Trouble::default()) },
-                reader: Arc::new(status::Status::default()),
+                reader: Arc::default(),
             },
             metrics: Arc::new(Metrics::new()),
             shutdown: shutdown.clone(),

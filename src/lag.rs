@@ -19,7 +19,7 @@ pub struct Head {
     pub last: Sequence,
     /// The time of the poll by the stream's server.
     pub at: Timestamp,
-    /// How long ago the answer came.
+    /// How long ago it was asked for: the answer may have been held back on its way.
     pub age: Duration,
 }
 
@@ -51,7 +51,7 @@ impl Watch {
             first: head.first_sequence,
             last: head.last_sequence,
             at: head.at,
-            age: head.polled.elapsed(),
+            age: head.asked.elapsed(),
         })
     }
 

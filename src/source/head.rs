@@ -30,9 +30,8 @@ pub struct StreamHead {
     pub last_sequence: Sequence,
     /// The time of the poll by the server's clock.
     pub at: Timestamp,
-    /// When it was asked for and when the answer came, by ours.
+    /// When it was asked for, by our clock: it says nothing of any time before, and maybe nothing of any time after.
     pub asked: Instant,
-    pub polled: Instant,
 }
 
 /// What a poll of one stream shows to others.
@@ -130,7 +129,6 @@ impl StreamHead {
             last_sequence: Sequence(info.state.last_seq),
             at,
             asked,
-            polled: Instant::now(),
         })
     }
 }

@@ -22,7 +22,7 @@
 //! | [`definition`] | the text of a file to a checked definition; its fingerprint |
 //! | [`schema`] | JSON Schema of definitions and settings, for editors |
 //! | [`projection`] | the engine: expressions, plan, handlers, transitions, fold |
-//! | [`source`] | the JetStream reader, its queue, the poll of the head; memory for tests |
+//! | [`source`] | the JetStream reader, private or shared, and the lanes it fills; the poll of the head; memory for tests |
 //! | [`store`] | SQLite: generations, schema, writer, readers, the checkpoint |
 //! | [`lag`] | distance from the head |
 //! | [`worker`] | one projection's loop: batch, fold, commit |
@@ -38,6 +38,8 @@
 //! - Nothing acknowledges a message (I10): the only progress is the checkpoint row, which one transaction writes with
 //!   the rows, dead letters and counts of its batch (I1, I4), and which only `store` writes.
 //! - No two threads write one view: each has one worker thread, and no state is shared between projections.
+//! - No lane of a feed is trusted to continue the one before: a worker drops what lies at or below its checkpoint, and
+//!   reads again what a chunk does not continue.
 //! - No lag is derived from a reader (I7): only from the head that `source::head` polls.
 //! - No statement is built from input: names come from the checked definition, values are bound.
 

@@ -292,10 +292,12 @@ impl Task {
             return None;
         }
         let position = private.status.position();
-        let ahead = self
-            .hub
-            .position(key)
-            .or_else(|| self.source.head.borrow().as_ref().map(|head| head.last_sequence))?;
+        let ahead = match self.hub.standing(key) {
+            Some((ahead, true)) => ahead,
+            // Who reads by itself has no need to wait with others.
+            Some((_, false)) => return None,
+            None => self.source.head.borrow().as_ref()?.last_sequence,
+        };
         if position.sequence.0 + NEAR < ahead.0 {
             return None;
         }

@@ -88,9 +88,10 @@ pub fn hub() -> (Hub, Task) {
 }
 
 impl Hub {
-    /// Where the shared reader stands, if there is one.
-    pub(super) fn position(&self, key: &Key) -> Option<Sequence> {
-        self.lock().get(key).map(|shared| shared.share.position())
+    /// Where the shared reader stands, if there is one, and whether it reads at the moment.
+    pub(super) fn standing(&self, key: &Key) -> Option<(Sequence, bool)> {
+        let shares = self.lock();
+        shares.get(key).map(|shared| (shared.share.position(), shared.status.verified()))
     }
 
     /// Takes a seat, in a share that begins at `position` if there is none yet; with it comes the reader's status.

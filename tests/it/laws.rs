@@ -99,6 +99,7 @@ fn holds(
         Mode::Whole,
         Mode::Reopened(splits),
         Mode::Gathered(splits),
+        Mode::Overlapping(splits),
         Mode::Killed(splits),
         Mode::Cancelled(splits, middle),
     ] {

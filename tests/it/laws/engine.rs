@@ -41,6 +41,8 @@ pub enum Mode<'a> {
     Reopened(&'a [usize]),
     /// Read in these pieces, applied as one batch.
     Gathered(&'a [usize]),
+    /// Read twice in these pieces, each with the one before it again, as two readers of one stream would; two a batch.
+    Overlapping(&'a [usize]),
     /// The same batches in files, and after each the process is as if killed.
     Killed(&'a [usize]),
     /// A worker reads these batches, is cancelled at some moment after so many messages and started again.
@@ -106,6 +108,7 @@ impl Engine {
             Mode::Whole => self.in_memory(&recorded, &[], usize::MAX),
             Mode::Reopened(ends) => self.in_memory(&recorded, &sizes(ends), 0),
             Mode::Gathered(ends) => self.gathered(&recorded, &sizes(ends)),
+            Mode::Overlapping(ends) => self.overlapping(&recorded, &sizes(ends)),
             Mode::Killed(ends) => self.killed(&recorded, &sizes(ends)),
             Mode::Cancelled(ends, after) => self.cancelled(&recorded, &sizes(ends), after),
         }
@@ -155,6 +158,23 @@ impl Engine {
             [] => None,
             chunks => take(&mut self.batcher(&store), &mut store, chunks, &mut set_aside),
         };
+        self.view_of(&store, set_aside, stopped)
+    }
+
+    fn overlapping(&self, messages: &[Recorded], sizes: &[usize]) -> View {
+        let mut store = Store::in_memory(&self.build()).unwrap();
+        let mut batches = self.batcher(&store);
+        let (mut before, mut begin) = (0, 0);
+        let mut chunks = Vec::new();
+        for size in sizes.iter().copied().chain([usize::MAX]) {
+            let end = begin + size.min(messages.len() - begin);
+            chunks.extend(self.chunks(&messages[before..end], &[]));
+            (before, begin) = (begin, end);
+        }
+        let mut set_aside = Vec::new();
+        let mut taken = chunks.chunks(2);
+        let stopped =
+            taken.find_map(|chunks| take(&mut batches, &mut store, chunks, &mut set_aside));
         self.view_of(&store, set_aside, stopped)
     }
 

@@ -48,7 +48,8 @@ pub fn start(metrics: Arc<Metrics>, json: bool, color: bool, quiet: bool) -> Res
     }
     let filter = match std::env::var(FILTER_VARIABLE) {
         Ok(wanted) if !wanted.trim().is_empty() => filter(&wanted)?,
-        _ => EnvFilter::new(if quiet { "warn" } else { "info,async_nats=warn" }),
+        // What the client says at each failed attempt is said once by the connection, in better words.
+        _ => EnvFilter::new(if quiet { "warn,async_nats=off" } else { "info,async_nats=off" }),
     };
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let lines = if json {

@@ -2,19 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::definitions;
 use super::failure::{Failure, Kind};
 use super::output::Output;
+use super::{definitions, messages};
 use crate::config::Config;
 use crate::definition::{Definition, subject};
 use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::source::connection::{Connection, Pace};
 use crate::source::head::{self, StreamHead};
 use crate::supervisor::Declared;
 use crate::syntax;
-
-// A server on the same network answers in milliseconds; one that does not within this is as good as away.
-const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 
 pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(), Failure> {
     let (declared, mut diagnostics) = definitions::read(config)?;
@@ -28,7 +24,7 @@ pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(),
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     if errors > 0 {
         if let Err(error) = asked {
-            output.note(&format!("the streams were not looked at: {error}"));
+            output.note(&format!("the streams were not looked at: {}", error.message()));
         }
         output.note(&count(errors, "error"));
         return Err(Failure::printed(Kind::Configuration));
@@ -37,10 +33,7 @@ pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(),
         output.note(&summary(declared.plan.definition()));
     }
     match asked {
-        Err(error) => {
-            let hint = "`viewd check --offline` checks without NATS";
-            Err(Failure::new(Kind::Unreachable, error).hint(hint))
-        }
+        Err(failure) => Err(failure),
         Ok(_) => {
             output.note("everything is right");
             Ok(())
@@ -66,15 +59,15 @@ fn count(number: usize, noun: &str) -> String {
 }
 
 /// What only the streams can tell: whether they are there, keep what is read, and hold what the filters ask for.
-fn online(config: &Config, declared: &[Declared]) -> anyhow::Result<Vec<Diagnostic>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let connection =
-            Connection::open(&config.nats, "viewd check", Pace::of(&config.limits)).await?;
-        if tokio::time::timeout(CONNECT_TIMEOUT, connection.connected()).await.is_err() {
-            let error =
-                connection.link().borrow().error.clone().unwrap_or_else(|| "no answer".to_owned());
-            anyhow::bail!("NATS cannot be reached at {}: {error}", config.nats.shown_servers());
+fn online(config: &Config, declared: &[Declared]) -> Result<Vec<Diagnostic>, Failure> {
+    let unanswered = |error: String| {
+        let hint = "`viewd check --offline` checks without NATS";
+        Failure::new(Kind::Unreachable, anyhow::Error::msg(error)).hint(hint)
+    };
+    messages::runtime()?.block_on(async {
+        let connection = messages::connect(config, "viewd check").await?;
+        if let Some(unfit) = connection.unfit() {
+            return Err(Failure::new(Kind::Configuration, anyhow::Error::msg(unfit)));
         }
         let mut streams = BTreeMap::new();
         let mut diagnostics = Vec::new();
@@ -82,7 +75,7 @@ fn online(config: &Config, declared: &[Declared]) -> anyhow::Result<Vec<Diagnost
             let definition = declared.plan.definition();
             let stream = config.sources[&definition.stream_source].stream.as_str();
             if !streams.contains_key(stream) {
-                let head = head::ask(&connection, stream).await.map_err(anyhow::Error::msg)?;
+                let head = head::ask(&connection, stream).await.map_err(unanswered)?;
                 streams.insert(stream, head);
             }
             let head = streams[stream].as_ref();
@@ -91,10 +84,7 @@ fn online(config: &Config, declared: &[Declared]) -> anyhow::Result<Vec<Diagnost
             for (filter, place) in filters(definition) {
                 let found = if !takes(head, filter) {
                     Some(not_taken(stream, head, filter, place))
-                } else if head::holds(&connection, stream, filter)
-                    .await
-                    .map_err(anyhow::Error::msg)?
-                {
+                } else if head::holds(&connection, stream, filter).await.map_err(unanswered)? {
                     None
                 } else {
                     Some(not_held(stream, filter, place))

@@ -64,9 +64,8 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 /// A connection that stands.
 pub(super) async fn connect(config: &Config, name: &str) -> Result<Connection, Failure> {
     let pace = Pace::of(&config.limits);
-    let connection = Connection::open(&config.nats, name, pace).await.map_err(|error| {
-        Failure::new(Kind::Configuration, error).hint("see [nats] in the settings")
-    })?;
+    let connection =
+        Connection::open(&config.nats, name, pace).await.map_err(super::connection_failure)?;
     if tokio::time::timeout(CONNECT_TIMEOUT, connection.connected()).await.is_ok() {
         return Ok(connection);
     }

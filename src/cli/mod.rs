@@ -29,6 +29,7 @@ use self::failure::{Failure, Kind};
 use self::output::{Align, Output, Table};
 use crate::config::{Config, Loaded};
 use crate::diagnostic::did_you_mean;
+use crate::source::connection;
 use crate::store;
 use crate::supervisor::Declared;
 use crate::trial::Setup;
@@ -146,6 +147,16 @@ fn setup(config: &Config, declared: &Declared) -> Setup {
 fn unknown_projection(name: &str, known: &[String]) -> Failure {
     let failure = Failure::new(Kind::Usage, anyhow::anyhow!("there is no projection `{name}`"));
     failure.hints(did_you_mean(name, known.iter().map(String::as_str)))
+}
+
+/// What settings mean by which NATS cannot even be tried.
+fn connection_failure(error: connection::Error) -> Failure {
+    let (kind, hint) = if error.is_permission() {
+        (Kind::Permission, "the user that runs viewd must be able to read it")
+    } else {
+        (Kind::Configuration, "see [nats] in the settings")
+    };
+    Failure::new(kind, error).hint(hint)
 }
 
 /// What a store's error means for a command.

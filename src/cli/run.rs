@@ -106,7 +106,7 @@ fn caught_up(report: &Report, output: &Output) -> Result<(), Failure> {
 fn failure(error: supervisor::Error) -> Failure {
     match error {
         supervisor::Error::Store(error) => super::store_failure(error),
-        supervisor::Error::Connection(error) => Failure::new(Kind::Configuration, error).hint("see [nats] in the settings"),
+        supervisor::Error::Connection(error) => super::connection_failure(error),
         supervisor::Error::Changed { ref folder, .. } => {
             let hint = format!(
                 "`viewd plan` says what has changed; undo it, or move the folder `{}` out of the data directory and start again: the view is built anew",

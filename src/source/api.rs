@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use super::connection::Connection;
+use super::connection::{Connection, Denied};
 use super::consumer;
 use crate::event::Sequence;
 use crate::event::anchor::{Anchor, payload_hash};
@@ -32,6 +32,8 @@ pub(super) enum Error {
     Timeout { request: &'static str, limit: Duration, hint: Option<String> },
     #[error("{request} was not answered: the connection to NATS was lost{}", because(hint.as_deref()))]
     Disconnected { request: &'static str, hint: Option<String> },
+    #[error("{request}: {denied}")]
+    Denied { request: &'static str, denied: Denied },
     #[error("{request}: {description}")]
     Refused { request: &'static str, code: u64, description: String },
     #[error("{request} was answered by something that is no JetStream server: {detail}")]
@@ -260,9 +262,18 @@ impl Api {
         let body = if body == b"null" { Bytes::new() } else { Bytes::from(body) };
         let subject = format!("{}.{subject}", self.prefix);
         let limit = self.connection.pace.answer_max();
+        if self.connection.link().borrow().is_deaf() {
+            // The subscription for answers is made once a connection: a right that was given since needs another.
+            self.connection.renew().await;
+            let _ = tokio::time::timeout(limit, self.connection.connected()).await;
+        }
+        let denials = self.connection.link().borrow().denials;
         let asked = async_nats::Request::new().payload(body).timeout(Some(limit));
         let answer = tokio::select! {
-            answer = self.connection.client.send_request(subject, asked) => answer,
+            answer = self.connection.client.send_request(subject.clone(), asked) => answer,
+            denied = self.connection.denied(denials, &subject) => {
+                return Err(Error::Denied { request, denied });
+            }
             // An answer comes over the connection that the request went over, or never.
             () = self.connection.lost() => {
                 return Err(Error::Disconnected { request, hint: self.hint() });

@@ -2,16 +2,21 @@
 //!
 //! The client reconnects by itself, for ever; what it cannot do is tell its users apart from one another. Its events
 //! are therefore gathered in a [`Link`] that readers, polls and metrics watch. A denied right does not fail a request:
-//! the request times out and the reason arrives as an event, so the link keeps the last error.
+//! the request would time out, and the reason arrives as an event, so the link keeps what was denied. Why an attempt to
+//! connect failed is told by the client only before the next one, in its list of servers.
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{AuthError, Client, ConnectOptions, Event, Server, ServerAddr, ServerError};
 use tokio::sync::watch;
 
+use super::login::{self, Identity};
+use super::refusal::Attempt;
+use super::session::too_old;
 use super::trouble::Trouble;
 use crate::config::{Limits, Login, Nats};
 
@@ -45,13 +50,34 @@ pub struct Link {
     pub slow_consumers: u64,
     /// What the server or the client last complained about, since the connection was established.
     pub error: Option<String>,
+    /// How often the server refused to take what was published.
+    pub denials: u64,
+    /// The last subjects of those, the newest last.
+    denied: VecDeque<String>,
+    /// The inbox that the server refused to send to, on this connection: no request is answered on it.
+    inbox_denied: Option<String>,
+    /// The server ended the last connection because its user's time was over.
+    expired: bool,
+}
+
+/// A right that the server does not give.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("permissions violation: the server does not let viewd publish to {subject}")]
+    Publish { subject: String },
+    #[error(
+        "permissions violation: the server does not let viewd subscribe to {subject}, where answers arrive"
+    )]
+    Inbox { subject: String },
 }
 
 /// Why a connection cannot be tried at all: the operator's settings.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("read {path}")]
-    Secret { path: String, source: std::io::Error },
+    #[error("{setting}: {} cannot be read", path.display())]
+    Unreadable { setting: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{setting}: {} {problem}", path.display())]
+    Malformed { setting: &'static str, path: PathBuf, problem: String },
     #[error("server address `{server}`")]
     Server { server: String, source: std::io::Error },
     #[error("connect to NATS")]
@@ -64,6 +90,8 @@ const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const CONNECT_GRACE: Duration = Duration::from_secs(1);
 /// An answer may take so long on a busy machine, however short the heartbeat is.
 const ANSWER_MIN: Duration = Duration::from_secs(1);
+/// Each is waited for by one request; more are not under way at a time on one connection.
+const DENIED_MAX: usize = 16;
 
 impl Pace {
     pub fn of(limits: &Limits) -> Self {
@@ -91,20 +119,18 @@ impl Connection {
             servers
                 .push(parsed.map_err(|source| Error::Server { server: server.clone(), source })?);
         }
+        let identity = Arc::new(Identity::new(nats));
+        identity.check()?;
         let (sender, link) = watch::channel(Link::default());
         let sender = Arc::new(sender);
-        let mut options = ConnectOptions::new()
+        let mut options = log_in(&identity, &servers)
             .name(name)
             .retry_on_initial_connect()
             .max_reconnects(None)
             .reconnect_delay_callback(move |attempts| reconnect_delay(attempts, pace.backoff_max))
             .ping_interval(pace.ping_every())
-            .connection_timeout(pace.answer_max())
-            .event_callback(move |event| {
-                let sender = Arc::clone(&sender);
-                async move { sender.send_modify(|link| link.take(event)) }
-            });
-        options = log_in(options, &nats.login).await?;
+            .connection_timeout(pace.answer_max());
+        options = listen(options, identity, sender);
         options = secure(options, nats);
         if let Some(prefix) = &nats.inbox_prefix {
             options = options.custom_inbox_prefix(prefix);
@@ -144,10 +170,20 @@ impl Connection {
 
     /// Waits until the connection stands, and says so if that takes long.
     pub(super) async fn stands(&self, trouble: &Trouble, stream: &str) {
-        if tokio::time::timeout(CONNECT_GRACE, self.connected()).await.is_err() {
-            let error = self.link.borrow().error.clone();
+        if tokio::time::timeout(CONNECT_GRACE, self.connected()).await.is_ok() {
+            return;
+        }
+        let mut link = self.link.clone();
+        loop {
+            let Link { connected, error, .. } = link.borrow_and_update().clone();
+            if connected {
+                return;
+            }
             trouble.failed(stream, error.unwrap_or_else(|| "not connected to NATS".to_owned()));
-            self.connected().await;
+            // Each attempt may fail for another reason, as secrets are renewed and servers started.
+            if link.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
     }
 
@@ -167,23 +203,99 @@ impl Connection {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Why viewd reads nothing from the server, if it is one of those.
+    pub fn unfit(&self) -> Option<String> {
+        too_old(&self.client.server_info().version).map(|fault| fault.detail)
+    }
+
+    /// Waits until the server refuses to take what was published to a subject after so many denials, or to send answers.
+    pub(super) async fn denied(&self, denials: u64, subject: &str) -> Denied {
+        let mut link = self.link.clone();
+        loop {
+            if let Some(denied) = link.borrow_and_update().denied_since(denials, subject) {
+                return denied;
+            }
+            if link.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
 }
 
 impl Link {
+    /// What the server has refused of a subject after so many denials.
+    pub(super) fn denied_since(&self, denials: u64, subject: &str) -> Option<Denied> {
+        let new = usize::try_from(self.denials - denials).unwrap_or(usize::MAX);
+        if self.denied.iter().rev().take(new).any(|denied| denied == subject) {
+            return Some(Denied::Publish { subject: subject.to_owned() });
+        }
+        self.inbox_denied.clone().map(|subject| Denied::Inbox { subject })
+    }
+
+    /// Whether no request can be answered on this connection.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.inbox_denied.is_some()
+    }
+
     fn take(&mut self, event: Event) {
         match event {
             Event::Connected => {
                 self.connected = true;
                 self.connects += 1;
-                self.error = None;
+                self.expired = false;
+                (self.error, self.inbox_denied) = (None, None);
             }
-            Event::Disconnected | Event::Closed => self.connected = false,
+            Event::Disconnected | Event::Closed => {
+                (self.connected, self.inbox_denied) = (false, None);
+            }
             Event::SlowConsumer(_) => self.slow_consumers += 1,
             Event::ServerError(ServerError::SlowConsumer(_)) => self.slow_consumers += 1,
-            Event::ServerError(error) => self.error = Some(error.to_string()),
-            Event::ClientError(error) => self.error = Some(error.to_string()),
+            Event::ServerError(error) => self.complain(&error),
+            // A failed attempt, of which the list of servers says more.
+            Event::ClientError(_) => {}
             Event::LameDuckMode | Event::Draining => {}
         }
+    }
+
+    fn complain(&mut self, error: &ServerError) {
+        let error = error.to_string();
+        let said = error.strip_prefix("nats: ").unwrap_or(&error);
+        let quoted = |rest: &str| rest.trim_start().split('"').nth(1).map(str::to_owned);
+        if let Some(subject) = after(said, "Permissions Violation for Publish to").and_then(quoted)
+        {
+            self.denials += 1;
+            if self.denied.len() >= DENIED_MAX {
+                self.denied.pop_front();
+            }
+            self.error = Some(Denied::Publish { subject: subject.clone() }.to_string());
+            self.denied.push_back(subject);
+            return;
+        }
+        let inbox = after(said, "Permissions Violation for Subscription to").and_then(quoted);
+        if let Some(subject) = inbox {
+            self.error = Some(Denied::Inbox { subject: subject.clone() }.to_string());
+            self.inbox_denied = Some(subject);
+            return;
+        }
+        let lower = said.to_lowercase();
+        self.expired |= lower.contains("authentication expired");
+        self.error = Some(lower);
+    }
+}
+
+impl Error {
+    /// With its cause, in one line.
+    pub(super) fn sentence(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// Whether a file is there and may not be read.
+    pub fn is_permission(&self) -> bool {
+        matches!(self, Self::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied)
     }
 }
 
@@ -202,18 +314,70 @@ fn reconnect_delay(attempts: usize, max: Duration) -> Duration {
     }
 }
 
-async fn log_in(options: ConnectOptions, login: &Login) -> Result<ConnectOptions, Error> {
-    Ok(match login {
-        Login::None => options,
-        Login::Credentials { file } => {
-            options.credentials_file(file).await.map_err(|source| secret(file, source))?
-        }
-        Login::Nkey { file } => options.nkey(read_secret(file)?),
-        Login::Token { file } => options.token(read_secret(file)?),
-        Login::Password { user, password_file } => {
-            options.user_and_password(user.clone(), read_secret(password_file)?)
+/// Options that answer each greeting with what the login's file then holds.
+fn log_in(identity: &Arc<Identity>, servers: &[ServerAddr]) -> ConnectOptions {
+    if identity.login == Login::None {
+        let options = ConnectOptions::new();
+        return match login::in_url(servers) {
+            Some((user, Some(password))) => options.user_and_password(user, password),
+            Some((token, None)) => options.token(token),
+            None => options,
+        };
+    }
+    let identity = Arc::clone(identity);
+    ConnectOptions::with_auth_callback(move |nonce| {
+        let identity = Arc::clone(&identity);
+        async move {
+            let read = tokio::task::spawn_blocking(move || identity.auth(&nonce)).await;
+            let auth = read.map_err(AuthError::new)?;
+            auth.map_err(|error| AuthError::new(error.sentence()))
         }
     })
+}
+
+/// Lets a link follow what the client says.
+fn listen(
+    options: ConnectOptions,
+    identity: Arc<Identity>,
+    sender: Arc<watch::Sender<Link>>,
+) -> ConnectOptions {
+    let link = Arc::clone(&sender);
+    let options = options.event_callback(move |event| {
+        let link = Arc::clone(&link);
+        async move { link.send_modify(|link| link.take(event)) }
+    });
+    // Called before each attempt, with what became of those before it. It chooses no server.
+    options.reconnect_to_server_callback(move |servers, _| {
+        let (identity, sender) = (Arc::clone(&identity), Arc::clone(&sender));
+        async move {
+            let expired = sender.borrow().expired;
+            let failed = move || failed_attempts(&servers, &identity, expired);
+            if let Ok(Some(error)) = tokio::task::spawn_blocking(failed).await {
+                sender.send_modify(|link| link.error = Some(error));
+            }
+            None
+        }
+    })
+}
+
+/// Why the last attempts failed, if they did.
+fn failed_attempts(servers: &[Server], identity: &Identity, expired: bool) -> Option<String> {
+    let failed: Vec<_> = servers
+        .iter()
+        .filter_map(|server| {
+            let (host, port) = (server.addr.host(), server.addr.port());
+            let attempt = Attempt { host, port, identity, expired };
+            server.last_error.as_ref().map(|words| attempt.sentence(words))
+        })
+        .collect();
+    if failed.is_empty() {
+        return None;
+    }
+    // A file that is not as it must be explains them all, and better than the client does.
+    match identity.check() {
+        Err(error) => Some(error.sentence()),
+        Ok(()) => Some(failed.join("; ")),
+    }
 }
 
 fn secure(mut options: ConnectOptions, nats: &Nats) -> ConnectOptions {
@@ -228,15 +392,10 @@ fn secure(mut options: ConnectOptions, nats: &Nats) -> ConnectOptions {
     if nats.tls.first { options.tls_first() } else { options }
 }
 
-fn read_secret(file: &Path) -> Result<String, Error> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => Ok(text.trim().to_owned()),
-        Err(source) => Err(secret(file, source)),
-    }
-}
-
-fn secret(file: &Path, source: std::io::Error) -> Error {
-    Error::Secret { path: file.display().to_string(), source }
+/// What stands behind a beginning, whatever its case.
+fn after<'a>(text: &'a str, beginning: &str) -> Option<&'a str> {
+    let (head, rest) = text.split_at_checked(beginning.len())?;
+    head.eq_ignore_ascii_case(beginning).then_some(rest)
 }
 
 #[cfg(test)]
@@ -260,17 +419,41 @@ mod tests {
     #[test]
     fn a_link_follows_the_clients_events() {
         let mut link = Link::default();
+        let said = |text: &str| Event::ServerError(ServerError::Other(text.to_owned()));
         link.take(Event::Connected);
-        link.take(Event::ServerError(ServerError::Other("Permissions Violation".to_owned())));
+        link.take(said("User Authentication Expired"));
         link.take(Event::SlowConsumer(1));
-        assert!(link.connected);
-        assert!(
-            link.error.as_ref().is_some_and(|error| error.contains("Permissions Violation")),
-            "{link:?}"
-        );
+        assert!(link.connected && link.expired);
+        assert_eq!(link.error.as_deref(), Some("user authentication expired"));
         link.take(Event::Disconnected);
         assert!(!link.connected);
         link.take(Event::Connected);
-        assert_eq!(link, Link { connected: true, connects: 2, slow_consumers: 1, error: None });
+        let expected = Link { connected: true, connects: 2, slow_consumers: 1, ..Link::default() };
+        assert_eq!(link, expected);
+    }
+
+    #[test]
+    fn a_denied_right_is_known_by_its_subject() {
+        let mut link = Link::default();
+        let said = |text: &str| Event::ServerError(ServerError::Other(text.to_owned()));
+        link.take(Event::Connected);
+        for n in 0..40 {
+            link.take(said(&format!("Permissions Violation for Publish to \"a.{n}\"")));
+        }
+        let publish = |subject: &str| Some(Denied::Publish { subject: subject.to_owned() });
+        assert_eq!(link.denied_since(38, "a.39"), publish("a.39"));
+        assert_eq!(link.denied_since(38, "a.37"), None, "it was denied before");
+        assert_eq!(link.denied_since(0, "a.24"), publish("a.24"));
+        assert_eq!(link.denied_since(40, "a.39"), None);
+        assert!(link.error.as_ref().is_some_and(|error| error.ends_with("publish to a.39")));
+        assert!(!link.is_deaf());
+        link.take(said(
+            "Permissions Violation for Subscription to \"_INBOX.x.*\" using queue \"q\"",
+        ));
+        let inbox = Denied::Inbox { subject: "_INBOX.x.*".to_owned() };
+        assert_eq!(link.denied_since(40, "a"), Some(inbox));
+        assert!(link.is_deaf());
+        link.take(Event::Disconnected);
+        assert!(!link.is_deaf());
     }
 }

@@ -199,7 +199,7 @@ async fn connect(source: &Source, status: &Status) -> Connection {
         match Connection::open(&source.nats, "viewd reader", source.pace).await {
             Ok(connection) => return connection,
             Err(error) => {
-                status.trouble.failed(&source.settings.stream, error.to_string());
+                status.trouble.failed(&source.settings.stream, error.sentence());
                 tokio::time::sleep(backoff(failures, OPEN_MIN, source.pace.backoff_max)).await;
                 failures += 1;
             }

@@ -22,7 +22,9 @@ mod advance;
 mod api;
 mod consumer;
 mod intake;
+mod login;
 mod pulls;
+mod refusal;
 mod session;
 mod verify;
 

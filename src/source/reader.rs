@@ -49,7 +49,7 @@ pub struct Reader {
     pub(super) status: Arc<Status>,
     /// The consumer that exists, or may.
     pub(super) consumer: Option<String>,
-    /// The last session ended in silence: the next has to be heard before the trouble is over.
+    /// The last session ended without being heard: the next has to be before the trouble is over.
     pub(super) was_silent: bool,
 }
 
@@ -108,9 +108,9 @@ impl Reader {
                 End::Again { reason, detail, proved } => {
                     self.status.count_recreate(reason);
                     self.status.trouble.failed(&self.settings.stream, detail);
-                    self.was_silent = reason == Recreate::Heartbeat;
+                    self.was_silent = matches!(reason, Recreate::Heartbeat | Recreate::Denied);
                     failures = if proved { 0 } else { failures + 1 };
-                    if self.was_silent
+                    if reason == Recreate::Heartbeat
                         && cancel.run_until_cancelled(self.connection.renew()).await.is_none()
                     {
                         return;
@@ -169,7 +169,8 @@ impl Reader {
             return Ok(());
         }
         let opened = self.connection.reopen().await;
-        self.connection = opened.map_err(|error| End::again(Recreate::Disconnected, error))?;
+        self.connection =
+            opened.map_err(|error| End::again(Recreate::Disconnected, error.sentence()))?;
         self.api = Api::new(&self.connection);
         Ok(())
     }

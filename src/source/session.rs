@@ -217,6 +217,9 @@ impl<'a> Session<'a> {
             let detail = link.error.unwrap_or_else(|| "the connection to NATS was lost".to_owned());
             return Err(End::again(Recreate::Disconnected, detail));
         }
+        if let Some(denied) = link.denied_since(self.link_at_start.denials, &self.pull_subject) {
+            return Err(End::again(Recreate::Denied, denied));
+        }
         if link.slow_consumers != self.link_at_start.slow_consumers {
             return Err(End::again(Recreate::SlowConsumer, "the client dropped messages"));
         }
@@ -337,10 +340,10 @@ async fn prove(reader: &mut Reader) -> Result<Origin, End> {
 }
 
 pub(super) fn again(error: Error) -> End {
-    let reason = if matches!(error, Error::NoResponders) {
-        Recreate::NoResponders
-    } else {
-        Recreate::Request
+    let reason = match error {
+        Error::NoResponders => Recreate::NoResponders,
+        Error::Denied { .. } => Recreate::Denied,
+        _ => Recreate::Request,
     };
     End::again(reason, error)
 }

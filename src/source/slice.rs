@@ -133,11 +133,18 @@ impl Slice {
         let batch = PULL_MESSAGES.min(self.skip + self.left);
         let body = format!("{{\"batch\":{batch},\"expires\":{}}}", PULL_TIMEOUT.as_nanos());
         let subject = self.api.pull_subject(&self.stream, &self.consumer);
+        let denials = self.connection.link().borrow().denials;
         let client = &self.connection.client;
-        let sent = client.publish_with_reply(subject, self.inbox.clone(), Bytes::from(body)).await;
+        let body = Bytes::from(body);
+        let sent = client.publish_with_reply(subject.clone(), self.inbox.clone(), body).await;
         sent.map_err(|error| Error::Failed { detail: error.to_string() })?;
         for _ in 0..batch {
-            let message = tokio::time::timeout(2 * PULL_TIMEOUT, self.subscriber.next()).await;
+            let message = tokio::select! {
+                message = tokio::time::timeout(2 * PULL_TIMEOUT, self.subscriber.next()) => message,
+                denied = self.connection.denied(denials, &subject) => {
+                    return Err(Error::Failed { detail: denied.to_string() });
+                }
+            };
             let Ok(Some(message)) = message else {
                 let detail = format!("the server stopped sending messages of {}", self.stream);
                 return Err(Error::Failed { detail });

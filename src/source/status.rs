@@ -47,14 +47,16 @@ pub enum Recreate {
     Hole,
     /// The poll of the head saw another stream than the one that was verified.
     Identity,
-    /// A request failed: the stream is missing, a right is, or the answer was in doubt.
+    /// A request failed: the stream is missing, or the answer was in doubt.
     Request,
     /// The reader itself panicked: a bug.
     Panicked,
+    /// The server does not let the reader pull, or be answered.
+    Denied,
 }
 
 impl Recreate {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Disconnected,
         Self::Deleted,
         Self::Leadership,
@@ -65,6 +67,7 @@ impl Recreate {
         Self::Identity,
         Self::Request,
         Self::Panicked,
+        Self::Denied,
     ];
 
     /// The value of the metric's label.
@@ -80,6 +83,7 @@ impl Recreate {
             Self::Identity => "identity",
             Self::Request => "request",
             Self::Panicked => "panicked",
+            Self::Denied => "denied",
         }
     }
 }

@@ -46,6 +46,8 @@ mod readme;
 mod faults;
 // The JetStream reader against real servers and their faults.
 mod source;
+// Logins, TLS and rights, each beside a server that enforces it.
+mod security;
 // The JSON Schemas that editors read.
 mod schema;
 // Projections that share a reader, and those that cannot.

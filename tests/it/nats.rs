@@ -16,6 +16,7 @@ const START_DEADLINE: Duration = Duration::from_secs(20);
 /// A server with JetStream on a port of its own; killed when dropped.
 pub struct Server {
     child: Option<Child>,
+    binary: String,
     port: u16,
     folder: tempfile::TempDir,
 }
@@ -27,11 +28,32 @@ impl Server {
 
     /// A server with more settings, in the server's own configuration language.
     pub fn configured(settings: &str) -> Self {
+        Self::of(binary(), settings)
+    }
+
+    /// A server of another version.
+    pub fn of(binary: &str, settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("nats-server.conf"), settings).unwrap();
-        let mut server = Self { child: None, port: 0, folder };
+        let mut server = Self { child: None, binary: binary.to_owned(), port: 0, folder };
         server.spawn();
         server
+    }
+
+    /// Gives a running server other settings, and waits until they hold.
+    pub fn reconfigure(&self, settings: &str) {
+        let reloads = || self.log().matches("Reloaded server configuration").count();
+        let before = reloads();
+        fs::write(self.folder.path().join("nats-server.conf"), settings).unwrap();
+        self.signal(rustix::process::Signal::HUP);
+        wait::until("the server's other settings", START_DEADLINE, || {
+            (reloads() > before).then_some(())
+        });
+    }
+
+    /// What it has said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("nats-server.log")).unwrap_or_default()
     }
 
     pub fn url(&self) -> String {
@@ -76,10 +98,21 @@ impl Server {
         self.spawn();
     }
 
+    /// Starts one that is new enough where an older one was, on the same port and store.
+    pub fn upgrade(&mut self) {
+        self.stop();
+        binary().clone_into(&mut self.binary);
+        self.spawn();
+    }
+
     /// A client for the test's own use.
     pub async fn client(&self) -> Client {
-        let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
-        options.connect(self.url()).await.unwrap()
+        self.client_with(async_nats::ConnectOptions::new()).await
+    }
+
+    /// The same, with a login or certificates.
+    pub async fn client_with(&self, options: async_nats::ConnectOptions) -> Client {
+        options.retry_on_initial_connect().connect(self.url()).await.unwrap()
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
@@ -93,7 +126,7 @@ impl Server {
         let log = self.folder.path().join("nats-server.log");
         // The server takes -1 for a free port; after the first start it is to come back where it was.
         let port = if self.port == 0 { "-1".to_owned() } else { self.port.to_string() };
-        let child = Command::new(binary())
+        let child = Command::new(&self.binary)
             .args(["--jetstream", "--addr", "127.0.0.1", "--port", &port, "--log"])
             .arg(&log)
             .arg("--config")
@@ -108,8 +141,8 @@ impl Server {
             .spawn()
             .unwrap();
         // The file's name begins with the binary's.
-        let name =
-            format!("{}_{}.ports", Path::new(binary()).file_name().unwrap().display(), child.id());
+        let name = Path::new(&self.binary).file_name().unwrap().display();
+        let name = format!("{name}_{}.ports", child.id());
         let file = ports.join(name);
         self.child = Some(child);
         self.port = wait::until("the server's port", START_DEADLINE, || {

@@ -19,6 +19,18 @@ pub fn until<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Option
     }
 }
 
+/// Looks until there is something, or until the deadline: for callers who know better what to say then.
+pub fn until_or<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    loop {
+        let found = look();
+        if found.is_some() || begun.elapsed() >= deadline {
+            return found;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
 /// Lets a while pass, for tests that do something at a random moment.
 pub fn pass(duration: Duration) {
     std::thread::sleep(duration);

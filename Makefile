@@ -17,9 +17,11 @@ test: ## run all tests
 	@tests/tools/promtool >/dev/null
 	cargo test --locked
 
-# A failing case is written to tests/proptest-regressions, and printed.
-soak: ## hold the engine to the naive interpreter for 10,000 random cases (PROPTEST_CASES=N for more)
+# A failing case is written to tests/proptest-regressions, a failing seed is printed: CHAOS_SEED=N runs it alone.
+soak: ## the laws for 10,000 random cases, the bad network for 200 seeds (PROPTEST_CASES=N, CHAOS_SEEDS=N for others)
+	@tests/tools/nats-server >/dev/null
 	PROPTEST_CASES=$${PROPTEST_CASES:-10000} cargo test --locked --test it laws::
+	CHAOS_SEEDS=$${CHAOS_SEEDS:-200} cargo test --locked --test it chaos:: -- --nocapture
 
 lint: ## check format, lints and scripts
 	cargo fmt --all --check

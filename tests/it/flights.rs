@@ -57,7 +57,12 @@ impl Week {
 
     /// A daemon's folder with the projection that is shipped.
     pub fn site(&self) -> Arc<Site> {
-        Site::new(&self.server, SOURCES, &[("flights", DEFINITION)])
+        Self::site_at(&[self.server.url()])
+    }
+
+    /// The same for other servers, or for what stands before one.
+    pub fn site_at(servers: &[String]) -> Arc<Site> {
+        Site::at(servers, SOURCES, &[("flights", DEFINITION)])
     }
 }
 

@@ -10,6 +10,8 @@ mod check;
 mod cli;
 // The daemon as a process: its configuration, its start, its end, what it says of itself.
 mod daemon;
+// The week of flights over a bad network, by seeded schedules of faults.
+mod chaos;
 // The crash tests: the daemon killed at any moment, its rows as if it never was.
 mod crash;
 // Messages of every bad kind: set aside with the reason, or applied as documented, and the daemon goes on.

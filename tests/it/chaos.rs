@@ -1,0 +1,338 @@
+//! The week of flights over a bad network: each seed draws a schedule of faults, and in the end the view is what the
+//! oracle says, with every event applied once; meanwhile the daemon never says what is not so.
+//!
+//! `CHAOS_SEEDS` is how many seeds there are (`make soak` takes 200), `CHAOS_SEED` runs one alone. The schedule follows
+//! from the seed; where it meets the daemon's work also depends on the machine.
+
+mod schedule;
+mod truth;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use viewd::source::status::Recreate;
+use viewd::status::{Projection, State};
+
+use self::schedule::{KINDS, Step};
+use self::truth::{HEAD_POLL, History, Samples};
+use crate::daemon::{DEADLINE, Daemon, Site};
+use crate::flights::{Week, assert_as_the_oracle_says};
+use crate::proxy::{Counts, Fault, Proxy, Way};
+use crate::random::{Random, new_seed};
+use crate::wait;
+
+const SEEDS: u64 = 20;
+/// Seeds that run at the same time, on one server.
+const LANES: usize = 10;
+/// Below so many seeds it is chance which faults there are.
+const SEEDS_FOR_EVERY_KIND: usize = 15;
+/// What is published while faults go on, after all have read for a while.
+const LIVE_PARTS: u64 = 8;
+const LIVE_PAUSE: Duration = Duration::from_millis(80);
+/// The week takes some two seconds by this: faults hit its middle.
+const USUAL: Way = Way {
+    latency: Duration::ZERO,
+    bytes_per_second: Some(5_000_000),
+    slice_bytes_max: None,
+    stalled: false,
+};
+/// Between two looks at what the daemon says.
+const SAMPLE_EVERY: Duration = Duration::from_millis(50);
+
+/// What one seed came to.
+struct Outcome {
+    steps: [u64; KINDS.len()],
+    /// Steps that began before everything of the catch-up was read.
+    steps_in_catch_up: u64,
+    network: Counts,
+    samples: Samples,
+    /// By reason.
+    recreates: [u64; Recreate::ALL.len()],
+    reconnects: u64,
+    duplicates: u64,
+    gaps: u64,
+    seconds: f64,
+}
+
+/// What the seeds of one wave share.
+struct Wave {
+    url: String,
+    /// Messages in the stream before any daemon starts, and in the end.
+    base: u64,
+    all: u64,
+    history: History,
+    /// Seeds that are half through, or have failed.
+    half_through: AtomicUsize,
+    publishing: AtomicBool,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_week_over_a_bad_network_gives_what_the_oracle_says() {
+    let begun = Instant::now();
+    let seeds = seeds();
+    let mut outcomes = Vec::new();
+    for seeds in seeds.chunks(LANES) {
+        outcomes.extend(wave(seeds).await);
+    }
+    report(&outcomes, begun.elapsed());
+    if outcomes.len() >= SEEDS_FOR_EVERY_KIND {
+        assert_it_hurt(&outcomes);
+    }
+}
+
+fn seeds() -> Vec<u64> {
+    let number = |variable| std::env::var(variable).ok().map(|number| number.parse().unwrap());
+    match number("CHAOS_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..number("CHAOS_SEEDS").unwrap_or(SEEDS)).map(|_| new_seed()).collect(),
+    }
+}
+
+/// Runs some seeds beside each other, each with a network, a daemon and a folder of its own.
+async fn wave(seeds: &[u64]) -> Vec<Outcome> {
+    let mut week = Week::new().await;
+    let (base, all) = (week.len() * 4 / 5, week.len());
+    week.publish(base).await;
+    let wave = Arc::new(Wave {
+        url: week.server.url(),
+        base,
+        all,
+        history: History::default(),
+        half_through: AtomicUsize::new(0),
+        publishing: AtomicBool::new(false),
+    });
+    wave.history.stored(base);
+    let run = |seed: u64| {
+        let wave = Arc::clone(&wave);
+        // What fails in it says the thread's name.
+        let thread = std::thread::Builder::new().name(format!("CHAOS_SEED={seed}"));
+        thread.spawn(move || Run::new(&wave, seed).to_the_end()).unwrap()
+    };
+    let runs: Vec<_> = seeds.iter().map(|seed| (*seed, run(*seed))).collect();
+
+    wait::until("seeds that are half through", 2 * DEADLINE, || {
+        (wave.half_through.load(Ordering::Relaxed) == seeds.len()).then_some(())
+    });
+    wave.publishing.store(true, Ordering::Relaxed);
+    for part in 1..=LIVE_PARTS {
+        let count = base + (all - base) * part / LIVE_PARTS;
+        week.publish(count).await;
+        wave.history.stored(count);
+        wait::pass(LIVE_PAUSE);
+    }
+    let ended = runs.into_iter().map(|(seed, run)| (seed, run.join()));
+    let (ended, failed): (Vec<_>, Vec<_>) = ended.partition(|(_, outcome)| outcome.is_ok());
+    let failed: Vec<String> = failed.iter().map(|(seed, _)| format!("CHAOS_SEED={seed}")).collect();
+    assert!(failed.is_empty(), "the reasons are above; again with {}", failed.join(" or "));
+    ended.into_iter().filter_map(|(_, outcome)| outcome.ok()).collect()
+}
+
+/// One seed at work.
+struct Run<'a> {
+    wave: &'a Wave,
+    proxy: Proxy,
+    site: Arc<Site>,
+    daemon: Daemon,
+    samples: Samples,
+    steps: Vec<Step>,
+    /// Where it is, for whom it fails.
+    now: String,
+    half: Half<'a>,
+}
+
+/// Tells a wave once that a seed is half through, or has failed.
+struct Half<'a>(Option<&'a Wave>);
+
+impl Half<'_> {
+    fn tell(&mut self) {
+        if let Some(wave) = self.0.take() {
+            wave.half_through.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Half<'_> {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+impl<'a> Run<'a> {
+    fn new(wave: &'a Wave, seed: u64) -> Self {
+        let mut random = Random::seeded(seed);
+        let proxy = Proxy::seeded(&wave.url, seed);
+        proxy.set(Fault::both(USUAL));
+        let site = Week::site_at(&[proxy.url()]);
+        let batch = format!("limits.batch_events_max={}", random.within(200..=5_000));
+        let head_poll = format!("limits.head_poll_ms={}", HEAD_POLL.as_millis());
+        let steps = (0..random.within(8..=12)).map(|_| Step::draw(&mut random)).collect();
+        let daemon = site.start(&[
+            "limits.heartbeat_ms=250",
+            "limits.backoff_ms_max=400",
+            &head_poll,
+            &batch,
+        ]);
+        let samples = Samples::default();
+        let now = "at the start".to_owned();
+        Self { wave, proxy, site, daemon, samples, steps, now, half: Half(Some(wave)) }
+    }
+
+    /// Goes through the schedule; on failure says where it was.
+    fn to_the_end(mut self) -> Outcome {
+        let begun = Instant::now();
+        let tried = catch_unwind(AssertUnwindSafe(|| self.through_the_steps()));
+        let (steps, steps_in_catch_up) = tried.unwrap_or_else(|panic| {
+            let Self { now, proxy, samples, site, .. } = &self;
+            println!("{now}\n{:?}\n{samples:?}\n{}", proxy.counts(), site.log());
+            resume_unwind(panic)
+        });
+        if std::env::var_os("CHAOS_SEED").is_some() {
+            println!("{}", self.site.log());
+        }
+        let metrics = self.daemon.get("/metrics").1;
+        let network = self.proxy.counts();
+        assert!(self.daemon.terminate().success(), "{}", self.site.log());
+        assert_as_the_oracle_says(&self.site, self.wave.all);
+        Outcome {
+            steps,
+            steps_in_catch_up,
+            network,
+            samples: self.samples,
+            recreates: Recreate::ALL.map(|reason| {
+                let label = format!("reason=\"{}\"", reason.label());
+                sum(&metrics, "viewd_source_recreates_total", &label)
+            }),
+            reconnects: sum(&metrics, "viewd_nats_reconnects_total", ""),
+            duplicates: sum(&metrics, "viewd_source_dropped_duplicates_total", ""),
+            gaps: sum(&metrics, "viewd_source_gaps_total", ""),
+            seconds: begun.elapsed().as_secs_f64(),
+        }
+    }
+
+    fn through_the_steps(&mut self) -> ([u64; KINDS.len()], u64) {
+        wait::until("the first events", DEADLINE, || {
+            self.sample();
+            (self.samples.position > 0).then_some(())
+        });
+        let (mut by_kind, mut in_catch_up) = ([0; KINDS.len()], 0);
+        let steps = std::mem::take(&mut self.steps);
+        for (index, step) in steps.iter().enumerate() {
+            if index == steps.len() / 2 {
+                self.half_through();
+            }
+            self.pass(step.rest);
+            by_kind[step.trouble.kind()] += 1;
+            in_catch_up += u64::from(self.samples.position < self.wave.base);
+            self.now = format!("in step {} of {}: {step:?}", index + 1, steps.len());
+            step.begin(&self.proxy, USUAL);
+            self.pass(step.lasts);
+            self.proxy.mend();
+            self.proxy.set(Fault::both(USUAL));
+            self.now = format!("after {}", self.now);
+        }
+        self.live_again();
+        (by_kind, in_catch_up)
+    }
+
+    /// Asks what is said, and judges it.
+    fn sample(&mut self) -> Projection {
+        let asked = Instant::now();
+        let said = self.daemon.projection("flights");
+        self.samples.take(asked, &said, &self.wave.history, self.wave.base);
+        said
+    }
+
+    fn pass(&mut self, duration: Duration) {
+        let end = Instant::now() + duration;
+        while Instant::now() < end {
+            self.sample();
+            wait::pass(SAMPLE_EVERY.min(end.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// Waits until all are so far, and events are published.
+    fn half_through(&mut self) {
+        self.half.tell();
+        wait::until("the other seeds", 2 * DEADLINE, || {
+            self.sample();
+            self.wave.publishing.load(Ordering::Relaxed).then_some(())
+        });
+    }
+
+    /// Without faults everything is caught up, by itself.
+    fn live_again(&mut self) {
+        wait::until("the end of the stream", DEADLINE, || {
+            let said = self.sample();
+            let there = said.position == self.wave.all && said.pending_messages == Some(0);
+            (there && said.state == State::Live).then_some(())
+        });
+    }
+}
+
+/// The sum of a family's series that have a label.
+fn sum(metrics: &str, family: &str, label: &str) -> u64 {
+    let series = metrics.lines().filter(|line| line.starts_with(family) && line.contains(label));
+    series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+}
+
+#[expect(clippy::print_stdout, reason = "shown with a test that fails, and by `make soak`")]
+fn report(outcomes: &[Outcome], took: Duration) {
+    let total = |of: &dyn Fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+    println!("{} seeds in {:.1} s", outcomes.len(), took.as_secs_f64());
+    let longest = outcomes.iter().map(|outcome| outcome.seconds).fold(0.0, f64::max);
+    println!("longest seed {longest:.1} s");
+    for (index, kind) in KINDS.iter().enumerate() {
+        println!("{kind}: {}", total(&|outcome| outcome.steps[index]));
+    }
+    println!("faults in catch-up: {}", total(&|outcome| outcome.steps_in_catch_up));
+    for (index, reason) in Recreate::ALL.iter().enumerate() {
+        println!("recreates, {}: {}", reason.label(), total(&|outcome| outcome.recreates[index]));
+    }
+    for (what, count) in [
+        ("reconnects of control", total(&|outcome| outcome.reconnects)),
+        ("duplicates dropped", total(&|outcome| outcome.duplicates)),
+        ("links", total(&|outcome| outcome.network.links)),
+        ("links cut in mid-stream", total(&|outcome| outcome.network.cuts_in_stream)),
+        ("resets", total(&|outcome| outcome.network.resets)),
+        ("closes", total(&|outcome| outcome.network.closes)),
+        ("bytes stalled", total(&|outcome| outcome.network.bytes_stalled)),
+        ("bytes delayed", total(&|outcome| outcome.network.bytes_delayed)),
+        ("slices", total(&|outcome| outcome.network.slices)),
+        ("bytes to viewd", total(&|outcome| outcome.network.bytes_to_client)),
+        ("samples", total(&|outcome| outcome.samples.count)),
+        ("samples, head unknown", total(&|outcome| outcome.samples.unknown)),
+        ("samples, degraded", total(&|outcome| outcome.samples.degraded)),
+        ("samples, live", total(&|outcome| outcome.samples.live)),
+    ] {
+        println!("{what}: {count}");
+    }
+}
+
+/// A schedule that hurts nobody proves nothing.
+fn assert_it_hurt(outcomes: &[Outcome]) {
+    let total = |of: &dyn Fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+    let seeds = outcomes.len() as u64;
+    let recreates = |reason: Recreate| total(&|outcome| outcome.recreates[reason as usize]);
+    for (index, kind) in KINDS.iter().enumerate() {
+        assert!(total(&|outcome| outcome.steps[index]) > 0, "no {kind}");
+    }
+    for (what, count, least) in [
+        ("faults in catch-up", total(&|outcome| outcome.steps_in_catch_up), 3 * seeds),
+        ("resets", total(&|outcome| outcome.network.resets), seeds),
+        ("closes", total(&|outcome| outcome.network.closes), 1),
+        ("links cut in mid-stream", total(&|outcome| outcome.network.cuts_in_stream), seeds / 4),
+        ("bytes stalled", total(&|outcome| outcome.network.bytes_stalled), 1_000 * seeds),
+        ("bytes delayed", total(&|outcome| outcome.network.bytes_delayed), 1_000 * seeds),
+        ("slices", total(&|outcome| outcome.network.slices), 100 * seeds),
+        ("recreates after a lost link", recreates(Recreate::Disconnected), seeds),
+        ("recreates after silence", recreates(Recreate::Heartbeat), seeds / 4),
+        ("reconnects", total(&|outcome| outcome.reconnects), seeds),
+        ("samples without a head", total(&|outcome| outcome.samples.unknown), seeds),
+        ("samples in live", total(&|outcome| outcome.samples.live), seeds),
+    ] {
+        assert!(count >= least, "{what}: {count}, at least {least} were to be expected");
+    }
+    assert_eq!(total(&|outcome| outcome.gaps), 0, "gaps");
+}

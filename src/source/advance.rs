@@ -24,7 +24,8 @@ impl Session<'_> {
         }
         // What arrives moves the position by itself.
         let quiet = quiet && self.builder.is_empty() && !self.pulls.is_idle();
-        if !quiet || head.last_sequence <= self.received {
+        // Not with what was received: an empty stream may begin behind a position of nothing.
+        if !quiet || head.last_sequence <= self.reader.position.sequence {
             return Ok(());
         }
         self.advance(head).await

@@ -167,6 +167,11 @@ impl Daemon {
         self.child.id()
     }
 
+    /// What it and those before it in its folder have said.
+    pub fn log(&self) -> String {
+        self.site.log()
+    }
+
     /// Code and body of a GET, over the admin socket: it has every route, and needs no port.
     #[track_caller]
     pub fn get(&self, path: &str) -> (u16, String) {

@@ -13,6 +13,9 @@ use crate::wait;
 /// Slow machines and a cold binary: a start takes 50 ms as a rule.
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
+/// A lame duck takes a second for each client, after its grace.
+const RETIRE_DEADLINE: Duration = Duration::from_secs(60);
+
 /// A server with JetStream on a port of its own; killed when dropped.
 pub struct Server {
     child: Option<Child>,
@@ -81,6 +84,13 @@ impl Server {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Ends it as a lame duck: it sends its clients away one by one, and waits for its end.
+    pub fn retire(&mut self) {
+        self.signal(rustix::process::Signal::USR2);
+        let mut child = self.child.take().unwrap();
+        wait::until("the lame duck's end", RETIRE_DEADLINE, || child.try_wait().unwrap());
     }
 
     /// Lets the process stand still: its connections stay open and nothing answers.

@@ -6,6 +6,7 @@
 //! | bandwidth | bytes come no faster |
 //! | slices | bytes come in small pieces of random size |
 //! | stall | nothing comes, and nothing says why: the link is half open; what was held back comes when it ends |
+//! | burial | the same for the links that stand, while new ones are as good as ever |
 //! | cut | the link ends, by a reset or in order, at once or after so many bytes, in the middle of a message |
 //! | refusal | no new link is taken; standing ones are left alone |
 //!
@@ -186,6 +187,12 @@ impl Proxy {
         self.control.cuts()[direction as usize] = Some((bytes, cut));
     }
 
+    /// Stalls the links that stand, and no later one.
+    pub fn bury(&self) {
+        let links = self.control.tally.links.load(Ordering::Relaxed);
+        self.change(|state| state.buried = links);
+    }
+
     /// As good a network as at the start.
     pub fn mend(&self) {
         *self.control.cuts() = [None; 2];
@@ -223,6 +230,8 @@ struct State {
     all: Fault,
     clients: Vec<(String, Fault)>,
     refuse: bool,
+    /// The links up to this number are stalled.
+    buried: u64,
     /// The number of the last order to cut every link.
     cut_all: (u64, Cut),
     ended: bool,
@@ -234,6 +243,7 @@ impl Default for State {
             all: Fault::default(),
             clients: Vec::new(),
             refuse: false,
+            buried: 0,
             cut_all: (0, Cut::Reset),
             ended: false,
         }
@@ -241,7 +251,10 @@ impl Default for State {
 }
 
 impl State {
-    fn way(&self, client: Option<&str>, direction: Direction) -> Way {
+    fn way(&self, link: u64, client: Option<&str>, direction: Direction) -> Way {
+        if link <= self.buried {
+            return Way::STALLED;
+        }
         let own = self.clients.iter().find(|(name, _)| Some(name.as_str()) == client);
         let fault = own.map_or(self.all, |(_, fault)| *fault);
         match direction {
@@ -335,11 +348,11 @@ impl Control {
 
     /// One link from its beginning to its end.
     async fn link(self: Arc<Self>, client: TcpStream) {
-        add(&self.tally.links, 1);
+        let number = self.tally.links.fetch_add(1, Ordering::Relaxed) + 1;
         add(&self.tally.standing, 1);
         let (cut, server) =
             match socket(SocketAddr::from(([127, 0, 0, 1], 0))).connect(self.upstream).await {
-                Ok(server) => (self.pass(&client, &server).await, Some(server)),
+                Ok(server) => (self.pass(number, &client, &server).await, Some(server)),
                 // A server that is away refuses, and so does what stands before it.
                 Err(_) => (Cut::Reset, None),
             };
@@ -352,10 +365,11 @@ impl Control {
     }
 
     /// Passes bytes on until one end is gone or the link is cut.
-    async fn pass(&self, client: &TcpStream, server: &TcpStream) -> Cut {
+    async fn pass(&self, number: u64, client: &TcpStream, server: &TcpStream) -> Cut {
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let name = OnceLock::new();
-        let lane = |from, to, direction| Lane { control: self, name: &name, from, to, direction };
+        let lane =
+            |from, to, direction| Lane { control: self, number, name: &name, from, to, direction };
         let cut_all = async {
             let mut state = self.state.subscribe();
             let last = state.borrow_and_update().cut_all.0;
@@ -375,6 +389,7 @@ impl Control {
 /// One direction of one link.
 struct Lane<'a> {
     control: &'a Control,
+    number: u64,
     /// The client's, once it has said it.
     name: &'a OnceLock<String>,
     from: &'a TcpStream,
@@ -470,7 +485,8 @@ impl Lane<'_> {
         bytes: usize,
     ) -> Way {
         let tally = &self.control.tally;
-        let way = |state: &State| state.way(self.name.get().map(String::as_str), self.direction);
+        let name = || self.name.get().map(String::as_str);
+        let way = |state: &State| state.way(self.number, name(), self.direction);
         let latency = way(&state.borrow_and_update()).latency;
         if !latency.is_zero() {
             add(&tally.delayed, bytes as u64);
@@ -645,6 +661,15 @@ mod tests {
         link.read_exact(&mut four).unwrap();
         assert_eq!(&four, b"held");
         assert_eq!(proxy.standing(), 1);
+
+        // A buried one stays dead beside those that come later.
+        proxy.bury();
+        link.write_all(b"held").unwrap();
+        let mut later = connect(&proxy);
+        later.write_all(b"PING").unwrap();
+        later.read_exact(&mut four).unwrap();
+        link.set_nonblocking(true).unwrap();
+        assert_eq!(link.read(&mut four).unwrap_err().kind(), ErrorKind::WouldBlock);
     }
 
     #[test]

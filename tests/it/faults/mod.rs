@@ -6,7 +6,9 @@
 //! detail, are in `source.rs`.
 
 mod identity;
+mod link;
 mod restart;
+mod trimmed;
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use async_nats::jetstream::{self, stream};
+use rusqlite::Connection;
 use viewd::status::{Projection, Reason, State};
 
 use crate::daemon::{DEADLINE, Daemon, Site};
@@ -51,6 +54,9 @@ upsert     = "total"
 key.all    = "true"
 add.events = 1
 "#;
+
+/// Two of these in silence are an outage.
+const HEARTBEAT_MS: u64 = 500;
 
 /// Outages are noticed soon, and the queue is as small as it may be.
 const SETTINGS: &[&str] = &[
@@ -199,10 +205,18 @@ fn until(daemon: &Daemon, what: &str, says: impl Fn(&Projection) -> bool) -> Pro
         if says(&report) {
             return report;
         }
-        assert!(begun.elapsed() < DEADLINE, "not {what}: {report:?}");
+        assert!(begun.elapsed() < DEADLINE, "not {what}: {report:?}\n{}", daemon.log());
         // A person looks less often.
         wait::pass(Duration::from_millis(20));
     }
+}
+
+/// Holds up the view's writer until it is dropped, as a slow disk would; nothing is changed.
+fn hold(site: &Site) -> Connection {
+    let view = Connection::open(site.path("data/log/current/view.db")).unwrap();
+    view.busy_timeout(DEADLINE).unwrap();
+    view.execute_batch("BEGIN IMMEDIATE").unwrap();
+    view
 }
 
 /// The sum of a metric's series whose labels hold `label`.

@@ -1,0 +1,130 @@
+//! Nothing is heard any more and nothing says why: the link is half open, or the server stands still or goes slowly.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use viewd::status::{Reason, State};
+
+use super::{BACKLOG, DEFINITION, HEARTBEAT_MS, PADDING, Rig, SOURCES, metric, recreates, until};
+use crate::daemon::{DEADLINE, Daemon, Site};
+use crate::proxy::{Fault, Proxy};
+use crate::wait;
+
+const HEARTBEAT: Duration = Duration::from_millis(HEARTBEAT_MS);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stands_still_is_noticed_within_two_heartbeats() {
+    let rig = Rig::new().await;
+    rig.publish(1..=10).await;
+    let daemon = rig.start();
+    rig.live(&daemon, 1..=10);
+    rig.server.freeze();
+    silence(&daemon);
+    rig.server.thaw();
+    rig.publish(11..=20).await;
+    rig.live(&daemon, 1..=20);
+
+    // In a catch-up.
+    let last = rig.publish_padded(21..=BACKLOG, PADDING).await;
+    drop(daemon);
+    rig.publish(last + 1..=last + 1).await;
+    let daemon = rig.start_slowly();
+    rig.is_catching_up(&daemon, 200, last);
+    rig.server.freeze();
+    until(&daemon, "degraded", |report| report.reason == Some(Reason::SourceUnreachable));
+    rig.server.thaw();
+    rig.live(&daemon, 1..=last + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_open_link_is_given_up_for_another() {
+    let mut rig = Rig::new().await;
+    let proxy = Proxy::start(&rig.server.url());
+    rig.site = Site::at(&[proxy.url()], SOURCES, &[("log", DEFINITION)]);
+    rig.publish(1..=10).await;
+    let daemon = rig.start();
+    rig.live(&daemon, 1..=10);
+    proxy.set(Fault::stalled());
+    silence(&daemon);
+    proxy.mend();
+    rig.publish(11..=20).await;
+    rig.live(&daemon, 1..=20);
+
+    // In a catch-up, for long enough to be given up.
+    let last = rig.publish_padded(21..=BACKLOG, PADDING).await;
+    let before = recreates(&daemon, "");
+    proxy.set(Fault::stalled());
+    wait::until("another consumer", DEADLINE, || (recreates(&daemon, "") > before).then_some(()));
+    proxy.mend();
+    rig.live(&daemon, 1..=last);
+}
+
+/// The old link never speaks again, but another one would: the reader finds it by itself, and so does the poll.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_stays_dead_is_replaced() {
+    let mut rig = Rig::new().await;
+    let proxy = Proxy::start(&rig.server.url());
+    rig.site = Site::at(&[proxy.url()], SOURCES, &[("log", DEFINITION)]);
+    rig.publish(1..=10).await;
+    let daemon = rig.start();
+    rig.live(&daemon, 1..=10);
+    proxy.bury();
+    let begun = Instant::now();
+    rig.publish(11..=20).await;
+    daemon.reaches("log", 20);
+    let read = begun.elapsed();
+    rig.live(&daemon, 1..=20);
+    // Far less than the client's own pings take, which give a link up after some 20 seconds.
+    assert!(read < 20 * HEARTBEAT, "{read:?}, all {:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lame_duck_is_left_and_its_successor_found() {
+    let settings = "lame_duck_duration: 30s\nlame_duck_grace_period: 1s";
+    let mut rig = Rig::with(settings, |_| {}).await;
+    rig.publish_padded(1..=BACKLOG, PADDING).await;
+    let daemon = rig.start_slowly();
+    rig.is_catching_up(&daemon, 200, BACKLOG);
+    rig.server.retire();
+    rig.server.start_again();
+    rig.live(&daemon, 1..=BACKLOG);
+    // Idle.
+    rig.server.retire();
+    rig.server.start_again();
+    rig.publish(BACKLOG + 1..=BACKLOG + 10).await;
+    rig.live(&daemon, 1..=BACKLOG + 10);
+}
+
+/// The server drops a client that takes nothing; the daemon did not choose to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_stood_still_goes_on() {
+    let rig = Rig::with("write_deadline: \"100ms\"", |_| {}).await;
+    rig.publish_padded(1..=BACKLOG, PADDING).await;
+    let daemon = rig.start_slowly();
+    rig.is_catching_up(&daemon, 200, BACKLOG);
+    for _ in 0..3 {
+        daemon.signal(Signal::STOP);
+        wait::pass(3 * HEARTBEAT);
+        daemon.signal(Signal::CONT);
+        wait::pass(HEARTBEAT / 2);
+    }
+    rig.live(&daemon, 1..=BACKLOG);
+}
+
+/// From now on nothing comes: given up within two heartbeats, said soon after, and lag is unknown.
+#[track_caller]
+fn silence(daemon: &Daemon) {
+    let begun = Instant::now();
+    let before = recreates(daemon, "\"heartbeat\"");
+    wait::until("the consumer given up", DEADLINE, || {
+        (recreates(daemon, "\"heartbeat\"") > before).then_some(())
+    });
+    let noticed = begun.elapsed();
+    // The third would have been the next; a busy machine may take that long to say so.
+    assert!(noticed < 3 * HEARTBEAT, "{noticed:?}");
+    let report = until(daemon, "degraded", |report| report.state == State::Degraded);
+    assert_eq!(report.reason, Some(Reason::SourceUnreachable), "{report:?}");
+    assert_eq!((report.pending_messages, report.lag_seconds), (None, None), "{report:?}");
+    assert!(metric(daemon, "viewd_projection_lag_seconds", "").is_nan());
+    assert!(metric(daemon, "viewd_projection_pending_messages", "").is_nan());
+}

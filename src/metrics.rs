@@ -67,6 +67,8 @@ pub struct Metrics {
     pub http_requests_total: IntCounterVec,
     pub http_request_duration_seconds: HistogramVec,
     pub http_requests_in_flight: IntGauge,
+    pub sequence_wait_duration_seconds: HistogramVec,
+    pub sequence_wait_timeouts_total: IntCounterVec,
     pub log_messages_total: IntCounterVec,
 }
 
@@ -152,6 +154,8 @@ impl Metrics {
             http_requests_total: f.counters("viewd_http_requests_total", "HTTP requests answered.", &["route", "method", "code"]),
             http_request_duration_seconds: f.histograms("viewd_http_request_duration_seconds", "Time to answer a request.", &["route"], &SECONDS),
             http_requests_in_flight: f.add(IntGauge::new("viewd_http_requests_in_flight", "Requests being answered.")),
+            sequence_wait_duration_seconds: f.histograms("viewd_sequence_wait_duration_seconds", "Time that requests waited for a sequence.", &["projection"], &SECONDS),
+            sequence_wait_timeouts_total: f.counters("viewd_sequence_wait_timeouts_total", "Waits for a sequence that was not reached in time.", &["projection"]),
             log_messages_total: f.counters("viewd_log_messages_total", "Log lines by level.", &["level"]),
             registry: f.0,
         }
@@ -182,6 +186,8 @@ impl Metrics {
         self.projection_batch_events.with_label_values(labels);
         self.projection_end_to_end_latency_seconds.with_label_values(labels);
         self.source_queue_bytes.with_label_values(labels);
+        self.sequence_wait_duration_seconds.with_label_values(labels);
+        self.sequence_wait_timeouts_total.with_label_values(labels);
     }
 
     /// Makes every series of a stream exist.

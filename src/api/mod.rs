@@ -1,10 +1,11 @@
 //! The HTTP routes: health, metrics, and what the projections say of themselves.
 //!
-//! The same router answers on the TCP address of the settings and on the admin socket in the data directory. Nothing
-//! here touches a view or asks NATS: an answer is made of what the daemon knows, so it comes at once.
+//! The same router answers on the TCP address of the settings and on the admin socket in the data directory. But for
+//! `wait`, nothing here touches a view or asks NATS: an answer is made of what the daemon knows, so it comes at once.
 
 mod problem;
 pub mod serve;
+pub mod wait;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,6 +29,7 @@ pub fn router(daemon: Arc<Daemon>) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/projections", get(projections))
         .route("/v1/projections/{projection}", get(projection))
+        .route("/v1/projections/{projection}/wait", get(wait::wait))
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&daemon), measure))

@@ -1,10 +1,12 @@
 //! The command line, as clap reads it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use super::schema::Which;
+use crate::definition::policy::duration;
 
 /// Keeps SQLite views of NATS JetStream events current, exactly once, as declared in files.
 #[derive(Debug, Parser)]
@@ -120,6 +122,24 @@ Examples:
         #[arg(long)]
         watch: bool,
     },
+    /// Waits until a projection's view has a sequence of its stream, and says what became of the message.
+    #[command(after_help = "\
+Examples:
+  viewd wait orders --sequence 1234
+  viewd wait orders --sequence 1234 --timeout 2m --json
+
+Publishing to JetStream answers with the sequence. Ends with 0 when the view has it (passed, dead_lettered, parked or \
+skipped), with 4 if it has not in time or the stream ends before it, with 3 if the projection is failed or paused.")]
+    Wait {
+        /// Whose view.
+        projection: String,
+        /// The sequence of the projection's stream.
+        #[arg(long, value_name = "N")]
+        sequence: u64,
+        /// How long at most: 500ms, 10s, 2m.
+        #[arg(long, default_value = "10s", value_name = "TIME", value_parser = timeout)]
+        timeout: Duration,
+    },
     /// Answers SQL from a projection's view, read-only; works with and without a daemon.
     #[command(after_help = "\
 Examples:
@@ -221,4 +241,8 @@ pub(super) enum ConfigCommand {
         #[arg(long)]
         origin: bool,
     },
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "write 500ms, 10s or 2m".to_owned())
 }

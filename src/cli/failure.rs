@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Usage = 2,
     /// A check, a test or a projection failed.
     FoundProblems = 3,
+    /// A wait ended before what was waited for.
+    TimedOut = 4,
     /// The daemon or NATS cannot be reached.
     Unreachable = 69,
     /// A bug of viewd.
@@ -48,6 +50,7 @@ impl Kind {
         match self {
             Self::Usage => "usage",
             Self::FoundProblems => "found_problems",
+            Self::TimedOut => "timed_out",
             Self::Unreachable => "unreachable",
             Self::Internal => "internal",
             Self::Io => "io",

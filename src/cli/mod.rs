@@ -17,6 +17,7 @@ mod skeleton;
 mod socket;
 mod status;
 mod test;
+mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -75,6 +76,9 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         Command::Check { offline } => check::run(&settings()?.config, *offline, output),
         Command::Status { projection, watch } => {
             status::run(&settings()?.config, projection.as_deref(), *watch, output)
+        }
+        Command::Wait { projection, sequence, timeout } => {
+            wait::run(&settings()?.config, projection, *sequence, *timeout, output)
         }
         Command::Query { projection, sql, limit } => {
             query::run(&settings()?.config, projection, sql, *limit, output)

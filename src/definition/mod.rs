@@ -17,7 +17,7 @@ mod handler;
 pub(crate) mod json_line;
 pub(crate) mod name;
 mod pattern;
-mod policy;
+pub(crate) mod policy;
 pub mod subject;
 mod table;
 mod target;

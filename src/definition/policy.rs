@@ -127,7 +127,7 @@ fn freshness(report: &mut Report, value: &Value) -> Option<Duration> {
 }
 
 /// Reads `500ms`, `5s`, `2m`, `1h`, `1d`.
-fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let digits_end = text.find(|c: char| !c.is_ascii_digit())?;
     let (digits, unit) = text.split_at(digits_end);
     let unit_ms: u64 = match unit {

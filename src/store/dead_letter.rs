@@ -1,10 +1,13 @@
 //! Events set aside, with the reason: dead letters, and what is parked behind them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::checkpoint::stored;
+use super::connection::open_reader;
+use super::{Error, layout};
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
 
@@ -25,6 +28,15 @@ impl State {
             Self::Dead => "dead",
             Self::Parked => "parked",
             Self::Skipped => "skipped",
+        }
+    }
+
+    /// Of its word; the table allows no others.
+    fn of(word: &str) -> Self {
+        match word {
+            "parked" => Self::Parked,
+            "skipped" => Self::Skipped,
+            _ => Self::Dead,
         }
     }
 }
@@ -64,6 +76,31 @@ pub struct Totals {
     pub skipped: u64,
     /// When the stream stored the oldest dead one.
     pub oldest_stored_at: Option<Timestamp>,
+}
+
+/// A part of a message that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    pub part: u32,
+    pub state: State,
+    pub reason: String,
+}
+
+/// What of one message is set aside, in the generation that is served from a projection's folder.
+pub fn of_message(folder: &Path, sequence: Sequence) -> Result<Vec<SetAside>, Error> {
+    let path = layout::served(folder);
+    let connection = open_reader(&path)?;
+    let read = || {
+        let mut statement = connection.prepare(
+            "SELECT part, state, reason FROM _viewd_dead_letters WHERE sequence = ?1 ORDER BY part",
+        )?;
+        let rows = statement.query_map([stored(sequence.0)], |row| {
+            let state: String = row.get(1)?;
+            Ok(SetAside { part: row.get(0)?, state: State::of(&state), reason: row.get(2)? })
+        })?;
+        rows.collect::<rusqlite::Result<_>>()
+    };
+    read().map_err(|error| Error::sqlite(&path, error))
 }
 
 pub(super) fn insert(connection: &Connection, letters: &[DeadLetter]) -> rusqlite::Result<()> {

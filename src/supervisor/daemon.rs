@@ -1,5 +1,6 @@
 //! The running daemon as its edges see it: reports, readiness, metrics. It holds handles, not work.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +11,7 @@ use crate::source::connection::Connection;
 use crate::source::status::{Recreate, Tally};
 use crate::status::{Nats, Projection, Report};
 use crate::store::files::Files;
+use crate::supervisor::waiting::Waiting;
 use crate::worker::shared::Shared;
 
 /// What the API and the commands ask.
@@ -18,6 +20,7 @@ pub struct Daemon {
     pub(super) control: Connection,
     pub(super) projections: Vec<Tracked>,
     pub(super) draining: AtomicBool,
+    pub(super) waiting: Waiting,
     /// One scrape at a time: each sets the series that follow from reports.
     pub(super) scrape: Mutex<()>,
 }
@@ -29,6 +32,8 @@ pub(super) struct Tracked {
     /// Of its stream.
     pub(super) tally: Arc<Tally>,
     pub(super) files: Files,
+    /// Of its generations.
+    pub(super) folder: PathBuf,
 }
 
 impl Daemon {
@@ -52,7 +57,7 @@ impl Daemon {
 
     /// Why the daemon, or one projection, is not ready; empty if it is.
     pub fn not_ready(&self, projection: Option<&str>) -> Vec<String> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.is_draining() {
             return vec!["the daemon is shutting down".to_owned()];
         }
         let asked =
@@ -66,9 +71,21 @@ impl Daemon {
 
     /// What keeps a projection's stream from being read.
     pub fn trouble(&self, projection: &str) -> Option<String> {
-        let tracked =
-            self.projections.iter().find(|tracked| tracked.shared.name() == projection)?;
-        tracked.watch.trouble()
+        self.tracked(projection)?.watch.trouble()
+    }
+
+    /// The shutdown has begun: nobody waits here for long any more.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.projections.iter().for_each(|tracked| tracked.shared.wake());
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn tracked(&self, projection: &str) -> Option<&Tracked> {
+        self.projections.iter().find(|tracked| tracked.shared.name() == projection)
     }
 
     /// What a scrape reads: gauges that follow from the report are set from one reading of it.

@@ -15,11 +15,11 @@
 pub mod at_rest;
 pub mod daemon;
 pub mod start;
+pub mod waiting;
 mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -168,7 +168,7 @@ impl Running {
 
 impl Tasks {
     async fn finish(mut self) {
-        self.daemon.draining.store(true, Ordering::Relaxed);
+        self.daemon.drain();
         self.readers.cancel();
         let threads = self.workers.threads;
         // A worker tells of its own panic; the join only waits.

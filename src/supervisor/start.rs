@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::daemon::{Daemon, Tracked};
+use super::waiting::Waiting;
 use super::watchdog::Watchdog;
 use super::{Declared, Error, Running, Tasks, Worked, Workers, signals};
 use crate::config::Config;
@@ -87,6 +88,7 @@ pub async fn start(
         control,
         projections: tracked,
         draining: AtomicBool::new(false),
+        waiting: Waiting::default(),
         scrape: Mutex::new(()),
     });
     let edges = CancellationToken::new();
@@ -223,8 +225,13 @@ fn launch(
     let tally = Arc::clone(&stream.tally);
     let (feed, task) = feed::feed(source, hub.clone(), key, Arc::clone(&tally), position);
     let watch = Watch { head: stream.head.clone(), reader: Arc::clone(task.current()) };
-    let tracked =
-        Tracked { shared: Arc::clone(&shared), watch: watch.clone(), tally, files: store.files() };
+    let tracked = Tracked {
+        shared: Arc::clone(&shared),
+        watch: watch.clone(),
+        tally,
+        files: store.files(),
+        folder: config.data_dir.join(&definition.name),
+    };
     if crash_loop {
         let detail = format!(
             "the process ended {ENDS_MAX} times at checkpoint {}: the next event may be what ends it",

@@ -66,6 +66,8 @@ mod rehearsal;
 mod plan;
 // The programs that tests need and the machine may not have.
 mod tools;
+// Waiting for a sequence, for everything that can become of a message.
+mod waiting;
 // A worker that stands still, seen from outside.
 mod watchdog;
 // The one place that sleeps: between two looks at a condition, up to a deadline.

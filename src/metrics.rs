@@ -140,7 +140,7 @@ impl Metrics {
             projection_dead_letters: f.integers("viewd_projection_dead_letters", "Dead letters that wait for a person.", &["projection"]),
             projection_oldest_dead_letter_timestamp_seconds: f.gauges("viewd_projection_oldest_dead_letter_timestamp_seconds", "When the stream stored the oldest dead letter; 0 if there is none.", &["projection"]),
             projection_parked_events: f.integers("viewd_projection_parked_events", "Events parked behind a dead letter of their order key.", &["projection"]),
-            projection_restarts_total: f.counters("viewd_projection_restarts_total", "Restarts of the projection's tasks within this process.", &["projection"]),
+            projection_restarts_total: f.counters("viewd_projection_restarts_total", "Times within this process that the projection's events were read anew from its checkpoint.", &["projection"]),
             projection_generation: f.integers("viewd_projection_generation", "The generation that is served.", &["projection"]),
             sqlite_database_bytes: f.integers("viewd_sqlite_database_bytes", "Size of the view's main file.", &["projection"]),
             sqlite_wal_bytes: f.integers("viewd_sqlite_wal_bytes", "Size of the view's write-ahead log.", &["projection"]),

@@ -17,7 +17,7 @@ use crate::event::Sequence;
 use crate::store::dead_letter::{SetAside, State as Aside};
 use crate::supervisor::daemon::Daemon;
 use crate::supervisor::waiting::{Reached, Unreached};
-use crate::worker::shared::Numbers;
+use crate::worker::numbers::Numbers;
 
 /// Unless it is said: an event that was just published is there long before.
 const TIMEOUT: Duration = Duration::from_secs(10);

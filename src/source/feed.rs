@@ -16,6 +16,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self as lane, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -65,6 +66,7 @@ struct Order {
 pub struct Current {
     status: Mutex<Arc<Status>>,
     gauge: Gauge,
+    restarts: AtomicU64,
 }
 
 /// The task that has the projection's events read; [`Task::run`] is to be spawned.
@@ -105,7 +107,7 @@ pub fn feed(
         Feed { lanes, arrived: RefCell::default(), epoch: Cell::new(0), orders: order_sender };
     let status = Arc::new(Status::new(Arc::clone(&tally)));
     status.set_position(&begin);
-    let current = Current { status: Mutex::new(status), gauge: Gauge::default() };
+    let current = Current { status: Mutex::new(status), ..Current::default() };
     let task = Task {
         source,
         hub,
@@ -194,6 +196,15 @@ impl Current {
         &self.gauge
     }
 
+    /// How often reading began anew: by order of the worker, or because a reader had panicked.
+    pub fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    fn count_restart(&self) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn set(&self, status: &Arc<Status>) {
         *self.lock() = Arc::clone(status);
     }
@@ -227,6 +238,9 @@ impl Task {
     fn obey(&mut self, order: Option<Order>) -> Step {
         let Some(Order { epoch, position }) = order else { return Step::End };
         self.epoch = epoch;
+        if position.is_some() {
+            self.current.count_restart();
+        }
         position.map_or(Step::Wait, Step::Read)
     }
 
@@ -278,6 +292,7 @@ impl Task {
         let Some(error) = ended else { return Step::Wait };
         tracing::error!(stream = self.source.settings.stream, %error, "reader ended, starting it again");
         self.tally.count_recreate(Recreate::Panicked);
+        self.current.count_restart();
         match cancel.run_until_cancelled(tokio::time::sleep(AFTER_PANIC)).await {
             Some(()) => Step::Read(private.status.position()),
             None => Step::End,

@@ -148,6 +148,10 @@ impl Daemon {
         for (outcome, count) in ["full", "partial", "failed"].into_iter().zip(numbers.log_copies) {
             set(&metrics.sqlite_checkpoints_total.with_label_values(&[name, outcome]), count);
         }
+        let missed = metrics.projection_missed_sequences_total.with_label_values(&[name]);
+        set(&missed, report.missed_sequences);
+        let restarts = metrics.projection_restarts_total.with_label_values(&[name]);
+        set(&restarts, tracked.watch.reader.restarts());
         self.stream_metrics(tracked, &report.stream);
     }
 

@@ -28,7 +28,8 @@ use crate::status::Reason;
 use crate::store::layout::{Build, Folder};
 use crate::store::lock::Lock;
 use crate::store::writer::Store;
-use crate::worker::shared::{Numbers, Shared};
+use crate::worker::numbers::Numbers;
+use crate::worker::shared::Shared;
 use crate::worker::{self, Worker};
 
 /// So often may the process end at one checkpoint before the projection is left alone.

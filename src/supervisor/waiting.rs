@@ -20,7 +20,7 @@ use crate::source::head;
 use crate::status::State;
 use crate::store;
 use crate::store::dead_letter::{self, SetAside};
-use crate::worker::shared::Numbers;
+use crate::worker::numbers::Numbers;
 
 /// Each holds one of the 256 connections of HTTP: enough are left for health, metrics and status.
 const WAITERS_MAX: usize = 128;

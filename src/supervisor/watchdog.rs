@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::daemon::Daemon;
 use crate::event::Sequence;
 use crate::worker::beat::{Pulse, Stage};
-use crate::worker::shared::{Shared, Sight};
+use crate::worker::numbers::Sight;
+use crate::worker::shared::Shared;
 
 /// How often it looks: as fine as anybody reads a state.
 const TICK: Duration = Duration::from_secs(1);

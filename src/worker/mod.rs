@@ -17,6 +17,7 @@
 mod assemble;
 pub mod batch;
 pub mod beat;
+pub mod numbers;
 mod rate;
 pub mod shared;
 
@@ -28,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batcher, Done, Stop};
 use self::beat::Stage;
-use self::shared::{Shared, Sight};
+use self::numbers::Sight;
+use self::shared::Shared;
 use crate::clock;
 use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;
@@ -360,7 +362,7 @@ impl Loop {
         let scanned_at = self.scanned_at;
         self.worker.shared.update(&Sight::of(&self.worker.watch), |numbers| {
             numbers.take(store);
-            numbers.oldest_unapplied = oldest;
+            numbers.oldest_queued = oldest;
             numbers.scanned_at = numbers.scanned_at.max(scanned_at);
             numbers.count(events);
         });

@@ -1,195 +1,25 @@
 //! What a worker tells others: its projection's state and numbers, written once a batch, read by status and metrics.
-//!
-//! The state is derived, never set: from what is known to be wrong, from the head of the stream, and from what has been
-//! committed. The worker does so with each batch, and the watchdog every second, so it does not stand still with a
-//! worker that does. What stands higher in this table wins:
-//!
-//! | what is known | state |
-//! |---|---|
-//! | the worker has stopped | `failed`, with its reason |
-//! | the worker's thread no longer moves | `failed`, `stalled` |
-//! | there is no space to write | `degraded`, `storage_full` |
-//! | the stream is not read, or its head is not known any more | `degraded`, `source_unreachable` |
-//! | nothing is pending in the stream that was proved to be the right one | `live` |
-//! | it was live, and the oldest unapplied message is young, or nothing is known of it | `live` |
-//! | else | `catching_up` |
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::beat::Beat;
-use super::rate::Rate;
-use crate::clock;
+use super::numbers::{Numbers, Said, Sight, Terms};
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
-use crate::lag::{Head, Lag, Watch, left_behind_after};
-use crate::status::{Counts, Projection, Reason, State};
-use crate::store::writer::Store;
+use crate::lag::Head;
+use crate::status::{Projection, Reason, State};
 
 /// One projection as others see it.
 pub struct Shared {
     name: String,
-    stream: String,
-    lag_target: Duration,
-    /// How old a reading of the head may be is three of these.
-    head_poll: Duration,
+    terms: Terms,
     beat: Arc<Beat>,
     numbers: Mutex<Numbers>,
     /// The checkpoint or the state has changed.
     moved: Notify,
-}
-
-/// The numbers after the last batch; a reader takes them all at once.
-#[derive(Clone, Debug)]
-pub struct Numbers {
-    pub state: State,
-    pub reason: Option<Reason>,
-    pub detail: Option<String>,
-    pub next: Option<String>,
-    pub generation: u64,
-    pub sequence: Sequence,
-    /// When the stream was created that the checkpoint is of; None before anything was read of it.
-    pub created_ns: Option<i64>,
-    /// When the stream stored the last applied message.
-    pub stored_at: Option<Timestamp>,
-    /// When the stream stored the last message that was scanned, applied or not, in this run.
-    pub scanned_at: Option<Timestamp>,
-    /// When the stream stored the next message that is not applied, if it has been read: of the batch at work, else of
-    /// the queue.
-    pub oldest_unapplied: Option<Timestamp>,
-    /// The time of the last poll of the head at which nothing was pending: what is pending now is younger.
-    pub caught_up_at: Option<Timestamp>,
-    pub counts: Counts,
-    pub missed_sequences: u64,
-    pub dead_letters: u64,
-    pub oldest_dead_letter: Option<Timestamp>,
-    pub parked_events: u64,
-    /// Copies of the write-ahead log in this run: full, partial, failed.
-    pub log_copies: [u64; 3],
-    /// When the checkpoint last moved, or was found at the head.
-    pub progress: Timestamp,
-    /// Whether it has been live in this generation, before or after a restart.
-    pub has_been_live: bool,
-    rate: Rate,
-    /// What is wrong, as long as it is: the worker has stopped, stands still, waits for space.
-    failure: Option<Said>,
-    stall: Option<Said>,
-    storage: Option<Said>,
-}
-
-/// A state that is not to be derived from the head, with its words.
-#[derive(Clone, Debug)]
-struct Said {
-    state: State,
-    reason: Reason,
-    detail: String,
-    next: Option<String>,
-}
-
-/// What can be seen of a projection's stream at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Sight {
-    pub head: Option<Head>,
-    /// Whether the stream is proved to be the one that the checkpoint is of, and is being read.
-    pub verified: bool,
-    /// What has kept the stream from being read for a while.
-    pub trouble: Option<String>,
-}
-
-// A poll that comes this much too late is not worth a word yet.
-const BLIND_AFTER: Duration = Duration::from_secs(2);
-
-impl Sight {
-    pub fn of(watch: &Watch) -> Self {
-        Self {
-            head: watch.head(),
-            verified: watch.reader.status().verified(),
-            trouble: watch.trouble(),
-        }
-    }
-}
-
-impl Numbers {
-    /// Of a view that has just been opened.
-    pub fn of(store: &Store) -> Self {
-        let mut numbers = Self::unknown();
-        numbers.take(store);
-        numbers
-    }
-
-    fn unknown() -> Self {
-        Self {
-            state: State::Starting,
-            reason: None,
-            detail: None,
-            next: None,
-            generation: 0,
-            sequence: Sequence(0),
-            created_ns: None,
-            stored_at: None,
-            scanned_at: None,
-            oldest_unapplied: None,
-            caught_up_at: None,
-            counts: Counts::default(),
-            missed_sequences: 0,
-            dead_letters: 0,
-            oldest_dead_letter: None,
-            parked_events: 0,
-            log_copies: [0; 3],
-            progress: clock::now(),
-            has_been_live: false,
-            rate: Rate::new(Instant::now()),
-            failure: None,
-            stall: None,
-            storage: None,
-        }
-    }
-
-    /// Takes what is committed.
-    pub(super) fn take(&mut self, store: &Store) {
-        let (checkpoint, totals) = (store.checkpoint(), store.totals());
-        if checkpoint.sequence != self.sequence {
-            self.progress = clock::now();
-        }
-        self.generation = checkpoint.generation.0;
-        self.sequence = checkpoint.sequence;
-        self.created_ns = checkpoint.stream_created_ns;
-        self.stored_at = checkpoint.event_time;
-        self.counts = *store.counts();
-        self.missed_sequences = checkpoint.missed_sequences;
-        self.dead_letters = totals.dead;
-        self.oldest_dead_letter = totals.oldest_stored_at;
-        self.parked_events = totals.parked;
-        let wal = store.wal();
-        self.log_copies = [wal.complete, wal.partial, wal.failed];
-        self.has_been_live |= checkpoint.has_been_live;
-    }
-
-    /// Counts events for the rate.
-    pub(super) fn count(&mut self, events: u64) {
-        self.rate.add(events, Instant::now());
-    }
-
-    /// Takes the worst of what is wrong as the state; false if nothing is.
-    fn tell(&mut self) -> bool {
-        let said = [&self.failure, &self.stall, &self.storage].into_iter().flatten().next();
-        said.cloned().map(|said| self.say(said)).is_some()
-    }
-
-    /// Is in no state that was said; the next look at the stream derives the right one.
-    fn recover(&mut self) {
-        if !self.tell() {
-            (self.state, self.reason, self.detail, self.next) =
-                (State::CatchingUp, None, None, None);
-        }
-    }
-
-    fn say(&mut self, said: Said) {
-        (self.state, self.reason, self.detail, self.next) =
-            (said.state, Some(said.reason), Some(said.detail), said.next);
-    }
 }
 
 impl Shared {
@@ -202,9 +32,7 @@ impl Shared {
     ) -> Self {
         Self {
             name: name.to_owned(),
-            stream: stream.to_owned(),
-            lag_target,
-            head_poll,
+            terms: Terms { stream: stream.to_owned(), lag_target, head_poll },
             beat: Arc::default(),
             numbers: Mutex::new(numbers),
             moved: Notify::new(),
@@ -216,11 +44,11 @@ impl Shared {
     }
 
     pub fn stream(&self) -> &str {
-        &self.stream
+        &self.terms.stream
     }
 
     pub fn lag_target(&self) -> Duration {
-        self.lag_target
+        self.terms.lag_target
     }
 
     /// What the worker's thread is at.
@@ -242,36 +70,30 @@ impl Shared {
     pub fn update(&self, sight: &Sight, change: impl FnOnce(&mut Numbers)) {
         self.change(|numbers| {
             change(numbers);
-            self.derive(numbers, sight);
+            numbers.derive(sight, &self.terms);
         });
     }
 
     /// A batch is at work, whose oldest message the stream stored then.
     pub(super) fn at_work(&self, oldest: Option<Timestamp>) {
-        self.lock().oldest_unapplied = oldest;
+        self.lock().at_work = oldest;
     }
 
     /// Whether a sequence is at the head, as far as that is known.
     pub(super) fn at_head(&self, sequence: Sequence, head: Option<Head>) -> bool {
-        head.filter(|head| head.fresh(self.head_poll)).is_some_and(|head| sequence >= head.last)
+        head.filter(|head| head.fresh(self.terms.head_poll))
+            .is_some_and(|head| sequence >= head.last)
     }
 
     /// Says that the projection has stopped until a person acts.
     pub fn fail(&self, reason: Reason, detail: String, next: Option<String>) {
         let said = Said { state: State::Failed, reason, detail, next };
-        self.change(|numbers| {
-            numbers.failure = Some(said);
-            numbers.rate = Rate::new(Instant::now());
-            numbers.tell();
-        });
+        self.change(|numbers| numbers.fail(said));
     }
 
     /// Takes a failure back: a person has acted, and the projection goes on.
     pub fn resume(&self) {
-        self.change(|numbers| {
-            numbers.failure = None;
-            numbers.recover();
-        });
+        self.change(Numbers::resume);
     }
 
     /// Says that writing waits, with what is wrong and what mends it; `None` that it goes on.
@@ -282,12 +104,7 @@ impl Shared {
             detail,
             next,
         });
-        self.change(|numbers| {
-            let waited = std::mem::replace(&mut numbers.storage, said).is_some();
-            if !numbers.tell() && waited {
-                numbers.recover();
-            }
-        });
+        self.change(|numbers| numbers.set_storage(said));
     }
 
     /// Says that the worker's thread stands still, with what mends it; `None` that it moves again.
@@ -298,12 +115,7 @@ impl Shared {
             detail,
             next: Some(next),
         });
-        self.change(|numbers| {
-            let stood = std::mem::replace(&mut numbers.stall, said).is_some();
-            if !numbers.tell() && stood {
-                numbers.recover();
-            }
-        });
+        self.change(|numbers| numbers.set_stall(said));
     }
 
     /// Waits until there is something to say of the numbers: looked at now, and whenever the checkpoint or the state
@@ -328,9 +140,9 @@ impl Shared {
     /// Its part of the report.
     pub fn report(&self, head: Option<Head>) -> Projection {
         let numbers = self.numbers();
-        let head = head.filter(|head| head.fresh(self.head_poll));
-        let lag = self.lag(&numbers, head);
-        let rate = numbers.rate.at(Instant::now());
+        let head = head.filter(|head| head.fresh(self.terms.head_poll));
+        let lag = numbers.lag(head, &self.terms);
+        let rate = numbers.events_per_second();
         Projection {
             name: self.name.clone(),
             state: numbers.state,
@@ -339,14 +151,14 @@ impl Shared {
             next: numbers.next,
             pinned: false,
             generation: numbers.generation,
-            stream: self.stream.clone(),
+            stream: self.terms.stream.clone(),
             position: numbers.sequence.0,
             checkpoint_sequence: numbers.sequence.0,
             stream_first_sequence: head.map(|head| head.first.0),
             stream_last_sequence: head.map(|head| head.last.0),
             pending_messages: lag.map(|lag| lag.pending),
             lag_seconds: lag.and_then(|lag| lag.seconds),
-            lag_target_seconds: self.lag_target.as_secs_f64(),
+            lag_target_seconds: self.terms.lag_target.as_secs_f64(),
             events_per_second: (rate * 10.0).round() / 10.0,
             counts: numbers.counts,
             missed_sequences: numbers.missed_sequences,
@@ -355,58 +167,6 @@ impl Shared {
             rebuild: None,
             search: Vec::new(),
         }
-    }
-
-    fn derive(&self, numbers: &mut Numbers, sight: &Sight) {
-        let lag = self.lag(numbers, sight.head);
-        let caught_up = sight.verified && lag.is_some_and(|lag| lag.pending == 0);
-        if caught_up && numbers.failure.is_none() {
-            numbers.has_been_live = true;
-            numbers.progress = clock::now();
-            numbers.caught_up_at = sight.head.map(|head| head.at);
-        }
-        if numbers.tell() {
-            return;
-        }
-        if let Some(detail) = sight.trouble.clone().or_else(|| self.blind(sight.head)) {
-            let (state, reason) = (State::Degraded, Reason::SourceUnreachable);
-            return numbers.say(Said { state, reason, detail, next: None });
-        }
-        let state = if caught_up {
-            State::Live
-        } else if numbers.state == State::Live {
-            // Nothing known of the lag: what was known last stands until it is known again.
-            let allowed = left_behind_after(self.lag_target).as_secs_f64();
-            let behind = lag.and_then(|lag| lag.seconds).is_some_and(|seconds| seconds > allowed);
-            if behind { State::CatchingUp } else { State::Live }
-        } else {
-            State::CatchingUp
-        };
-        (numbers.state, numbers.reason, numbers.detail, numbers.next) = (state, None, None, None);
-    }
-
-    /// What there is to say of a head that was once read and is not any more, without anybody having met an error.
-    fn blind(&self, head: Option<Head>) -> Option<String> {
-        let head = head.filter(|head| {
-            !head.fresh(self.head_poll)
-                && !Head { age: head.age.saturating_sub(BLIND_AFTER), ..*head }
-                    .fresh(self.head_poll)
-        })?;
-        let (stream, seconds) = (&self.stream, head.age.as_secs());
-        Some(format!("the head of stream {stream} was last read {seconds} s ago"))
-    }
-
-    fn lag(&self, numbers: &Numbers, head: Option<Head>) -> Option<Lag> {
-        let head = head.filter(|head| head.fresh(self.head_poll))?;
-        // The head of another stream says nothing of this view.
-        let same = numbers.created_ns.is_none_or(|created| created == head.created_ns)
-            && numbers.failure.as_ref().is_none_or(|said| said.reason != Reason::SourceChanged);
-        let oldest = numbers.oldest_unapplied.or(numbers
-            .stored_at
-            .max(numbers.scanned_at)
-            // Whatever came later is younger than the poll that found nothing pending.
-            .max(numbers.caught_up_at));
-        same.then(|| head.lag(numbers.sequence, oldest))
     }
 
     /// Changes the numbers; logs a state that is another one then, and wakes who waits.
@@ -457,7 +217,7 @@ mod tests {
     fn at(sequence: u64, oldest: Option<i64>) -> impl FnOnce(&mut Numbers) {
         move |numbers| {
             numbers.sequence = Sequence(sequence);
-            numbers.oldest_unapplied = oldest.map(|seconds| Timestamp(NOW.0 - seconds * 1_000_000));
+            numbers.oldest_queued = oldest.map(|seconds| Timestamp(NOW.0 - seconds * 1_000_000));
         }
     }
 

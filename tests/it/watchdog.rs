@@ -1,4 +1,4 @@
-//! A worker that stands still, seen from outside, and what the others make of it.
+//! A worker that stands still, and a stream that is not heard of, seen from outside.
 
 use std::sync::Arc;
 
@@ -85,9 +85,16 @@ async fn a_commit_that_stands_still_is_a_failure_until_it_moves_and_nobody_elses
     until(&daemon, "orders", "a lag that grows", |report| report.lag_seconds > first.lag_seconds);
     assert_eq!(daemon.projection("orders").checkpoint_sequence, 1);
     until_live(&daemon, "others", 4);
-    let (_, scrape) = daemon.get("/metrics");
-    let failed = "viewd_projection_state{projection=\"orders\",state=\"failed\"} 1";
-    assert!(scrape.lines().any(|line| line == failed), "{scrape}");
+    let scrape = daemon.get("/metrics").1;
+    let state = "viewd_projection_state{projection=\"orders\",state=\"failed\"}";
+    assert_eq!(metric(&scrape, state), 1.0);
+    assert_eq!(metric(&scrape, "viewd_projection_pending_messages{projection=\"orders\"}"), 3.0);
+    // What stands behind the alert on a projection that stands still stands still.
+    let progress = "viewd_projection_last_progress_timestamp_seconds";
+    let of = |name: &str| {
+        metric(&daemon.get("/metrics").1, &format!("{progress}{{projection=\"{name}\"}}"))
+    };
+    assert!(of("orders") + 0.5 < of("others"));
 
     // SQLite gives up waiting for the lock after five seconds: then it is known what stands in the way.
     let waits = until(&daemon, "orders", "degraded", |report| report.state == State::Degraded);
@@ -105,4 +112,48 @@ async fn a_commit_that_stands_still_is_a_failure_until_it_moves_and_nobody_elses
     assert!(stalls > 0 && stalls == lines("projection moves again"), "{log}");
     assert!(log.contains("ERROR") && !log.contains("projection=\"others\" stage"), "{log}");
     assert!(daemon.terminate().success());
+}
+
+/// The value of a series.
+#[track_caller]
+fn metric(scrape: &str, series: &str) -> f64 {
+    let line = scrape.lines().find_map(|line| line.strip_prefix(series));
+    line.unwrap_or_else(|| panic!("no {series}\n{scrape}")).trim().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_not_read_is_an_unknown_lag_and_no_live_state() {
+    let server = Server::start();
+    let client = server.client().await;
+    create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
+    publish(&client, [placed(1)]).await;
+    let site = Site::new(&server, "[sources.shop]\nstream = \"SHOP\"", &[("orders", DEFINITION)]);
+    let daemon = site.start(&["limits.heartbeat_ms=500"]);
+    until_live(&daemon, "orders", 1);
+    let pending = "viewd_projection_pending_messages{projection=\"orders\"}";
+    let lag = "viewd_projection_lag_seconds{projection=\"orders\"}";
+    let polled = "viewd_stream_poll_last_success_timestamp_seconds{stream=\"SHOP\"}";
+    let (_, scrape) = daemon.get("/metrics");
+    assert_eq!((metric(&scrape, pending), metric(&scrape, lag)), (0.0, 0.0));
+
+    server.freeze();
+    let unknown = until(&daemon, "orders", "an unknown lag", |report| report.lag_seconds.is_none());
+    assert_eq!((unknown.pending_messages, unknown.stream_last_sequence), (None, None));
+    let degraded = until(&daemon, "orders", "degraded", |report| report.state != State::Live);
+    assert_eq!(
+        (degraded.state, degraded.reason, degraded.pending_messages),
+        (State::Degraded, Some(Reason::SourceUnreachable), None)
+    );
+    let (_, first) = daemon.get("/metrics");
+    assert!(metric(&first, pending).is_nan() && metric(&first, lag).is_nan(), "{first}");
+    // What stands behind the alert on a source that is unknown stands still.
+    wait::pass(std::time::Duration::from_millis(300));
+    let (_, second) = daemon.get("/metrics");
+    assert!((metric(&first, polled) - metric(&second, polled)).abs() < 0.1);
+
+    server.thaw();
+    publish(&client, [placed(2)]).await;
+    until_live(&daemon, "orders", 2);
+    let (_, third) = daemon.get("/metrics");
+    assert!(metric(&third, polled) > metric(&second, polled) + 0.2);
 }

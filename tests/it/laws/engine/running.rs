@@ -13,7 +13,8 @@ use viewd::source::memory::Recorded;
 use viewd::source::trouble::Trouble;
 use viewd::source::{Delivery, feed, head, queue};
 use viewd::status::{Reason, State};
-use viewd::worker::shared::{Numbers, Shared};
+use viewd::worker::numbers::Numbers;
+use viewd::worker::shared::Shared;
 use viewd::worker::{self, End, Worker};
 
 use super::{Engine, NAME, View, in_memory};

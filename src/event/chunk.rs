@@ -394,6 +394,23 @@ impl ChunkBuilder {
         });
     }
 
+    /// Keeps a message that cannot be read with the reason, whatever its payload is.
+    pub fn push_reject<'a, H>(&mut self, message: Message<'a, H>, reject: Reject)
+    where
+        H: IntoIterator<Item = (&'a str, &'a str)>,
+    {
+        let entry = Entry {
+            sequence: message.sequence,
+            part: 0,
+            stored_at: message.stored_at,
+            subject: self.arena.push_text(message.subject),
+            headers: self.arena.push_headers(message.headers),
+            payload: Payload::Raw(self.arena.push_raw(message.payload)),
+            decoded: Err(Box::new(reject)),
+        };
+        self.entries.push(entry);
+    }
+
     /// Counts time that was spent on its messages.
     pub fn spent(&mut self, time: Duration) {
         self.decoding += time;

@@ -59,6 +59,8 @@ pub enum RejectKind {
     TooLarge,
     /// The source's `transform` made no events of it.
     Transform,
+    /// Its headers are such that no client reads them.
+    Headers,
 }
 
 impl RejectKind {
@@ -68,6 +70,7 @@ impl RejectKind {
             Self::Decode => "decode",
             Self::TooLarge => "too_large",
             Self::Transform => "transform",
+            Self::Headers => "malformed headers",
         }
     }
 }

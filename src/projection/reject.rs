@@ -25,6 +25,8 @@ pub enum Kind {
     TooLarge,
     /// The source's `transform` made no events of the message.
     Transform,
+    /// The message has headers that no client reads.
+    Headers,
     /// An expression failed.
     Expression,
     /// An expression gave what its place cannot hold.
@@ -68,6 +70,7 @@ impl Reject {
             event::RejectKind::Decode => Kind::Decode,
             event::RejectKind::TooLarge => Kind::TooLarge,
             event::RejectKind::Transform => Kind::Transform,
+            event::RejectKind::Headers => Kind::Headers,
         };
         Self { kind, detail: reject.detail.clone() }
     }
@@ -153,6 +156,7 @@ impl fmt::Display for Kind {
             Self::Decode => "decode",
             Self::TooLarge => "too_large",
             Self::Transform => "transform",
+            Self::Headers => "malformed headers",
             Self::Expression => "expression",
             Self::Type => "type",
             Self::NullKey => "null_key",

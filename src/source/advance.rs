@@ -17,13 +17,14 @@ impl Session<'_> {
     /// Compares with what the leader says of the stream; moves the position to its head if nothing lies between (I8).
     pub(super) async fn compare_head(&mut self, head: &StreamHead) -> Result<(), End> {
         // What was handed on later than it was asked may lie above its answer.
-        let quiet = self.handed_on <= Instant::from_std(head.asked);
-        let changed = head.created_ns != self.origin.created_ns || head.retention != "limits";
+        let quiet = self.reader.handed_on <= Instant::from_std(head.asked);
+        let changed =
+            head.created_ns != self.gathered.origin.created_ns || head.retention != "limits";
         if changed || (quiet && head.last_sequence < self.reader.position.sequence) {
             return Err(End::again(Recreate::Identity, "the stream is no longer what it was"));
         }
         // What arrives moves the position by itself.
-        let quiet = quiet && self.builder.is_empty() && !self.pulls.is_idle();
+        let quiet = quiet && self.gathered.builder.is_empty() && !self.pulls.is_idle();
         // Not with what was received: an empty stream may begin behind a position of nothing.
         if !quiet || head.last_sequence <= self.reader.position.sequence {
             return Ok(());
@@ -38,7 +39,7 @@ impl Session<'_> {
             if settings.filters.is_empty() { &everything[..] } else { &settings.filters[..] };
         for filter in filters {
             let next = api
-                .next_message(&settings.stream, self.received.next(), filter)
+                .next_message(&settings.stream, self.gathered.received.next(), filter)
                 .await
                 .map_err(again)?;
             if next.is_some_and(|next| next.sequence <= head.last_sequence) {
@@ -46,11 +47,11 @@ impl Session<'_> {
             }
         }
         if !self.is_filtered()
-            && head.first_sequence > self.received.next()
+            && head.first_sequence > self.gathered.received.next()
             && self.reader.position.sequence > Sequence(0)
         {
             // No filter passed over them: the stream lost them before they were sent.
-            return Err(self.gap(head.first_sequence));
+            return Err(self.gathered.gap(self.reader, head.first_sequence));
         }
         // What was sent before the leader answered has arrived before its answer, and was not looked at yet.
         let sent = tokio::task::coop::unconstrained(self.subscriber.next()).now_or_never();
@@ -60,7 +61,8 @@ impl Session<'_> {
         // It may be gone meanwhile, or have been deleted long ago: then there is no anchor here.
         let last = api.message(&settings.stream, head.last_sequence).await.map_err(again)?;
         let anchor = last.map(|stored| stored.anchor());
-        self.received = head.last_sequence;
-        self.hand_on(Chunk::advance(head.last_sequence, Some(self.origin), anchor)).await
+        self.gathered.received = head.last_sequence;
+        let chunk = Chunk::advance(head.last_sequence, Some(self.gathered.origin), anchor);
+        self.reader.hand_on(chunk).await
     }
 }

@@ -78,6 +78,9 @@ pub(super) struct StreamState {
 pub(super) struct Stored {
     pub(super) sequence: Sequence,
     pub(super) stored_at_ns: i64,
+    pub(super) subject: String,
+    /// As bytes: it is the way to read what the client cannot.
+    pub(super) headers: Vec<u8>,
     pub(super) payload: Vec<u8>,
 }
 
@@ -106,6 +109,10 @@ struct RawMessage {
     seq: u64,
     #[serde(deserialize_with = "nanoseconds")]
     time: i64,
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    hdrs: String,
     #[serde(default)]
     data: String,
 }
@@ -240,10 +247,17 @@ impl Api {
             Err(Error::Refused { code: MESSAGE_NOT_FOUND, .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let payload = base64::engine::general_purpose::STANDARD.decode(&message.data);
-        let payload =
-            payload.map_err(|error| Error::Odd { request: REQUEST, detail: error.to_string() })?;
-        Ok(Some(Stored { sequence: Sequence(message.seq), stored_at_ns: message.time, payload }))
+        let bytes = |text: &str| {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text);
+            bytes.map_err(|error| Error::Odd { request: REQUEST, detail: error.to_string() })
+        };
+        Ok(Some(Stored {
+            sequence: Sequence(message.seq),
+            stored_at_ns: message.time,
+            headers: bytes(&message.hdrs)?,
+            payload: bytes(&message.data)?,
+            subject: message.subject,
+        }))
     }
 
     /// What the server last complained about.
@@ -275,7 +289,7 @@ impl Api {
                 return Err(Error::Denied { request, denied });
             }
             // An answer comes over the connection that the request went over, or never.
-            () = self.connection.lost() => {
+            () = self.connection.lost(self.connection.connects()) => {
                 return Err(Error::Disconnected { request, hint: self.hint() });
             }
         };

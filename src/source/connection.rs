@@ -187,12 +187,20 @@ impl Connection {
         }
     }
 
-    /// Waits until this connection is no more: until it breaks, if it stands.
-    pub(super) async fn lost(&self) {
-        let mut link = self.link.clone();
-        let connects = link.borrow_and_update().connects;
-        // A client that has ended breaks nothing that can be waited for, but answers nothing either.
-        let _ = link.wait_for(|link| !link.connected || link.connects != connects).await;
+    /// How often it was established: the number of the connection that stands now, if one does.
+    pub(super) fn connects(&self) -> u64 {
+        self.link.borrow().connects
+    }
+
+    /// Whether the connection of this number is no more.
+    pub(super) fn is_lost(&self, connects: u64) -> bool {
+        self.has_ended() || self.link.borrow().is_lost(connects)
+    }
+
+    /// Waits until the connection of this number is no more.
+    pub(super) async fn lost(&self, connects: u64) {
+        // A client that has ended is an error here, and has lost it too.
+        let _ = self.link.clone().wait_for(|link| link.is_lost(connects)).await;
     }
 
     /// Waits until the connection stands; returns at once if it does.
@@ -224,6 +232,10 @@ impl Connection {
 }
 
 impl Link {
+    fn is_lost(&self, connects: u64) -> bool {
+        !self.connected || self.connects != connects
+    }
+
     /// What the server has refused of a subject after so many denials.
     pub(super) fn denied_since(&self, denials: u64, subject: &str) -> Option<Denied> {
         let new = usize::try_from(self.denials - denials).unwrap_or(usize::MAX);

@@ -5,7 +5,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::ack::{self, Ack};
-use super::session::{End, Jump, Session};
+use super::session::{End, Session};
 use super::status::Recreate;
 use super::{BUILD_AGAIN, CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX, Fault, Reason};
 use crate::event::Sequence;
@@ -16,23 +16,21 @@ impl Session<'_> {
     /// Takes a message and those that lie ready behind it, and hands them on unless more are certain to follow at once.
     pub(super) async fn take_ready(&mut self, first: Message) -> Result<(), End> {
         self.heard = Instant::now();
-        if self.builder.is_empty() {
+        if self.gathered.builder.is_empty() {
             self.began = self.heard;
         }
-        let chunk_messages_max = CHUNK_MESSAGES_MAX.min(self.reader.settings.batch_events_max);
         let mut next = Some(first);
         let mut full = false;
         while let Some(message) = next {
             self.take(message)?;
-            full = self.builder.len() >= chunk_messages_max
-                || self.builder.bytes_len() >= CHUNK_BYTES_MAX;
+            full = self.is_full();
             if full {
                 break;
             }
             next =
                 tokio::task::coop::unconstrained(self.subscriber.next()).now_or_never().flatten();
         }
-        self.builder.spent(self.heard.elapsed());
+        self.gathered.builder.spent(self.heard.elapsed());
         if full {
             return self.flush().await;
         }
@@ -40,7 +38,14 @@ impl Session<'_> {
         if more_follow { Ok(()) } else { self.flush().await }
     }
 
-    fn take(&mut self, message: Message) -> Result<(), End> {
+    /// Whether the chunk that is being built is as large as it may be.
+    pub(super) fn is_full(&self) -> bool {
+        let chunk_messages_max = CHUNK_MESSAGES_MAX.min(self.reader.settings.batch_events_max);
+        let builder = &self.gathered.builder;
+        builder.len() >= chunk_messages_max || builder.bytes_len() >= CHUNK_BYTES_MAX
+    }
+
+    pub(super) fn take(&mut self, message: Message) -> Result<(), End> {
         // A stored message may claim a status of its own; only what the server delivers has its reply subject.
         match message.reply.as_ref().and_then(|reply| ack::parse(reply)) {
             Some(ack) => self.take_message(&message, ack),
@@ -60,14 +65,14 @@ impl Session<'_> {
         self.consumer_sequence = ack.consumer_sequence;
         self.prove();
         let sequence = ack.stream_sequence;
-        if sequence <= self.received {
+        if sequence <= self.gathered.received {
             return self.repeated(sequence);
         }
-        if sequence > self.received.next() {
+        if sequence > self.gathered.received.next() {
             self.jumped();
         }
         let headers = message.headers.iter().flat_map(|headers| headers.iter());
-        self.builder.push(chunk::Message {
+        self.gathered.builder.push(chunk::Message {
             sequence,
             stored_at: Timestamp::from_nanoseconds(ack.stored_at_ns),
             subject: &message.subject,
@@ -75,8 +80,8 @@ impl Session<'_> {
                 .filter_map(|(name, values)| Some((name.as_ref(), values.first()?.as_str()))),
             payload: &message.payload,
         });
-        self.received = sequence;
-        self.received_at_ns = ack.stored_at_ns;
+        self.gathered.received = sequence;
+        self.gathered.received_at_ns = ack.stored_at_ns;
         self.at_head = ack.pending == 0;
         Ok(())
     }
@@ -97,7 +102,8 @@ impl Session<'_> {
             return Ok(());
         }
         let stream = &self.reader.settings.stream;
-        let detail = format!("stream {stream} sent message {sequence} after {}", self.received);
+        let detail =
+            format!("stream {stream} sent message {sequence} after {}", self.gathered.received);
         Err(End::Fault(Fault { reason: Reason::SourceChanged, detail, next: Some(BUILD_AGAIN) }))
     }
 
@@ -107,7 +113,7 @@ impl Session<'_> {
     /// a filter passed over since then did not match.
     fn jumped(&mut self) {
         if !(self.is_filtered() && self.at_head) {
-            self.jump.get_or_insert(Jump { after: self.received, messages: self.builder.len() });
+            self.gathered.jumped();
         }
     }
 

@@ -6,7 +6,7 @@ use super::transform;
 use crate::event::anchor::{Anchor, Origin, payload_hash};
 use crate::event::chunk::{Chunk, ChunkBuilder, Message};
 use crate::event::time::Timestamp;
-use crate::event::{Format, Sequence};
+use crate::event::{Format, Reject, Sequence};
 use crate::expression::Expression;
 
 /// A message with everything it has.
@@ -17,6 +17,8 @@ pub struct Recorded {
     pub subject: String,
     pub headers: Vec<(String, String)>,
     pub payload: Vec<u8>,
+    /// Why it gives no event, if that is known before it is decoded.
+    pub reject: Option<Reject>,
 }
 
 /// Decodes messages into chunks of the sizes given; what is left over makes one chunk more.
@@ -47,14 +49,19 @@ pub fn transformed(chunks: &[Arc<Chunk>], transform: &Expression) -> Vec<Arc<Chu
 
 fn chunk(builder: &mut ChunkBuilder, messages: &[Recorded]) -> Option<Chunk> {
     let last = messages.last()?;
-    for message in messages {
-        builder.push(Message {
-            sequence: message.sequence,
-            stored_at: message.stored_at,
-            subject: &message.subject,
-            headers: message.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())),
-            payload: &message.payload,
-        });
+    for recorded in messages {
+        let headers = recorded.headers.iter();
+        let message = Message {
+            sequence: recorded.sequence,
+            stored_at: recorded.stored_at,
+            subject: &recorded.subject,
+            headers: headers.map(|(name, value)| (name.as_str(), value.as_str())),
+            payload: &recorded.payload,
+        };
+        match &recorded.reject {
+            None => builder.push(message),
+            Some(reject) => builder.push_reject(message, reject.clone()),
+        }
     }
     let anchor = Anchor {
         sequence: last.sequence,

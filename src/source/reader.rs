@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::api::Api;
@@ -51,6 +52,12 @@ pub struct Reader {
     pub(super) consumer: Option<String>,
     /// The last session ended without being heard: the next has to be before the trouble is over.
     pub(super) was_silent: bool,
+    /// The last session lost its connection without having come any further: a message may be what drops it.
+    pub(super) step_by_step: bool,
+    /// How often its connection had been established when the session began.
+    connects: u64,
+    /// When something was last put into the queue.
+    pub(super) handed_on: Instant,
 }
 
 /// A consumer that fails is recreated after this long, doubling up to the connection's longest pause.
@@ -78,6 +85,9 @@ impl Reader {
             status,
             consumer: None,
             was_silent: false,
+            step_by_step: false,
+            connects: 0,
+            handed_on: Instant::now(),
         }
     }
 
@@ -88,7 +98,10 @@ impl Reader {
         let mut failures = 0;
         loop {
             // What a session holds when it is cancelled was not handed on, and is read again by the next one.
+            let before = self.position.sequence;
             let end = cancel.run_until_cancelled(self.session()).await.unwrap_or(End::Stopped);
+            self.step_by_step =
+                self.connection.is_lost(self.connects) && self.position.sequence == before;
             self.status.set_verified(false);
             if let Some(consumer) = self.consumer.take() {
                 self.api.forget_consumer(&self.settings.stream, &consumer).await;
@@ -124,8 +137,14 @@ impl Reader {
         }
     }
 
-    /// Puts the events of a chunk into the queue; false if nobody takes them any more.
-    pub(super) async fn hand_on(&mut self, chunk: Chunk) -> bool {
+    /// Puts the events of a chunk into the queue; the end if nobody takes them any more.
+    pub(super) async fn hand_on(&mut self, chunk: Chunk) -> Result<(), End> {
+        let taken = self.transformed(chunk).await;
+        self.handed_on = Instant::now();
+        if taken { Ok(()) } else { Err(End::Stopped) }
+    }
+
+    async fn transformed(&mut self, chunk: Chunk) -> bool {
         let Settings { transform, batch_events_max, .. } = &self.settings;
         let Some(transform) = transform.as_ref().filter(|_| !chunk.is_empty()) else {
             return self.put(chunk).await;
@@ -157,6 +176,7 @@ impl Reader {
             return end;
         }
         self.connection.stands(&self.status.trouble, &self.settings.stream).await;
+        self.connects = self.connection.connects();
         match Session::open(self).await {
             Ok(mut session) => session.run().await,
             Err(end) => end,
@@ -164,7 +184,7 @@ impl Reader {
     }
 
     /// Replaces a client that has ended.
-    async fn reopen(&mut self) -> Result<(), End> {
+    pub(super) async fn reopen(&mut self) -> Result<(), End> {
         if !self.connection.has_ended() {
             return Ok(());
         }

@@ -9,21 +9,20 @@ use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::api::Error;
 use super::connection::Link;
+use super::gather::Gathered;
 use super::head::StreamHead;
 use super::pulls::Pulls;
 use super::reader::Reader;
 use super::status::Recreate;
-use super::verify::{gap, retention, verify};
-use super::{Fault, Reason, consumer};
-use crate::event::Sequence;
-use crate::event::anchor::{Anchor, Origin, payload_hash};
-use crate::event::chunk::{Chunk, ChunkBuilder};
+use super::verify::{retention, verify};
+use super::{Fault, Reason, consumer, poison};
+use crate::event::anchor::Origin;
 
 /// How long a chunk waits for messages that are known to be under way.
 const LINGER: Duration = Duration::from_millis(1);
@@ -47,34 +46,22 @@ pub(super) enum End {
 
 pub(super) struct Session<'a> {
     pub(super) reader: &'a mut Reader,
-    pub(super) origin: Origin,
+    pub(super) gathered: Gathered,
     pub(super) subscriber: Subscriber,
     inbox: String,
     pull_subject: String,
     pub(super) pulls: Pulls,
-    pub(super) builder: ChunkBuilder,
-    /// The stream sequence up to which everything was received; the last of the chunk that is being built.
-    pub(super) received: Sequence,
-    pub(super) received_at_ns: i64,
     pub(super) consumer_sequence: u64,
     /// Nothing more matched when the last message was sent, and the server has been free to send since.
     pub(super) at_head: bool,
-    /// Where the chunk that is being built first passes over sequences.
-    pub(super) jump: Option<Jump>,
     link: watch::Receiver<Link>,
     link_at_start: Link,
+    /// Which run of which server made the consumer.
+    server_id: String,
     pub(super) heard: Instant,
     /// When the chunk that is being built began.
     pub(super) began: Instant,
-    pub(super) handed_on: Instant,
     pub(super) proved: bool,
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Jump {
-    pub(super) after: Sequence,
-    /// How many messages of the chunk lie before it.
-    pub(super) messages: usize,
 }
 
 enum Woken {
@@ -97,6 +84,9 @@ impl<'a> Session<'a> {
         if let Some(fault) = too_old(&server.version) {
             return Err(End::Fault(fault));
         }
+        if reader.step_by_step {
+            poison::pass(reader).await?;
+        }
         let inbox = reader.connection.client.new_inbox();
         let subscriber = reader.connection.client.subscribe(inbox.clone()).await;
         let subscriber = subscriber.map_err(|error| End::again(Recreate::Request, error))?;
@@ -105,28 +95,21 @@ impl<'a> Session<'a> {
         let pending = create(reader, &name).await?;
         let origin = prove(reader).await?;
 
-        let position = reader.position.sequence;
-        // A reading that begins, begins where the stream does.
-        let before_first = Sequence(origin.first_sequence.0.max(1) - 1);
         let settings = &reader.settings;
         let now = Instant::now();
         Ok(Self {
-            origin,
+            gathered: Gathered::new(reader, origin),
             subscriber,
             inbox,
             pull_subject: reader.api.pull_subject(&settings.stream, &name),
             pulls: Pulls::new(reader.sender.bytes_max(), server.max_payload, settings.heartbeat),
-            builder: ChunkBuilder::new(settings.format, settings.event_bytes_max),
-            received: if position == Sequence(0) { before_first } else { position },
-            received_at_ns: 0,
             consumer_sequence: 0,
             at_head: pending == 0,
-            jump: None,
             link,
             link_at_start,
+            server_id: server.server_id,
             heard: now,
             began: now,
-            handed_on: now,
             proved: false,
             reader,
         })
@@ -185,7 +168,7 @@ impl<'a> Session<'a> {
             () = self.reader.status.advance.notified() => Woken::Advance,
             message = self.subscriber.next() => Woken::Message(message),
             _ = self.reader.sender.room(), if waits_for_room => Woken::Room,
-            () = tokio::time::sleep_until(self.began + LINGER), if !self.builder.is_empty() => Woken::Linger,
+            () = tokio::time::sleep_until(self.began + LINGER), if !self.gathered.builder.is_empty() => Woken::Linger,
             () = tokio::time::sleep_until(silence), if !self.pulls.is_idle() => Woken::Silence,
         }
     }
@@ -238,61 +221,65 @@ impl<'a> Session<'a> {
 
     /// Hands on what was gathered, once it is certain that nothing before it is missing.
     pub(super) async fn flush(&mut self) -> Result<(), End> {
-        if self.builder.is_empty() {
-            return Ok(());
-        }
-        // Not taken before it is found harmless: a check that fails must not let the chunk pass.
-        if let Some(jump) = self.jump {
-            let stream = &self.reader.settings.stream;
-            let first_held =
-                Sequence(self.reader.api.stream_info(stream).await.map_err(again)?.state.first_seq);
-            // A reading that begins may find that the stream now begins later.
-            let begins = self.reader.position.sequence == Sequence(0) && jump.messages == 0;
-            if first_held > jump.after.next() && !begins {
-                self.builder.truncate(jump.messages);
-                self.received = jump.after;
-                let gap = self.gap(first_held);
-                self.jump = None;
-                self.hand_on_built(None).await?;
-                return Err(gap);
-            }
-            self.jump = None;
-        }
-        let anchor = Anchor {
-            sequence: self.received,
-            stored_at_ns: self.received_at_ns,
-            payload_hash: payload_hash(self.builder.last_payload().unwrap_or_default()),
-        };
-        self.hand_on_built(Some(anchor)).await
+        self.gathered.hand_on(self.reader).await
     }
 
-    async fn hand_on_built(&mut self, anchor: Option<Anchor>) -> Result<(), End> {
-        if self.builder.is_empty() {
-            return Ok(());
-        }
-        self.builder.set_proof(self.origin, anchor);
-        let chunk = self.builder.finish(self.received);
-        self.hand_on(chunk).await
-    }
-
-    pub(super) async fn hand_on(&mut self, chunk: Chunk) -> Result<(), End> {
-        let taken = self.reader.hand_on(chunk).await;
-        self.handed_on = Instant::now();
-        if taken { Ok(()) } else { Err(End::Stopped) }
-    }
-
-    /// What was gathered before the session ended is as good as any, unless the stream itself is in doubt.
+    /// What arrived before the session ended is as good as any, unless the stream itself is in doubt.
+    ///
+    /// It also is what keeps a message that drops the connection from taking those before it along.
     async fn finish(&mut self, end: End) -> End {
-        match end {
-            End::Again { reason: Recreate::Identity, .. } | End::Fault(_) | End::Stopped => end,
-            End::Again { .. } if self.jump.is_some() => end,
-            End::Again { .. } => self.flush().await.err().unwrap_or(end),
+        let End::Again { reason, detail, .. } = &end else { return end };
+        if *reason == Recreate::Identity {
+            return end;
+        }
+        match self.drain(detail).await {
+            Err(other @ (End::Fault(_) | End::Stopped)) => other,
+            Err(End::Again { .. }) | Ok(()) => end,
         }
     }
 
-    pub(super) fn gap(&self, first_held: Sequence) -> End {
-        self.reader.status.count_gap();
-        End::Fault(gap(&self.reader.settings.stream, self.received.next(), first_held))
+    /// Takes what lies ready, up to whatever is not as it should be.
+    async fn drain(&mut self, detail: &str) -> Result<(), End> {
+        let mut taken = Ok(());
+        while let Some(Some(message)) = self.subscriber.next().now_or_never() {
+            taken = self.take(message);
+            if taken.is_err() {
+                break;
+            }
+            if self.is_full() {
+                self.certain(detail).await?;
+                self.flush().await?;
+            }
+        }
+        if let Err(End::Fault(fault)) = taken {
+            return Err(End::Fault(fault));
+        }
+        if self.gathered.builder.is_empty() {
+            return Ok(());
+        }
+        self.certain(detail).await?;
+        self.flush().await
+    }
+
+    /// Before what was received over a lost connection can be handed on: where sequences were passed over, the stream
+    /// has to be asked, and it has to be the same server's. Another one, or one that was started again, may hold
+    /// another history.
+    async fn certain(&mut self, detail: &str) -> Result<(), End> {
+        if self.gathered.jump.is_none() {
+            return Ok(());
+        }
+        // It may take a while, and what is served is not current meanwhile.
+        let Reader { status, settings, .. } = &*self.reader;
+        status.set_verified(false);
+        status.trouble.failed(&settings.stream, detail.to_owned());
+        self.reader.reopen().await?;
+        let connection = &self.reader.connection;
+        let patience = connection.pace.answer_max();
+        let stands = tokio::time::timeout(patience, connection.connected()).await;
+        if stands.is_ok() && connection.client.server_info().server_id == self.server_id {
+            return Ok(());
+        }
+        Err(End::again(Recreate::Disconnected, "what was passed over is not certain any more"))
     }
 
     pub(super) fn is_filtered(&self) -> bool {
@@ -322,7 +309,7 @@ async fn create(reader: &mut Reader, name: &str) -> Result<u64, End> {
 }
 
 /// Verifies the stream that the consumer reads.
-async fn prove(reader: &mut Reader) -> Result<Origin, End> {
+pub(super) async fn prove(reader: &mut Reader) -> Result<Origin, End> {
     let stream = &reader.settings.stream;
     let origin =
         verify(&reader.api, stream, &reader.position).await.map_err(again)?.map_err(|fault| {

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use super::ack::{self, Ack};
-use super::api::{self, Api};
+use super::api::{self, Api, Stored};
 use super::connection::Connection;
 use super::consumer::Config;
 use super::memory::Recorded;
+use super::poison::{self, Looked, Steps};
 use super::session::too_old;
 use super::verify::retention;
 use crate::event::Sequence;
@@ -50,9 +51,12 @@ pub struct Slice {
     connection: Connection,
     api: Api,
     stream: String,
+    filters: Vec<String>,
     subscriber: Subscriber,
     inbox: String,
     consumer: String,
+    /// Behind what was read.
+    position: Sequence,
     /// To be read and not shown: they were stored while the beginning was looked for.
     skip: u64,
     left: u64,
@@ -99,8 +103,10 @@ impl Slice {
         Ok(Self {
             connection: connection.clone(),
             stream: stream.to_owned(),
+            filters: filters.to_vec(),
             subscriber,
             inbox,
+            position: Sequence(made.first.0.max(1) - 1),
             // Nothing that matches lies before it.
             whole: skip == 0 && made.first.0 <= info.state.first_seq.max(1),
             consumer: made.name,
@@ -135,37 +141,88 @@ impl Slice {
         let subject = self.api.pull_subject(&self.stream, &self.consumer);
         let denials = self.connection.link().borrow().denials;
         let client = &self.connection.client;
+        let connects = self.connection.connects();
         let body = Bytes::from(body);
         let sent = client.publish_with_reply(subject.clone(), self.inbox.clone(), body).await;
         sent.map_err(|error| Error::Failed { detail: error.to_string() })?;
         for _ in 0..batch {
             let message = tokio::select! {
-                message = tokio::time::timeout(2 * PULL_TIMEOUT, self.subscriber.next()) => message,
+                biased; // What has arrived was sent before the connection was lost.
+                message = self.subscriber.next() => message,
+                () = self.connection.lost(connects) => None,
                 denied = self.connection.denied(denials, &subject) => {
                     return Err(Error::Failed { detail: denied.to_string() });
                 }
+                () = tokio::time::sleep(2 * PULL_TIMEOUT) => {
+                    let detail = format!("the server stopped sending messages of {}", self.stream);
+                    return Err(Error::Failed { detail });
+                }
             };
-            let Ok(Some(message)) = message else {
-                let detail = format!("the server stopped sending messages of {}", self.stream);
-                return Err(Error::Failed { detail });
-            };
+            // A message may be what drops the connection, and it would do so again.
+            let Some(message) = message else { return self.go_on(page).await };
             let Some(ack) = message.reply.as_ref().and_then(|reply| ack::parse(reply)) else {
                 // A pull ends early when messages were deleted meanwhile: those that are left do not come.
                 self.left = 0;
                 return Ok(());
             };
-            if self.skip > 0 {
-                self.skip -= 1;
-            } else {
-                self.left -= 1;
-                page.push(recorded(&message, ack));
-            }
+            self.take(recorded(&message, ack), page);
             if ack.pending == 0 {
                 self.left = 0;
             }
             if self.left == 0 {
                 return Ok(());
             }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, recorded: Recorded, page: &mut Vec<Recorded>) {
+        self.position = recorded.sequence;
+        if self.skip > 0 {
+            self.skip -= 1;
+        } else {
+            self.left -= 1;
+            page.push(recorded);
+        }
+    }
+
+    /// Reads on over a new connection: a pull's worth message by message, the rest with a new consumer.
+    async fn go_on(&mut self, page: &mut Vec<Recorded>) -> Result<(), Error> {
+        if self.connection.has_ended() {
+            let opened = self.connection.reopen().await;
+            self.connection =
+                opened.map_err(|error| Error::Failed { detail: error.to_string() })?;
+            self.api = Api::new(&self.connection);
+        }
+        if tokio::time::timeout(PULL_TIMEOUT, self.connection.connected()).await.is_err() {
+            return Err(Error::Failed { detail: "the connection to NATS was lost".to_owned() });
+        }
+        let (api, stream, filters) = (self.api.clone(), self.stream.clone(), self.filters.clone());
+        let mut steps = Steps::new(&api, &stream, &filters);
+        for _ in 0..PULL_MESSAGES.min(self.skip + self.left) {
+            let stored =
+                steps.after(self.position).await.map_err(|error| failed(&stream, error))?;
+            let Some(stored) = stored else {
+                // Deleted meanwhile.
+                self.left = 0;
+                return Ok(());
+            };
+            self.take(stepped(stored), page);
+        }
+        if self.left == 0 {
+            return Ok(());
+        }
+        let client = &self.connection.client;
+        self.inbox = client.new_inbox();
+        let subscriber = client.subscribe(self.inbox.clone()).await;
+        self.subscriber =
+            subscriber.map_err(|error| Error::Failed { detail: error.to_string() })?;
+        let search = Search { api: &api, stream: &stream, filters: &filters, inbox: &self.inbox };
+        let made = search.make(self.position.next()).await?;
+        let before = std::mem::replace(&mut self.consumer, made.name);
+        api.forget_consumer(&stream, &before).await;
+        if made.pending == 0 {
+            self.left = 0;
         }
         Ok(())
     }
@@ -242,6 +299,19 @@ fn recorded(message: &Message, ack: Ack) -> Recorded {
         subject: message.subject.to_string(),
         headers: headers.filter_map(first).collect(),
         payload: message.payload.to_vec(),
+        reject: None,
+    }
+}
+
+fn stepped(stored: Stored) -> Recorded {
+    let Looked { headers, reject } = poison::look(&stored);
+    Recorded {
+        sequence: stored.sequence,
+        stored_at: Timestamp::from_nanoseconds(stored.stored_at_ns),
+        subject: stored.subject,
+        headers,
+        payload: stored.payload,
+        reject,
     }
 }
 

@@ -115,6 +115,7 @@ mod tests {
                 subject: format!("shop.{sequence}.put"),
                 headers: vec![("X".to_owned(), "1".to_owned())],
                 payload: payload.as_bytes().to_vec(),
+                ..Recorded::default()
             })
             .collect()
     }

@@ -75,6 +75,7 @@ fn message((index, webhook): (usize, &Webhook)) -> Recorded {
             ("Nats-Msg-Id".to_owned(), format!("delivery-{index}")),
         ],
         payload: webhook.payload.to_string().into_bytes(),
+        ..Recorded::default()
     }
 }
 

@@ -355,6 +355,7 @@ fn recorded(message: &Message) -> Recorded {
         subject: message.subject(),
         headers: Vec::new(),
         payload: message.payload(),
+        ..Recorded::default()
     }
 }
 

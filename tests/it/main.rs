@@ -46,6 +46,8 @@ mod observability;
 mod readme;
 // The daemon against one server and everything that can happen to it and to a stream.
 mod faults;
+// Messages that drop the connection of whoever reads them.
+mod poison;
 // The JetStream reader against real servers and their faults.
 mod source;
 // Logins, TLS and rights, each beside a server that enforces it.

@@ -26,26 +26,35 @@ const PACE: Pace = Pace { heartbeat: HEARTBEAT, backoff_max: Duration::from_secs
 const QUEUE_BYTES_MAX: usize = 8 << 20;
 
 /// A server with the stream `S` and the subjects `s.>`, and a client for the test.
-struct Rig {
-    server: Server,
-    client: Client,
+pub struct Rig {
+    pub server: Server,
+    pub client: Client,
     /// How readers connect.
     nats: Nats,
 }
 
 /// A reader under test. Its position follows what was taken from its queue, as a store's would.
-struct Reading {
+pub struct Reading {
     receiver: Receiver,
-    status: Arc<Status>,
+    pub status: Arc<Status>,
     position: Position,
-    seen: Vec<u64>,
+    pub seen: Vec<u64>,
+    pub rejects: Vec<Rejected>,
     gauge: Gauge,
     cancel: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
 
+/// A message that gave no event.
+#[derive(Debug)]
+pub struct Rejected {
+    pub sequence: u64,
+    pub reason: String,
+    pub payload: Vec<u8>,
+}
+
 impl Rig {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
@@ -57,12 +66,22 @@ impl Rig {
         Self { server, client, nats }
     }
 
-    async fn read(&self) -> Reading {
+    pub async fn read(&self) -> Reading {
         self.read_from(&[], Position::default()).await
     }
 
-    async fn read_from(&self, filters: &[&str], position: Position) -> Reading {
+    pub async fn read_from(&self, filters: &[&str], position: Position) -> Reading {
         self.read_with(filters, position, QUEUE_BYTES_MAX).await
+    }
+
+    /// With settings of the test's own.
+    pub async fn read_as(
+        &self,
+        filters: &[&str],
+        position: Position,
+        change: impl FnOnce(&mut Settings),
+    ) -> Reading {
+        self.reading(filters, position, QUEUE_BYTES_MAX, change).await
     }
 
     async fn read_with(
@@ -71,13 +90,23 @@ impl Rig {
         position: Position,
         queue_bytes_max: usize,
     ) -> Reading {
+        self.reading(filters, position, queue_bytes_max, |_| {}).await
+    }
+
+    async fn reading(
+        &self,
+        filters: &[&str],
+        position: Position,
+        queue_bytes_max: usize,
+        change: impl FnOnce(&mut Settings),
+    ) -> Reading {
         let nats = self.nats.clone();
         let control = Connection::open(&nats, "control", PACE).await.unwrap();
         let (poll, head) = Poll::new(&control, "S", Duration::from_millis(100));
         let data = Connection::open(&nats, "data", PACE).await.unwrap();
         let (sender, receiver) = queue::channel(queue_bytes_max);
         let status = Arc::new(Status::default());
-        let settings = Settings {
+        let mut settings = Settings {
             stream: "S".to_owned(),
             filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
             format: Format::Auto,
@@ -86,6 +115,7 @@ impl Rig {
             batch_events_max: 10_000,
             heartbeat: HEARTBEAT,
         };
+        change(&mut settings);
         let reader = Reader::new(
             data,
             settings,
@@ -98,10 +128,19 @@ impl Rig {
         let tasks =
             vec![tokio::spawn(poll.run(cancel.clone())), tokio::spawn(reader.run(cancel.clone()))];
         let gauge = receiver.gauge();
-        Reading { receiver, status, position, seen: Vec::new(), gauge, cancel, tasks }
+        Reading {
+            receiver,
+            status,
+            position,
+            seen: Vec::new(),
+            rejects: Vec::new(),
+            gauge,
+            cancel,
+            tasks,
+        }
     }
 
-    async fn stream(&self) -> stream::Stream {
+    pub async fn stream(&self) -> stream::Stream {
         jetstream::new(self.client.clone()).get_stream("S").await.unwrap()
     }
 
@@ -122,7 +161,7 @@ impl Rig {
 impl Reading {
     /// Takes deliveries until everything up to a sequence has been scanned.
     #[track_caller]
-    fn take_to(&mut self, sequence: u64) {
+    pub fn take_to(&mut self, sequence: u64) {
         let begun = Instant::now();
         while self.position.sequence < Sequence(sequence) {
             let left = DEADLINE.saturating_sub(begun.elapsed());
@@ -156,7 +195,14 @@ impl Reading {
     fn apply(&mut self, chunk: &Arc<Chunk>) {
         assert!(chunk.scanned_to() > self.position.sequence, "the position rises");
         for event in chunk.events() {
-            assert!(event.reject().is_none(), "{:?}", event.reject());
+            if let Some(reject) = event.reject() {
+                self.rejects.push(Rejected {
+                    sequence: event.sequence().0,
+                    reason: format!("{}: {}", reject.kind.as_str(), reject.detail),
+                    payload: event.payload().to_vec(),
+                });
+                continue;
+            }
             assert!(event.sequence() <= chunk.scanned_to());
             let Data::Json(data) = event.data() else { panic!("{}", event.document_json()) };
             assert_eq!(event.sequence().0, data.get("n").unwrap().raw().parse::<u64>().unwrap());
@@ -169,7 +215,8 @@ impl Reading {
 
     /// Every sequence of the stream was seen once, in order.
     #[track_caller]
-    fn saw_all_to(&self, last: u64) {
+    pub fn saw_all_to(&self, last: u64) {
+        assert!(self.rejects.is_empty(), "{:?}", self.rejects);
         assert!(
             self.seen.iter().copied().eq(1..=last),
             "{} messages seen, of {last}",
@@ -177,7 +224,7 @@ impl Reading {
         );
     }
 
-    fn recreates(&self) -> Vec<(&'static str, u64)> {
+    pub fn recreates(&self) -> Vec<(&'static str, u64)> {
         let counts =
             Recreate::ALL.map(|reason| (reason.label(), self.status.tally().recreates(reason)));
         counts.into_iter().filter(|(_, count)| *count > 0).collect()
@@ -192,7 +239,7 @@ impl Reading {
         }
     }
 
-    async fn stop(self) -> Position {
+    pub async fn stop(self) -> Position {
         self.cancel.cancel();
         let begun = Instant::now();
         for task in self.tasks {

@@ -14,6 +14,7 @@ demo: ## build, publish a year of flights, project them, query them (KEEP=1 leav
 # The tests obtain their tools themselves; fetched beforehand, no test's time is spent on it.
 test: ## run all tests
 	@tests/tools/nats-server >/dev/null
+	@tests/tools/nats-server-2.9 >/dev/null
 	@tests/tools/promtool >/dev/null
 	cargo test --locked
 

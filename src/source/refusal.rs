@@ -90,7 +90,8 @@ impl Attempt<'_> {
     /// Why the server's certificate was not accepted.
     fn untrusted(&self, problem: &str) -> String {
         let word = problem.split([':', ' ']).next().unwrap_or(problem);
-        if word == "UnknownIssuer" {
+        // One of another authority that has the same name shows by its signature alone.
+        if ["UnknownIssuer", "BadSignature"].contains(&word) {
             return match &self.identity.tls.ca_file {
                 Some(file) => format!(
                     "the server's certificate is of an unknown issuer: none of nats.tls.ca_file ({})",

@@ -63,6 +63,13 @@ impl Server {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Where leaf nodes connect to, if the server's settings let them.
+    pub fn leaf_url(&self) -> String {
+        let log = self.log();
+        let said = log.split("Listening for leafnode connections on ").nth(1).unwrap();
+        format!("nats://{}", said.split_whitespace().next().unwrap())
+    }
+
     /// Where JetStream keeps its streams.
     pub fn store(&self) -> std::path::PathBuf {
         self.folder.path().join("store")

@@ -109,6 +109,11 @@ impl Server {
         self.signal(rustix::process::Signal::CONT);
     }
 
+    /// Other settings, for the next start.
+    pub fn configure(&self, settings: &str) {
+        fs::write(self.folder.path().join("nats-server.conf"), settings).unwrap();
+    }
+
     /// Starts it again, on the same port and store.
     pub fn start_again(&mut self) {
         assert!(self.child.is_none(), "it runs");

@@ -8,6 +8,8 @@
 mod identity;
 mod link;
 mod restart;
+mod size;
+mod traffic;
 mod trimmed;
 
 use std::ops::RangeInclusive;

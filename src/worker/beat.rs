@@ -44,14 +44,14 @@ pub struct Pulse {
 impl Beat {
     /// Begins a step.
     pub fn begin(&self, stage: Stage, sequence: Sequence) {
-        // One thread writes, so this is no race.
-        self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         self.stage.store(stage as u8, Ordering::Relaxed);
         self.at(sequence);
     }
 
-    /// Goes on to the next message within a step.
+    /// Goes on to the next event within a step; several can be of one message.
     pub fn at(&self, sequence: Sequence) {
+        // One thread writes, so this is no race.
+        self.turns.store(self.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         self.sequence.store(sequence.0, Ordering::Relaxed);
     }
 
@@ -108,6 +108,8 @@ mod tests {
             changed(&|| beat.begin(stage, Sequence(7)));
             // The same once more: a batch that is folded again.
             changed(&|| beat.begin(stage, Sequence(7)));
+            changed(&|| beat.at(Sequence(8)));
+            // The next part of one message.
             changed(&|| beat.at(Sequence(8)));
             assert_eq!(beat.pulse().stage, stage);
         }

@@ -174,9 +174,9 @@ async fn what_cannot_come_is_not_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_ends_in_time_and_with_the_daemon() {
-    let (_server, client, site) = shop(&[("orders", DEFINITION)]).await;
+    let (server, client, site) = shop(&[("orders", DEFINITION)]).await;
     publish(&client, [placed(1)]).await;
-    let daemon = site.start(&[]);
+    let daemon = site.start(&["limits.heartbeat_ms=500"]);
     daemon.reaches("orders", 1);
     let lock = write_lock(&site, "orders");
     publish(&client, [placed(2)]).await;
@@ -185,16 +185,22 @@ async fn a_wait_ends_in_time_and_with_the_daemon() {
     check(&late, 4, "has not reached sequence 2 in time; its view is at 1");
     assert_eq!(metric(&daemon, "viewd_sequence_wait_timeouts_total"), 1.0);
 
-    // Whoever still waits when the daemon ends is told so at once, and does not hold it up.
+    lock.execute_batch("ROLLBACK").unwrap();
+    daemon.reaches("orders", 2);
+
+    // Whoever still waits when the daemon ends is told so, though nothing else happens that could wake him.
+    server.freeze();
+    wait::until("the silence", DEADLINE, || {
+        (daemon.projection("orders").state == State::Degraded).then_some(())
+    });
     let waiter = std::thread::spawn({
         let site = Arc::clone(&site);
-        move || command(&site, "orders", 2, &["--timeout", "10m"])
+        move || command(&site, "orders", 3, &["--timeout", "10m"])
     });
     wait::until("the waiter", DEADLINE, || {
         (metric(&daemon, "viewd_http_requests_in_flight") >= 2.0).then_some(())
     });
-    let ending = std::thread::spawn(move || daemon.terminate());
+    let ended = daemon.terminate();
     check(&waiter.join().unwrap(), 69, "shutting down");
-    lock.execute_batch("ROLLBACK").unwrap();
-    assert!(ending.join().unwrap().success(), "{}", site.log());
+    assert!(ended.success(), "{}", site.log());
 }

@@ -1,13 +1,13 @@
 //! How a session's position moves where nothing matches: idle advance (I8).
 //!
 //! A filtered consumer is silent about what it passes over. The stream's leader is asked instead: what its last
-//! sequence is, and then whether any message above the position matches. If none does, up to that last sequence there
-//! is nothing to read.
+//! sequence is, and then whether any message above the position matches. If none does, and nothing is under way from the
+//! consumer, up to that last sequence there is nothing to read.
 
-use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
 use super::head::StreamHead;
+use super::reader::Reader;
 use super::session::{End, Session, again};
 use super::status::Recreate;
 use crate::event::Sequence;
@@ -46,6 +46,10 @@ impl Session<'_> {
                 return Ok(());
             }
         }
+        // What was sent before all that was asked may be under way still, and comes by itself.
+        if !self.has_all_that_was_sent().await? {
+            return Ok(());
+        }
         if !self.is_filtered()
             && head.first_sequence > self.gathered.received.next()
             && self.reader.position.sequence > Sequence(0)
@@ -53,16 +57,19 @@ impl Session<'_> {
             // No filter passed over them: the stream lost them before they were sent.
             return Err(self.gathered.gap(self.reader, head.first_sequence));
         }
-        // What was sent before the leader answered has arrived before its answer, and was not looked at yet.
-        let sent = tokio::task::coop::unconstrained(self.subscriber.next()).now_or_never();
-        if let Some(Some(message)) = sent {
-            return self.take_ready(message).await;
-        }
         // It may be gone meanwhile, or have been deleted long ago: then there is no anchor here.
         let last = api.message(&settings.stream, head.last_sequence).await.map_err(again)?;
         let anchor = last.map(|stored| stored.anchor());
         self.gathered.received = head.last_sequence;
         let chunk = Chunk::advance(head.last_sequence, Some(self.gathered.origin), anchor);
         self.reader.hand_on(chunk).await
+    }
+
+    /// Whether nothing that the consumer has sent is missing here.
+    async fn has_all_that_was_sent(&self) -> Result<bool, End> {
+        let Reader { api, settings, consumer, .. } = &*self.reader;
+        let Some(consumer) = consumer else { return Ok(false) };
+        let info = api.consumer_info(&settings.stream, consumer).await.map_err(again)?;
+        Ok(info.delivered.consumer_seq == self.consumer_sequence)
     }
 }

@@ -23,6 +23,7 @@ const FORGET_TIMEOUT: Duration = Duration::from_millis(200);
 /// Error codes of the server.
 const STREAM_NOT_FOUND: u64 = 10_059;
 const MESSAGE_NOT_FOUND: u64 = 10_037;
+const CONSUMER_NOT_FOUND: u64 = 10_014;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -89,6 +90,14 @@ pub(super) struct ConsumerInfo {
     pub(super) config: consumer::Config,
     #[serde(default)]
     pub(super) num_pending: u64,
+    #[serde(default)]
+    pub(super) delivered: Delivered,
+}
+
+/// What a consumer has sent.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Delivered {
+    pub(super) consumer_seq: u64,
 }
 
 /// Which message to get.
@@ -142,6 +151,11 @@ impl Error {
     /// Whether the stream is not there.
     pub(super) fn is_stream_missing(&self) -> bool {
         matches!(self, Self::Refused { code: STREAM_NOT_FOUND, .. })
+    }
+
+    /// Whether the consumer is not there.
+    pub(super) fn is_consumer_missing(&self) -> bool {
+        matches!(self, Self::Refused { code: CONSUMER_NOT_FOUND, .. })
     }
 }
 
@@ -211,6 +225,15 @@ impl Api {
             &consumer::Create { stream_name: stream, config, action: "create" },
         )
         .await
+    }
+
+    /// A consumer as it stands, from the server that sends its messages.
+    pub(super) async fn consumer_info(
+        &self,
+        stream: &str,
+        name: &str,
+    ) -> Result<ConsumerInfo, Error> {
+        self.ask("CONSUMER.INFO", &format!("CONSUMER.INFO.{stream}.{name}"), &()).await
     }
 
     /// Gives a consumer up without waiting for the answer: the server would forget it by itself, later.

@@ -29,6 +29,8 @@ const OPEN_MIN: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Source {
     pub nats: Nats,
+    /// For requests.
+    pub control: Connection,
     pub pace: Pace,
     pub settings: Settings,
     /// Of one projection's queue.
@@ -189,7 +191,9 @@ pub(super) async fn read(
         return;
     };
     let (settings, head) = (source.settings.clone(), source.head.clone());
-    Reader::new(connection, settings, position, sink, head, status).run(cancel).await;
+    Reader::new(connection, &source.control, settings, position, sink, head, status)
+        .run(cancel)
+        .await;
 }
 
 /// Opens a connection as often as it takes: what was right at the start may be wrong for a while.

@@ -40,7 +40,10 @@ pub struct Settings {
 /// The task that reads; [`Reader::run`] is to be spawned.
 #[derive(Debug)]
 pub struct Reader {
+    /// For what is delivered.
     pub(super) connection: Connection,
+    /// For requests: on the reader's own connection they would wait behind what is being delivered.
+    control: Connection,
     pub(super) api: Api,
     pub(super) settings: Settings,
     /// Behind what was put into the queue.
@@ -64,19 +67,21 @@ pub struct Reader {
 const RECREATE_MIN: Duration = Duration::from_millis(50);
 
 impl Reader {
-    /// A reader of what comes after `position`, on a connection of its own.
+    /// A reader of what comes after `position`, on a connection of its own; `control` is for its requests.
     pub fn new(
         connection: Connection,
+        control: &Connection,
         settings: Settings,
         position: Position,
         sender: impl Into<Sink>,
         head: watch::Receiver<Option<StreamHead>>,
         status: Arc<Status>,
     ) -> Self {
-        let api = Api::new(&connection);
+        let api = Api::new(control);
         status.set_position(&position);
         Self {
             connection,
+            control: control.clone(),
             api,
             settings,
             position,
@@ -175,6 +180,7 @@ impl Reader {
         if let Err(end) = self.reopen().await {
             return end;
         }
+        self.control.stands(&self.status.trouble, &self.settings.stream).await;
         self.connection.stands(&self.status.trouble, &self.settings.stream).await;
         self.connects = self.connection.connects();
         match Session::open(self).await {
@@ -191,7 +197,6 @@ impl Reader {
         let opened = self.connection.reopen().await;
         self.connection =
             opened.map_err(|error| End::again(Recreate::Disconnected, error.sentence()))?;
-        self.api = Api::new(&self.connection);
         Ok(())
     }
 }

@@ -330,6 +330,7 @@ pub(super) fn again(error: Error) -> End {
     let reason = match error {
         Error::NoResponders => Recreate::NoResponders,
         Error::Denied { .. } => Recreate::Denied,
+        ref missing if missing.is_consumer_missing() => Recreate::Deleted,
         _ => Recreate::Request,
     };
     End::again(reason, error)

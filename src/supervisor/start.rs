@@ -77,7 +77,7 @@ pub async fn start(
         let others = keys.iter().filter(|other| *other == key).count() > 1;
         let key = others.then(|| key.clone());
         let stream = &streams[opened.shared.stream()];
-        let reading = Reading { stream, hub: &hub, key, queue_bytes_max };
+        let reading = Reading { control: &control, stream, hub: &hub, key, queue_bytes_max };
         let (track, worker) = launch(config, opened, reading, &metrics, &readers, &mut tasks);
         tracked.push(track);
         if let Some(worker) = worker {
@@ -155,6 +155,7 @@ struct Stream {
 
 /// What a projection reads through.
 struct Reading<'a> {
+    control: &'a Connection,
     stream: &'a Stream,
     hub: &'a Hub,
     /// None: no other projection reads the same.
@@ -210,7 +211,7 @@ fn launch(
         created_ns: checkpoint.stream_created_ns,
         anchors: checkpoint.anchors.clone(),
     };
-    let Reading { stream, hub, key, queue_bytes_max } = reading;
+    let Reading { control, stream, hub, key, queue_bytes_max } = reading;
     let settings = reader::Settings {
         stream: source.stream.clone(),
         filters: definition.subjects.clone(),
@@ -220,9 +221,10 @@ fn launch(
         batch_events_max: config.limits.batch_events_max,
         heartbeat: config.limits.heartbeat,
     };
-    let (nats, head) = (config.nats.clone(), stream.head.stream.clone());
+    let (nats, control) = (config.nats.clone(), control.clone());
+    let head = stream.head.stream.clone();
     let pace = Pace::of(&config.limits);
-    let source = Arc::new(Source { nats, pace, settings, queue_bytes_max, head });
+    let source = Arc::new(Source { nats, control, pace, settings, queue_bytes_max, head });
     let tally = Arc::clone(&stream.tally);
     let (feed, task) = feed::feed(source, hub.clone(), key, Arc::clone(&tally), position);
     let watch = Watch { head: stream.head.clone(), reader: Arc::clone(task.current()) };

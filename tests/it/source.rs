@@ -118,6 +118,7 @@ impl Rig {
         change(&mut settings);
         let reader = Reader::new(
             data,
+            &control,
             settings,
             position.clone(),
             sender,

@@ -7,7 +7,7 @@ use viewd::status::{Reason, State};
 
 use super::{BACKLOG, DEFINITION, HEARTBEAT_MS, PADDING, Rig, SOURCES, metric, recreates, until};
 use crate::daemon::{DEADLINE, Daemon, Site};
-use crate::proxy::{Fault, Proxy};
+use crate::proxy::{Fault, Proxy, Way};
 use crate::wait;
 
 const HEARTBEAT: Duration = Duration::from_millis(HEARTBEAT_MS);
@@ -57,6 +57,26 @@ async fn a_half_open_link_is_given_up_for_another() {
     wait::until("another consumer", DEADLINE, || (recreates(&daemon, "") > before).then_some(()));
     proxy.mend();
     rig.live(&daemon, 1..=last);
+}
+
+/// What a link takes longer to bring than an answer may take does not keep answers from coming: they have a link of
+/// their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_narrow_link_is_no_fault() {
+    let mut rig = Rig::new().await;
+    let last = rig.publish_padded(1..=1_500, PADDING).await;
+    // Where sequences are passed over the stream is asked, chunk by chunk.
+    let stream = rig.stream().await;
+    let deleted: Vec<u64> = (100..last).step_by(100).collect();
+    for &sequence in &deleted {
+        stream.delete_message(sequence).await.unwrap();
+    }
+    let proxy = Proxy::start(&rig.server.url());
+    proxy.set(Fault::to_client(Way { bytes_per_second: Some(1_500_000), ..Way::default() }));
+    rig.site = Site::at(&[proxy.url()], SOURCES, &[("log", DEFINITION)]);
+    let daemon = rig.start();
+    rig.live(&daemon, (1..=last).filter(|sequence| !deleted.contains(sequence)));
+    assert_eq!(recreates(&daemon, ""), 0.0, "{}", rig.site.log());
 }
 
 /// The old link never speaks again, but another one would: the reader finds it by itself, and so does the poll.

@@ -53,6 +53,7 @@ impl Session<'_> {
         if !self.is_filtered()
             && head.first_sequence > self.gathered.received.next()
             && self.reader.position.sequence > Sequence(0)
+            && !head.front.only_replaced(self.last_stored_at_ns(), head.at)
         {
             // No filter passed over them: the stream lost them before they were sent.
             return Err(self.gathered.gap(self.reader, head.first_sequence));
@@ -63,6 +64,11 @@ impl Session<'_> {
         self.gathered.received = head.last_sequence;
         let chunk = Chunk::advance(head.last_sequence, Some(self.gathered.origin), anchor);
         self.reader.hand_on(chunk).await
+    }
+
+    fn last_stored_at_ns(&self) -> Option<i64> {
+        let received = Some(self.gathered.received_at_ns).filter(|&stored_at_ns| stored_at_ns > 0);
+        received.or_else(|| self.reader.position.anchors.last().map(|anchor| anchor.stored_at_ns))
     }
 
     /// Whether nothing that the consumer has sent is missing here.

@@ -56,15 +56,22 @@ pub(super) struct StreamInfo {
     pub(super) ts: Option<i64>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct StreamConfig {
-    #[serde(default)]
     pub(super) subjects: Vec<String>,
     pub(super) retention: String,
     pub(super) mirror: Option<IgnoredAny>,
-    #[serde(default)]
     pub(super) sources: Vec<IgnoredAny>,
     pub(super) subject_transform: Option<IgnoredAny>,
+    /// Limits: 0 or less for none.
+    pub(super) max_msgs: i64,
+    pub(super) max_bytes: i64,
+    pub(super) max_msgs_per_subject: i64,
+    /// Nanoseconds.
+    pub(super) max_age: i64,
+    /// `old` or `new`: which messages go when there are too many.
+    pub(super) discard: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

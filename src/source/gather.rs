@@ -3,6 +3,7 @@
 //! Nothing is handed on that was not checked for sequences that the stream lost meanwhile: eviction under a reader is a
 //! jump in the stream sequence and none in the consumer sequence.
 
+use super::front::Front;
 use super::reader::Reader;
 use super::session::{End, again};
 use super::status::Recreate;
@@ -25,6 +26,8 @@ pub(super) struct Gathered {
 #[derive(Clone, Copy)]
 pub(super) struct Jump {
     after: Sequence,
+    /// When the stream stored the message before it, if that was received here.
+    stored_at_ns: Option<i64>,
     /// How many messages of the chunk lie before it.
     messages: usize,
 }
@@ -47,7 +50,9 @@ impl Gathered {
 
     /// Notes that the message to come does not lie next to the one before it.
     pub(super) fn jumped(&mut self) {
-        self.jump.get_or_insert(Jump { after: self.received, messages: self.builder.len() });
+        let stored_at_ns = (self.received_at_ns > 0).then_some(self.received_at_ns);
+        let (after, messages) = (self.received, self.builder.len());
+        self.jump.get_or_insert(Jump { after, stored_at_ns, messages });
     }
 
     /// Hands on what was gathered, once it is certain that nothing before it is missing.
@@ -65,7 +70,10 @@ impl Gathered {
             let first_held = Sequence(info.state.first_seq);
             // A reading that begins may find that the stream now begins later.
             let begins = reader.position.sequence == Sequence(0) && jump.messages == 0;
-            if first_held > jump.after.next() && !begins {
+            let anchor = reader.position.anchors.last();
+            let stored_at_ns = jump.stored_at_ns.or(anchor.map(|anchor| anchor.stored_at_ns));
+            let replaced = Front::of(&info.config).only_replaced(stored_at_ns, info.at());
+            if first_held > jump.after.next() && !begins && !replaced {
                 self.builder.truncate(jump.messages);
                 self.received = jump.after;
                 let gap = self.gap(reader, first_held);

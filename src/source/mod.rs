@@ -21,6 +21,7 @@ mod ack;
 mod advance;
 mod api;
 mod consumer;
+mod front;
 mod gather;
 mod headers;
 mod intake;

@@ -6,12 +6,13 @@
 //! | created at another time | deleted and recreated, or restored: `source_changed` |
 //! | the newest anchor still in the stream differs | rewritten: `source_changed` |
 //! | it ends before the position | rewound: `source_changed` |
-//! | it begins after the position + 1 | trimmed: `gap` |
+//! | it begins after the position + 1 | trimmed: `gap`, unless newer messages can only have replaced what is missing |
 //!
 //! It is done after the consumer was created. A stream that is deleted in between takes the consumer with it, so what is
 //! verified is what the consumer reads.
 
 use super::api::{Api, Error, StreamInfo};
+use super::front::Front;
 use super::{BUILD_AGAIN, Fault, Position, Reason};
 use crate::event::Sequence;
 use crate::event::anchor::{Anchor, Origin};
@@ -102,7 +103,10 @@ fn compare(
         return Err(changed(format!("stream {stream} ends at {last}, before the position {at}")));
     }
     // Nothing was read yet: the stream begins where it begins.
-    if at > Sequence(0) && origin.first_sequence > at.next() {
+    let newest = position.anchors.iter().max_by_key(|anchor| anchor.sequence);
+    let stored_at_ns = newest.map(|anchor| anchor.stored_at_ns);
+    let replaced = Front::of(&info.config).only_replaced(stored_at_ns, info.at());
+    if at > Sequence(0) && origin.first_sequence > at.next() && !replaced {
         return Err(gap(stream, at.next(), origin.first_sequence));
     }
     Ok(origin)
@@ -129,13 +133,7 @@ mod tests {
 
     fn info(created: i64, first_seq: u64, last_seq: u64) -> StreamInfo {
         StreamInfo {
-            config: StreamConfig {
-                subjects: Vec::new(),
-                retention: "limits".to_owned(),
-                mirror: None,
-                sources: Vec::new(),
-                subject_transform: None,
-            },
+            config: StreamConfig { retention: "limits".to_owned(), ..StreamConfig::default() },
             created,
             state: StreamState { messages: 0, first_seq, last_seq },
             ts: None,

@@ -27,10 +27,13 @@ use crate::definition::{Table, View};
 const CURRENT: &str = "current";
 const CURRENT_NEW: &str = ".current.new";
 const DATABASE: &str = "view.db";
+/// What a generation's folder is called while it is removed: with this before its name.
+const REMOVED: &str = ".removed-";
 const FOLDER_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
 
-/// One build of a projection. Numbers are used once, so no two files of a projection ever share a name.
+/// One build of a projection. Numbers are used once, so no two files of a projection ever share a name, but for those
+/// of a build that never was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Generation(pub u64);
 
@@ -155,11 +158,29 @@ impl Folder {
         Ok(found.iter().filter_map(|name| Generation::parse(name)).collect())
     }
 
-    /// Removes a generation that nobody has open.
+    /// Removes a generation that is not served.
+    ///
+    /// Under another name first: whoever happens to open it by its own makes no files in what is being removed.
     pub(super) fn remove(&self, generation: Generation) -> Result<(), Error> {
         let folder = self.path.join(generation.to_string());
         tracing::info!(folder = %folder.display(), "remove unfinished generation");
-        fs::remove_dir_all(&folder).map_err(|error| Error::access("remove folder", &folder, error))
+        self.remove_rest()?;
+        let removed = self.path.join(format!("{REMOVED}{generation}"));
+        fs::rename(&folder, &removed)
+            .and_then(|()| fs::remove_dir_all(&removed))
+            .map_err(|error| Error::access("remove folder", &folder, error))
+    }
+
+    /// Removes what a crash in [`Folder::remove`] left.
+    pub(super) fn remove_rest(&self) -> Result<(), Error> {
+        let found =
+            names(&self.path).map_err(|error| Error::access("read folder", &self.path, error))?;
+        for name in found.iter().filter(|name| name.starts_with(REMOVED)) {
+            let folder = self.path.join(name);
+            fs::remove_dir_all(&folder)
+                .map_err(|error| Error::access("remove folder", &folder, error))?;
+        }
+        Ok(())
     }
 
     /// Lets the link name this generation, in one step that survives a crash.

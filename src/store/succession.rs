@@ -57,6 +57,9 @@ impl Folder {
 
     /// Finishes what a crash left undone: called at the start, when nobody has any of the files open.
     pub(super) fn settle(&self, served: Generation) -> Result<(), Error> {
+        if let Err(error) = self.remove_rest() {
+            tracing::warn!(%error, "settle generations");
+        }
         for generation in self.generations()? {
             // One that cannot be read is told where it is opened, and otherwise left to a person.
             let settled = match (self.state(generation), generation == served) {
@@ -167,7 +170,7 @@ mod tests {
     #[test]
     fn a_crash_at_any_step_leaves_one_serving_generation() {
         let serving_first = vec![(1, SERVING.to_owned(), None)];
-        for step in ["folder", "file", "made", "sealed", "linked", "marked one"] {
+        for step in ["folder", "file", "made", "being removed", "sealed", "linked", "marked one"] {
             let data = tempfile::tempdir().expect("a temporary folder");
             let old = store(data.path());
             let folder = Folder::new(data.path(), "p");
@@ -179,7 +182,11 @@ mod tests {
                 }
             } else {
                 let mut new = next(data.path());
-                if step != "made" {
+                if step == "being removed" {
+                    let name = |name: &str| folder.path().join(name);
+                    let renamed = std::fs::rename(name("gen-000002"), name(".removed-gen-000002"));
+                    renamed.expect("renamed");
+                } else if step != "made" {
                     new.seal().expect("sealed");
                 }
                 if step == "linked" || step == "marked one" {
@@ -196,6 +203,7 @@ mod tests {
                 _ => (Generation(1), serving_first.clone()),
             };
             assert_eq!((served, found(data.path())), (expected.0, expected), "after {step}");
+            assert!(!folder.path().join(".removed-gen-000002").exists(), "after {step}");
         }
     }
 

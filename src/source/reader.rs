@@ -17,7 +17,7 @@ use super::head::StreamHead;
 use super::session::{End, Session};
 use super::sink::Sink;
 use super::status::{Recreate, Status};
-use super::{Delivery, Position, transform};
+use super::{Delivery, Fault, Position, Reason, transform};
 use crate::event::Format;
 use crate::event::chunk::Chunk;
 use crate::expression::Expression;
@@ -107,6 +107,7 @@ impl Reader {
             let end = cancel.run_until_cancelled(self.session()).await.unwrap_or(End::Stopped);
             self.step_by_step =
                 self.connection.is_lost(self.connects) && self.position.sequence == before;
+            let end = end.retried();
             self.status.set_verified(false);
             if let Some(consumer) = self.consumer.take() {
                 self.api.forget_consumer(&self.settings.stream, &consumer).await;
@@ -204,5 +205,15 @@ impl Reader {
 impl End {
     pub(super) fn again(reason: Recreate, detail: impl ToString) -> Self {
         Self::Again { reason, detail: detail.to_string(), proved: false }
+    }
+
+    /// A server may be upgraded while viewd runs, so one that is unfit is a trouble and no fault.
+    fn retried(self) -> Self {
+        match self {
+            Self::Fault(Fault { reason: Reason::Unsupported, detail, .. }) => {
+                Self::again(Recreate::Unsupported, detail)
+            }
+            end => end,
+        }
     }
 }

@@ -53,10 +53,12 @@ pub enum Recreate {
     Panicked,
     /// The server does not let the reader pull, or be answered.
     Denied,
+    /// The server is too old, or makes another consumer than it is asked for.
+    Unsupported,
 }
 
 impl Recreate {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Disconnected,
         Self::Deleted,
         Self::Leadership,
@@ -68,6 +70,7 @@ impl Recreate {
         Self::Request,
         Self::Panicked,
         Self::Denied,
+        Self::Unsupported,
     ];
 
     /// The value of the metric's label.
@@ -84,6 +87,7 @@ impl Recreate {
             Self::Request => "request",
             Self::Panicked => "panicked",
             Self::Denied => "denied",
+            Self::Unsupported => "unsupported",
         }
     }
 }

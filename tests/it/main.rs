@@ -50,6 +50,8 @@ mod faults;
 mod poison;
 // The JetStream reader against real servers and their faults.
 mod source;
+// A server that is too old to be trusted with a projection.
+mod old_server;
 // Logins, TLS and rights, each beside a server that enforces it.
 mod security;
 // The JSON Schemas that editors read.

@@ -81,7 +81,7 @@ async fn projection(
 }
 
 async fn unknown_route() -> Problem {
-    let hint = "there are /livez, /readyz, /metrics, /v1/projections and /v1/projections/{name}";
+    let hint = "there are /livez, /readyz, /metrics, /v1/projections, /v1/projections/{name} and /v1/projections/{name}/wait";
     Problem::new(StatusCode::NOT_FOUND, "unknown-route", "no such route").hint(hint)
 }
 

@@ -114,6 +114,44 @@ async fn a_commit_that_stands_still_is_a_failure_until_it_moves_and_nobody_elses
     assert!(daemon.terminate().success());
 }
 
+/// Within the budget of each handler, and half a minute of work in all.
+fn slow_definition() -> String {
+    let handler = r#"
+[[on]]
+event = "Slow"
+when = '(reduce range(100000) as $i (0; . + $i)) < 0'
+upsert = "orders"
+key.id = ".data.id"
+"#;
+    format!("{DEFINITION}{}", handler.repeat(100))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_does_not_end_is_named() {
+    let server = Server::start();
+    let client = server.client().await;
+    create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
+    publish(&client, [placed(1), placed(2)]).await;
+    publish(&client, [("shop.a".to_owned(), br#"{"type":"Slow","data":{"id":3}}"#.to_vec())]).await;
+    let sources = "[sources.shop]\nstream = \"SHOP\"";
+    let definitions = [("orders", slow_definition()), ("others", DEFINITION.to_owned())];
+    let definitions = definitions.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let site = Site::new(&server, sources, &definitions);
+    let daemon = site.start(&["limits.stall_ms_max=1000"]);
+    let stalled = until_failed(&daemon, "orders", Reason::Stalled);
+    let detail = stalled.detail.unwrap();
+    assert!(detail.starts_with("stage apply, sequence 3: the event has not ended for"), "{detail}");
+    assert_eq!(
+        stalled.next.as_deref(),
+        Some("restart viewd, and report it with the log and the event")
+    );
+    until_live(&daemon, "others", 3);
+    let log = site.log();
+    assert!(log.contains("stage=\"apply\" sequence=3"), "{log}");
+    // The end of the event is not waited for.
+    daemon.kill();
+}
+
 /// The value of a series.
 #[track_caller]
 fn metric(scrape: &str, series: &str) -> f64 {

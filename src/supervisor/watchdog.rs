@@ -164,8 +164,10 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Steps of a worker, each followed by so many looks a second apart; what the last of them says.
+    type Step<'a> = (&'a dyn Fn(&Beat), u32);
+
     #[track_caller]
-    fn check(steps: &[(&dyn Fn(&Beat), u32)], expected: Option<(Stage, u64, u64)>) {
+    fn check(steps: &[Step<'_>], expected: Option<(Stage, u64, u64)>) {
         let beat = Beat::default();
         let mut now = Instant::now();
         let mut stall = Stall::new(now, beat.pulse());

@@ -51,6 +51,8 @@ pub(super) struct Rules {
     pub(super) plan: Arc<Plan>,
     pub(super) order_key: Option<Arc<Expression>>,
     pub(super) parked_events_max: u64,
+    /// Told of each event.
+    pub(super) beat: Arc<Beat>,
 }
 
 /// The events that are set aside, as committed.
@@ -72,7 +74,6 @@ pub(super) fn assemble<R: Rows>(
     after: Sequence,
     until: Option<Sequence>,
     exact: bool,
-    beat: &Beat,
     rows: &mut R,
 ) -> Result<Assembled, Again<R::Error>> {
     let mut run = Run {
@@ -97,7 +98,7 @@ pub(super) fn assemble<R: Rows>(
                 run.scanned(chunk, after, until);
                 return Ok(run.done);
             }
-            beat.at(event.sequence());
+            rules.beat.at(event.sequence());
             run.event(&event, rows)?;
         }
         run.scanned(chunk, after, None);

@@ -24,7 +24,6 @@ pub struct Batcher {
     rules: Rules,
     /// As committed.
     set_aside: SetAside,
-    beat: Arc<Beat>,
 }
 
 /// A batch that was committed.
@@ -59,13 +58,14 @@ impl Batcher {
         order_key: Option<Arc<Expression>>,
         parked_events_max: u64,
     ) -> Self {
-        let rules = Rules { plan, order_key, parked_events_max };
-        Self { rules, set_aside: SetAside::default(), beat: Arc::default() }
+        let rules = Rules { plan, order_key, parked_events_max, beat: Arc::default() };
+        Self { rules, set_aside: SetAside::default() }
     }
 
     /// Tells its steps to whoever looks at `beat`.
-    pub fn watched(self, beat: Arc<Beat>) -> Self {
-        Self { beat, ..self }
+    pub fn watched(mut self, beat: Arc<Beat>) -> Self {
+        self.rules.beat = beat;
+        self
     }
 
     /// Learns what the store has set aside; before its first batch.
@@ -88,14 +88,13 @@ impl Batcher {
         let (mut until, mut exact, mut stop) = (None, false, None);
         let mut apply = Duration::ZERO;
         loop {
-            self.beat.begin(Stage::Commit, store.checkpoint().sequence);
+            self.rules.beat.begin(Stage::Commit, store.checkpoint().sequence);
             store.begin_batch()?;
             let begun = Instant::now();
             let after = store.checkpoint().sequence;
-            self.beat.begin(Stage::Apply, after);
-            let (rules, beat) = (&self.rules, &*self.beat);
-            let assembled =
-                assemble(rules, &self.set_aside, chunks, after, until, exact, beat, store);
+            self.rules.beat.begin(Stage::Apply, after);
+            let (rules, set_aside) = (&self.rules, &self.set_aside);
+            let assembled = assemble(rules, set_aside, chunks, after, until, exact, store);
             apply += begun.elapsed();
             let written = match assembled {
                 Ok(assembled) => self.write(store, chunks, assembled, &live, committed_at),
@@ -126,7 +125,7 @@ impl Batcher {
         live: impl Fn(Sequence) -> bool,
         committed_at: Timestamp,
     ) -> Result<Done, Error> {
-        self.beat.begin(Stage::Commit, assembled.sequence);
+        self.rules.beat.begin(Stage::Commit, assembled.sequence);
         let last = chunks.iter().rfind(|chunk| chunk.scanned_to() <= assembled.sequence);
         let anchor = last.and_then(|chunk| chunk.anchor());
         let committed = store.commit(Batch {

@@ -112,9 +112,32 @@ pub struct Projection {
     pub dead_letters: u64,
     pub parked_events: u64,
     /// The running rebuild.
-    pub rebuild: Option<serde_json::Value>,
+    pub rebuild: Option<Rebuild>,
     /// One a full-text index.
     pub search: Vec<serde_json::Value>,
+}
+
+/// A build beside the generation that is served.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rebuild {
+    pub generation: u64,
+    pub phase: Phase,
+    /// Messages that it has passed, of those that the stream held when it began.
+    pub applied: u64,
+    pub total: u64,
+    pub messages_per_second: f64,
+    /// Null before there is a pace.
+    pub seconds_left: Option<f64>,
+}
+
+/// What a build is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It is about to begin.
+    Preparing,
+    /// It reads the stream from its first message.
+    Reading,
 }
 
 /// Events by what became of them; the sum is the number of events decoded (I4).

@@ -2,7 +2,9 @@
 //!
 //! The same router answers on the TCP address of the settings and on the admin socket in the data directory. But for
 //! `wait`, nothing here touches a view or asks NATS: an answer is made of what the daemon knows, so it comes at once.
+//! Commands (`admin`) are taken on the admin socket alone.
 
+mod admin;
 mod problem;
 pub mod serve;
 pub mod wait;
@@ -21,8 +23,8 @@ use serde::Deserialize;
 use crate::api::problem::Problem;
 use crate::supervisor::daemon::Daemon;
 
-/// The routes of one daemon.
-pub fn router(daemon: Arc<Daemon>) -> Router {
+/// The routes of one daemon, on its admin socket or elsewhere.
+pub fn router(daemon: Arc<Daemon>, admin: bool) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -30,6 +32,7 @@ pub fn router(daemon: Arc<Daemon>) -> Router {
         .route("/v1/projections", get(projections))
         .route("/v1/projections/{projection}", get(projection))
         .route("/v1/projections/{projection}/wait", get(wait::wait))
+        .merge(if admin { admin::routes() } else { admin::elsewhere() })
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&daemon), measure))
@@ -89,7 +92,7 @@ async fn unknown_method() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method-not-allowed",
-        "this route answers GET only",
+        "this route does not answer that method",
     )
 }
 

@@ -51,6 +51,13 @@ pub enum Error {
     Socket { path: PathBuf, source: std::io::Error },
 }
 
+impl Listener {
+    /// Whether it is the admin socket.
+    pub fn is_admin(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+}
+
 /// Takes the TCP address.
 pub async fn tcp(address: SocketAddr) -> Result<Listener, Error> {
     let bound = TcpListener::bind(address).await;

@@ -140,6 +140,18 @@ skipped), with 4 if it has not in time or the stream ends before it, with 3 if t
         #[arg(long, default_value = "10s", value_name = "TIME", value_parser = timeout)]
         timeout: Duration,
     },
+    /// Goes on past a gap in the stream, or with a restored stream whose messages are the same.
+    #[command(after_help = "\
+Examples:
+  viewd status                        says what is wrong, and whether `accept` mends it
+  viewd accept orders
+
+The messages that a gap took are gone: they are counted as missed. Of a stream that is another one nothing can be \
+accepted, and the command ends with 3. With nothing to accept it says so and ends with 0.")]
+    Accept {
+        /// Which one; it has failed by `gap` or `source_changed`.
+        projection: String,
+    },
     /// Answers SQL from a projection's view, read-only; works with and without a daemon.
     #[command(after_help = "\
 Examples:

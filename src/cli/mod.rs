@@ -1,5 +1,6 @@
 //! The command line: one dispatch over commands, one printer of errors, the exit code from the failure's kind.
 
+mod accept;
 mod args;
 mod check;
 mod definitions;
@@ -80,6 +81,7 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         Command::Wait { projection, sequence, timeout } => {
             wait::run(&settings()?.config, projection, *sequence, *timeout, output)
         }
+        Command::Accept { projection } => accept::run(&settings()?.config, projection, output),
         Command::Query { projection, sql, limit } => {
             query::run(&settings()?.config, projection, sql, *limit, output)
         }

@@ -69,7 +69,6 @@ async fn until_ended(
     progress: Option<impl FnMut(&Report)>,
 ) -> Result<Ended, Failure> {
     let mut running = start::start(config, declared, metrics).await.map_err(failure)?;
-    let router = api::router(Arc::clone(running.daemon()));
     let listeners = match listeners(config).await {
         Ok(listeners) => listeners,
         Err(error) => {
@@ -78,7 +77,7 @@ async fn until_ended(
         }
     };
     for listener in listeners {
-        let router = router.clone();
+        let router = api::router(Arc::clone(running.daemon()), listener.is_admin());
         running.edge(|shutdown| serve::run(listener, router, shutdown));
     }
     running.until_ended(progress).await.map_err(failure)

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -37,6 +38,12 @@ pub(super) fn request(
         }
         Err(_) => Ok(None),
     }
+}
+
+/// What to say where only a daemon can do it.
+pub(super) fn no_daemon(data_dir: &Path) -> Failure {
+    let error = anyhow::anyhow!("no daemon is running on {}", data_dir.display());
+    Failure::new(Kind::Unreachable, error).hint("`viewd run` starts one")
 }
 
 /// The daemon closes the connection after its answer.

@@ -15,10 +15,8 @@ const KEYS: [&str; 5] = ["on_error", "dead_letters_max", "on_gap", "on_source_ch
 
 /// What each word means, for whoever has written another one.
 const ON_ERROR: &str = "an event that fails: \"park\" sets it aside, and those of its order_key behind it; \"skip\" sets aside it alone; \"halt\" stops the projection";
-const ON_GAP: &str =
-    "events that the stream no longer has: \"halt\" stops the projection before them";
-const ON_SOURCE_CHANGE: &str =
-    "a stream that is not the same any more: \"halt\" stops the projection";
+const ON_GAP: &str = "events that the stream no longer has: \"halt\" stops the projection before them; \"continue\" goes on past them and counts them as missed; \"rebuild\" builds the view from what the stream still holds";
+const ON_SOURCE_CHANGE: &str = "a stream that is not the same any more: \"halt\" stops the projection; \"rebuild\" builds the view from the stream as it now is";
 
 impl Default for Policy {
     fn default() -> Self {
@@ -46,15 +44,6 @@ pub(super) fn read(report: &mut Report, value: Option<&Value>) -> Policy {
     let words = [OnSourceChange::Halt, OnSourceChange::Rebuild].map(|word| (word.as_str(), word));
     let hint = ON_SOURCE_CHANGE;
     choose(report, table, "on_source_change", &words, hint, &mut policy.on_source_change);
-    let later = [
-        ("on_gap", policy.on_gap != OnGap::Halt),
-        ("on_source_change", policy.on_source_change != OnSourceChange::Halt),
-    ];
-    for (key, _) in later.into_iter().filter(|(_, later)| *later) {
-        let span = table.get(key).map_or(0..0, |value| value.span.clone());
-        let message = format!("`{key}` can only be `halt` in this version of viewd");
-        report.error(&span, message).label("not supported yet");
-    }
     if let Some(value) = table.get("dead_letters_max") {
         match value.kind {
             Kind::Integer(Some(count @ 0..=DEAD_LETTERS_MAX)) => {
@@ -97,9 +86,7 @@ fn choose<T: Copy>(
     match words.iter().find(|(word, _)| *word == text.value) {
         Some((_, meant)) => *chosen = *meant,
         None => {
-            // Those that the meanings leave out are not there yet.
-            let all = words.iter().map(|(word, _)| format!("{word:?}"));
-            let all: Vec<_> = all.filter(|word| meanings.contains(word.as_str())).collect();
+            let all: Vec<_> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
             report
                 .error(&value.span, format!("`{key}` cannot be `{}`", text.value))
                 .label(format!("expected {}", all.join(" or ")))

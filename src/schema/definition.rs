@@ -157,13 +157,19 @@ fn policy() -> Shape {
     ])
     .about("What an event that breaks a rule does.")
     .default(policy.on_error.as_str());
-    let on_gap = Shape::words(&[(OnGap::Halt.as_str(), "stop, and leave it to a person")])
-        .about("What happens when the stream has removed messages that were not yet applied.")
-        .default(policy.on_gap.as_str());
-    let on_source_change =
-        Shape::words(&[(OnSourceChange::Halt.as_str(), "stop, and leave it to a person")])
-            .about("What happens when the stream was deleted and made anew, restored, or rewound.")
-            .default(policy.on_source_change.as_str());
+    let on_gap = Shape::words(&[
+        (OnGap::Halt.as_str(), "stop, and leave it to a person"),
+        (OnGap::Continue.as_str(), "go on past them, and count them as missed"),
+        (OnGap::Rebuild.as_str(), "build the view from what the stream still holds"),
+    ])
+    .about("What happens when the stream has removed messages that were not yet applied.")
+    .default(policy.on_gap.as_str());
+    let on_source_change = Shape::words(&[
+        (OnSourceChange::Halt.as_str(), "stop, and leave it to a person"),
+        (OnSourceChange::Rebuild.as_str(), "build the view from the stream as it now is"),
+    ])
+    .about("What happens when the stream was deleted and made anew, restored, or rewound.")
+    .default(policy.on_source_change.as_str());
     let freshness = Shape::pattern("^[0-9]*[1-9][0-9]*(ms|s|m|h|d)$")
         .about("The lag that you promise; the alert ViewdProjectionLagHigh compares with it.")
         .default(format!("{}s", policy.freshness.as_secs()))

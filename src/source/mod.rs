@@ -3,6 +3,7 @@
 //! The only place that names the NATS client. A reader delivers, through a queue bounded in bytes, every message of its
 //! filters above a position, once and in stream order, or a fault: it never guesses (mechanism 2 of the architecture).
 
+pub mod accept;
 pub mod connection;
 pub mod feed;
 pub mod head;
@@ -44,9 +45,11 @@ pub const CHUNK_MESSAGES_MAX: usize = 1_000;
 /// Bytes of a chunk: enough to make the hand-over cheap, little enough to stay in a processor's cache.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 
-/// What mends a view whose stream is another than before, until rebuilds do.
-const BUILD_AGAIN: &str =
-    "stop viewd, move data/{projection} away and start it: the view is built again";
+/// What mends a view whose stream is another than before.
+const BUILD_AGAIN: &str = "make sure which stream is right; for this one set policy.on_source_change = \"rebuild\" in projections/{projection}.toml, or move data/{projection} away, and restart viewd: the view is built again from the stream as it now is";
+
+/// What goes on past a gap, and on a restored stream.
+const ACCEPT: &str = "viewd accept {projection}";
 
 /// Where a reader starts or stands: what its projection's checkpoint says, or will.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -115,7 +115,7 @@ impl Reader {
             match end {
                 End::Stopped => return,
                 End::Fault(fault) => {
-                    tracing::error!(
+                    tracing::debug!(
                         stream = self.settings.stream,
                         detail = fault.detail,
                         "source stopped"

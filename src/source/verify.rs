@@ -13,7 +13,7 @@
 
 use super::api::{Api, Error, StreamInfo};
 use super::front::Front;
-use super::{BUILD_AGAIN, Fault, Position, Reason};
+use super::{ACCEPT, BUILD_AGAIN, Fault, Position, Reason};
 use crate::event::Sequence;
 use crate::event::anchor::{Anchor, Origin};
 
@@ -33,7 +33,7 @@ pub(super) async fn verify(
 
 /// What anchors say about a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proof {
+pub(super) enum Proof {
     Matches(Sequence),
     Differs(Sequence),
     /// None of them is in the stream any more, or there were none.
@@ -56,7 +56,7 @@ pub(super) fn retention(stream: &str, info: &StreamInfo) -> Result<(), Fault> {
 }
 
 /// Reads the newest anchor that is still there again: a history that differs before it would have moved it.
-async fn proof(api: &Api, stream: &str, position: &Position) -> Result<Proof, Error> {
+pub(super) async fn proof(api: &Api, stream: &str, position: &Position) -> Result<Proof, Error> {
     let mut anchors: Vec<Anchor> = position.anchors.clone();
     anchors.sort_unstable_by_key(|anchor| std::cmp::Reverse(anchor.sequence));
     for anchor in anchors {
@@ -72,7 +72,8 @@ async fn proof(api: &Api, stream: &str, position: &Position) -> Result<Proof, Er
     Ok(Proof::Unknown)
 }
 
-fn compare(
+/// What a stream and its proof say of a position in it.
+pub(super) fn compare(
     stream: &str,
     info: &StreamInfo,
     position: &Position,
@@ -83,22 +84,23 @@ fn compare(
     let at = position.sequence;
     let changed =
         |detail: String| Fault { reason: Reason::SourceChanged, detail, next: Some(BUILD_AGAIN) };
+    let last = Sequence(info.state.last_seq);
     if position.created_ns.is_some_and(|created| created != info.created) {
         let proven = match proof {
             Proof::Matches(sequence) => format!("; message {sequence} is the same"),
             Proof::Differs(sequence) => format!("; message {sequence} is another"),
             Proof::Unknown => String::new(),
         };
-        return Err(changed(format!(
-            "stream {stream} was deleted and created again, or restored{proven}"
-        )));
+        let fault =
+            changed(format!("stream {stream} was deleted and created again, or restored{proven}"));
+        let restored = matches!(proof, Proof::Matches(_)) && last >= at;
+        return Err(if restored { Fault { next: Some(ACCEPT), ..fault } } else { fault });
     }
     if let Proof::Differs(sequence) = proof {
         return Err(changed(format!(
             "stream {stream} holds another message {sequence} than the one that was applied"
         )));
     }
-    let last = Sequence(info.state.last_seq);
     if last < at {
         return Err(changed(format!("stream {stream} ends at {last}, before the position {at}")));
     }
@@ -120,9 +122,7 @@ pub(super) fn gap(stream: &str, first_missing: Sequence, first_held: Sequence) -
         detail: format!(
             "stream {stream} no longer holds {first_missing} to {last_missing}, which were not applied"
         ),
-        next: Some(
-            "stop viewd, move data/{projection} away and start it: the view is built from what the stream still holds",
-        ),
+        next: Some(ACCEPT),
     }
 }
 

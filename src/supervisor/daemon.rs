@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 
 use crate::clock;
@@ -12,6 +13,7 @@ use crate::source::status::{Recreate, Tally};
 use crate::status::{Nats, Projection, Report};
 use crate::store::files::Files;
 use crate::supervisor::waiting::Waiting;
+use crate::worker::command::Command;
 use crate::worker::shared::Shared;
 
 /// What the API and the commands ask.
@@ -34,6 +36,8 @@ pub(super) struct Tracked {
     pub(super) files: Files,
     /// Of its generations.
     pub(super) folder: PathBuf,
+    /// To its worker.
+    pub(super) commands: SyncSender<Command>,
 }
 
 impl Daemon {

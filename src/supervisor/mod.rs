@@ -13,6 +13,7 @@
 //! `shutdown_timeout_ms`; a second signal cuts it short. Nothing is lost either way: the checkpoint decides.
 
 pub mod at_rest;
+mod command;
 pub mod daemon;
 pub mod start;
 pub mod waiting;
@@ -229,7 +230,9 @@ impl Targets {
             *target = target.or(projection.stream_last_sequence);
             let there = target.is_some_and(|target| projection.checkpoint_sequence >= target)
                 && tracked.watch.reader.status().verified();
-            all & (there || projection.state == State::Failed)
+            // One that is being rebuilt has failed, and is still to come.
+            let over = projection.state == State::Failed && projection.rebuild.is_none();
+            all & (there || over)
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::definition::fingerprint::Fingerprint;
 use crate::lag::Watch;
 use crate::metrics::Metrics;
+use crate::source::accept::Look;
 use crate::source::connection::{Connection, Pace};
 use crate::source::head::{Head, Poll};
 use crate::source::hub::{self, Hub, Key, Source};
@@ -30,7 +31,7 @@ use crate::store::lock::Lock;
 use crate::store::writer::Store;
 use crate::worker::numbers::Numbers;
 use crate::worker::shared::Shared;
-use crate::worker::{self, Worker};
+use crate::worker::{self, Worker, command};
 
 /// So often may the process end at one checkpoint before the projection is left alone.
 const ENDS_MAX: u32 = 3;
@@ -41,6 +42,9 @@ const CACHE_BYTES_MIN: u64 = 2 << 20;
 struct Opened {
     declared: Declared,
     store: Store,
+    folder: Folder,
+    cache_bytes: u64,
+    fingerprint: Fingerprint,
     shared: Arc<Shared>,
     crash_loop: bool,
 }
@@ -130,7 +134,8 @@ fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened,
         config.limits.head_poll,
         Numbers::of(&store),
     );
-    Ok(Opened { declared, store, shared: Arc::new(shared), crash_loop })
+    let shared = Arc::new(shared);
+    Ok(Opened { declared, store, folder, cache_bytes, fingerprint, shared, crash_loop })
 }
 
 /// The part of a definition that a view would have to be built anew for; words are adopted.
@@ -151,6 +156,7 @@ fn changed(built_by: &Fingerprint, now: &Fingerprint) -> Option<&'static str> {
 struct Stream {
     head: Head,
     tally: Arc<Tally>,
+    look: Look,
 }
 
 /// What a projection reads through.
@@ -179,7 +185,8 @@ fn streams(
             let (poll, head) = Poll::new(control, stream, config.limits.head_poll);
             tasks.spawn(poll.run(cancel.clone()));
             metrics.add_stream(stream);
-            streams.insert(stream.to_owned(), Stream { head, tally: Arc::default() });
+            let look = Look::new(control, stream);
+            streams.insert(stream.to_owned(), Stream { head, tally: Arc::default(), look });
         }
     }
     streams
@@ -201,7 +208,7 @@ fn launch(
     cancel: &CancellationToken,
     tasks: &mut JoinSet<()>,
 ) -> (Tracked, Option<Worker>) {
-    let Opened { declared, store, shared, crash_loop } = opened;
+    let Opened { declared, store, folder, cache_bytes, fingerprint, shared, crash_loop } = opened;
     let definition = Arc::clone(declared.plan.definition());
     metrics.add_projection(&definition.name, definition.policy.freshness.as_secs_f64());
     let source = &config.sources[&definition.stream_source];
@@ -228,12 +235,14 @@ fn launch(
     let tally = Arc::clone(&stream.tally);
     let (feed, task) = feed::feed(source, hub.clone(), key, Arc::clone(&tally), position);
     let watch = Watch { head: stream.head.clone(), reader: Arc::clone(task.current()) };
+    let (sender, commands) = command::channel();
     let tracked = Tracked {
         shared: Arc::clone(&shared),
         watch: watch.clone(),
         tally,
-        files: store.files(),
-        folder: config.data_dir.join(&definition.name),
+        files: folder.files(),
+        folder: folder.path().to_owned(),
+        commands: sender,
     };
     if crash_loop {
         let detail = format!(
@@ -253,7 +262,12 @@ fn launch(
         batch_events_max: config.limits.batch_events_max,
         parked_events_max: config.limits.parked_events_max,
         store,
+        folder,
+        cache_bytes,
+        fingerprint,
         feed,
+        look: stream.look.clone(),
+        commands,
         shared,
         watch,
         metrics: Arc::clone(metrics),

@@ -44,7 +44,7 @@ pub struct Done {
 }
 
 /// Why a projection stops.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {
     pub reason: Reason,
     pub detail: String,

@@ -11,17 +11,21 @@
 //! | disk full | `degraded`, the same chunks again after a pause that doubles |
 //! | damaged file, stale writer | `failed`: the view is served as it stands |
 //! | a write or sync of unknown outcome | ends the process (74): a restart finds what is true |
-//! | the reader gives a fault | `failed` with the fault's reason |
+//! | the reader gives a fault | what the policy says: `failed` with its reason, on past a gap, a build (see `mend`, `build`) |
+//! | `failed` | the loop stays, with its store, for what mends it |
 //! | cancelled | the batch in hand is committed, then the loop ends |
 
 mod assemble;
 pub mod batch;
 pub mod beat;
+mod build;
+pub mod command;
+mod mend;
 pub mod numbers;
 mod rate;
 pub mod shared;
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use prometheus::{Histogram, IntCounter};
@@ -29,21 +33,27 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batcher, Done, Stop};
 use self::beat::Stage;
+use self::build::Building;
+use self::command::Command;
+use self::mend::{Failed, Mending};
 use self::numbers::Sight;
 use self::shared::Shared;
 use crate::clock;
+use crate::definition::fingerprint::Fingerprint;
 use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;
 use crate::expression::Expression;
 use crate::lag::Watch;
 use crate::metrics::Metrics;
 use crate::projection::plan::Plan;
+use crate::source::accept::Look;
 use crate::source::feed::Feed;
 use crate::source::queue::ReceiveError;
 use crate::source::status::Recreate;
-use crate::source::{CHUNK_MESSAGES_MAX, Delivery, Fault, Position, Reason as FaultReason};
+use crate::source::{CHUNK_MESSAGES_MAX, Delivery, Position};
 use crate::status::{Reason, State};
 use crate::store::Error as StoreError;
+use crate::store::layout::Folder;
 use crate::store::writer::Store;
 
 // How long an idle loop waits before it looks at its state again: fine for a person, nothing for a processor.
@@ -59,7 +69,15 @@ pub struct Worker {
     pub batch_events_max: usize,
     pub parked_events_max: u64,
     pub store: Store,
+    /// Where its generations are.
+    pub folder: Folder,
+    /// Of a store.
+    pub cache_bytes: u64,
+    /// What a new generation is built by.
+    pub fingerprint: Fingerprint,
     pub feed: Feed,
+    pub look: Look,
+    pub commands: mpsc::Receiver<Command>,
     pub shared: Arc<Shared>,
     pub watch: Watch,
     pub metrics: Arc<Metrics>,
@@ -69,26 +87,24 @@ pub struct Worker {
 /// How a worker ended.
 #[derive(Debug)]
 pub enum End {
-    /// Cancelled, or failed in a way that leaves the daemon running: the shared state says which.
+    /// Cancelled.
     Stopped,
     /// The outcome of a write is unknown: the process must end.
     Fatal(StoreError),
 }
 
-/// Runs until cancelled or failed.
+/// Runs until cancelled.
 pub fn run(worker: Worker) -> End {
     let mut running = Loop::new(worker);
-    if let Err(error) = running.batcher.begin(&running.worker.store) {
-        return running.failed(Stop {
-            reason: Reason::Corrupt,
-            next: error.hint(),
-            detail: error.to_string(),
-        });
+    match running.batcher.begin(&running.worker.store) {
+        Ok(()) => running.publish(0),
+        Err(error) => running.stop(corrupt(&error)),
     }
-    running.publish(0);
     let end = running.run();
-    // Nothing more is written through a handle that has failed: the next start counts this end.
+    // Nothing more is written through a handle that has failed: the next start counts this end, unless it was marked
+    // when the projection failed.
     if matches!(end, End::Stopped)
+        && (running.failed.is_none() || running.build.is_some())
         && let Err(error) = running.worker.store.end_run()
     {
         tracing::warn!(projection = running.name, %error, "mark the clean end");
@@ -100,6 +116,12 @@ struct Loop {
     name: String,
     worker: Worker,
     batcher: Batcher,
+    /// Why it stands still, while it does.
+    failed: Option<Failed>,
+    /// What is being filled instead of the store, while it has failed.
+    build: Option<Building>,
+    /// Builds in a row that came to nothing.
+    given_up: u32,
     histograms: Histograms,
     /// When the stream stored the last message that was scanned, applied or not.
     scanned_at: Option<Timestamp>,
@@ -130,7 +152,16 @@ impl Loop {
         let batcher = Batcher::new(plan, worker.order_key.clone(), worker.parked_events_max)
             .watched(Arc::clone(worker.shared.beat()));
         let histograms = Histograms::new(&worker.metrics, &name);
-        Self { name, batcher, histograms, scanned_at: None, worker }
+        Self {
+            name,
+            batcher,
+            failed: None,
+            build: None,
+            given_up: 0,
+            histograms,
+            scanned_at: None,
+            worker,
+        }
     }
 
     fn run(&mut self) -> End {
@@ -138,35 +169,60 @@ impl Loop {
             if self.worker.shutdown.is_cancelled() {
                 return End::Stopped;
             }
-            self.beat(Stage::Idle);
-            let batched = match self.worker.feed.recv_timeout(IDLE) {
-                Ok(Delivery::Chunk(chunk)) => self.take(chunk),
-                Ok(Delivery::Fault(fault)) => self.fault(&fault),
-                Err(ReceiveError::Timeout) => self.idle(),
-                Err(ReceiveError::Closed) if self.worker.shutdown.is_cancelled() => {
-                    return End::Stopped;
-                }
-                Err(ReceiveError::Closed) => Batched::Failed(Stop {
-                    reason: Reason::Stalled,
-                    detail: "the reader of its stream has ended, which is a bug of viewd"
-                        .to_owned(),
-                    next: Some("restart viewd, and report it with the log".to_owned()),
-                }),
+            let command = self.worker.commands.try_recv();
+            let batched = command.map_or(Batched::Committed, |command| self.obey(command));
+            let batched = match batched {
+                Batched::Committed => self.step(),
+                batched => batched,
             };
             match batched {
                 Batched::Committed => {}
                 Batched::Cancelled => return End::Stopped,
-                Batched::Failed(stop) => return self.failed(stop),
+                Batched::Failed(stop) => self.stop(stop),
                 Batched::Fatal(error) => return End::Fatal(error),
             }
         }
+    }
+
+    /// Takes what the stream brings next, or looks around where that is nothing.
+    fn step(&mut self) -> Batched {
+        self.beat(if self.failed.is_some() { Stage::Failed } else { Stage::Idle });
+        match self.worker.feed.recv_timeout(IDLE) {
+            Ok(Delivery::Chunk(chunk)) => {
+                if self.build.is_none() {
+                    // A reader hands on nothing of a stream that it has not verified.
+                    self.mended();
+                }
+                self.take(chunk)
+            }
+            Ok(Delivery::Fault(fault)) => self.fault(&fault),
+            Err(ReceiveError::Timeout) if self.failed.is_some() => self.mend(),
+            Err(ReceiveError::Timeout) => self.idle(),
+            Err(ReceiveError::Closed) => {
+                if !self.worker.shutdown.is_cancelled() && self.failed.is_none() {
+                    self.stop(Stop {
+                        reason: Reason::Stalled,
+                        detail: "the reader of its stream has ended, which is a bug of viewd"
+                            .to_owned(),
+                        next: Some("restart viewd, and report it with the log".to_owned()),
+                    });
+                }
+                Batched::Cancelled
+            }
+        }
+    }
+
+    /// Stands still until a person acts: nothing more is read.
+    fn stop(&mut self, stop: Stop) {
+        self.worker.feed.halt();
+        self.fail(stop, Mending::Person);
     }
 
     /// Makes a batch of a chunk and what has been read since.
     fn take(&mut self, first: Arc<Chunk>) -> Batched {
         // Messages that a `transform` dropped count as well: a batch of nothing else has to end too.
         let size = |chunk: &Chunk| chunk.len().max(chunk.messages() as usize);
-        let committed = self.worker.store.checkpoint().sequence;
+        let committed = self.filled().checkpoint().sequence;
         if first.after() > committed {
             return self.read_again(&first);
         }
@@ -216,9 +272,14 @@ impl Loop {
         Batched::Committed
     }
 
+    /// The store that what is read goes to.
+    fn filled(&self) -> &Store {
+        self.build.as_ref().map_or(&self.worker.store, |build| &build.store)
+    }
+
     /// Where reading goes on from.
     fn position(&self) -> Position {
-        let checkpoint = self.worker.store.checkpoint();
+        let checkpoint = self.filled().checkpoint();
         Position {
             sequence: checkpoint.sequence,
             created_ns: checkpoint.stream_created_ns,
@@ -228,6 +289,9 @@ impl Loop {
 
     /// Commits chunks, waiting for space if there is none.
     fn batch(&mut self, chunks: &[Arc<Chunk>]) -> Batched {
+        if self.build.is_some() {
+            return self.build_batch(chunks);
+        }
         let decoding = chunks.iter().map(|chunk| chunk.decoding()).sum::<Duration>();
         self.histograms.decode.observe(decoding.as_secs_f64());
         self.worker.shared.at_work(chunks.iter().find_map(|chunk| chunk.oldest()));
@@ -309,26 +373,11 @@ impl Loop {
         Batched::Committed
     }
 
-    fn fault(&self, fault: &Fault) -> Batched {
-        if fault.reason == FaultReason::SourceChanged {
-            self.worker
-                .metrics
-                .stream_identity_changes_total
-                .with_label_values(&[self.worker.shared.stream()])
-                .inc();
-        }
-        Batched::Failed(stop_of(fault, &self.name))
-    }
-
     fn broken(&self, error: StoreError) -> Batched {
         self.count_error(&error);
         match error {
             StoreError::Unknown { .. } => Batched::Fatal(error),
-            error => Batched::Failed(Stop {
-                reason: Reason::Corrupt,
-                next: error.hint(),
-                detail: error.to_string(),
-            }),
+            error => Batched::Failed(corrupt(&error)),
         }
     }
 
@@ -342,23 +391,11 @@ impl Loop {
         self.worker.metrics.storage_errors_total.with_label_values(&["sqlite", kind]).inc();
     }
 
-    fn failed(&mut self, stop: Stop) -> End {
-        self.beat(Stage::Failed);
-        tracing::error!(
-            projection = self.name,
-            reason = stop.reason.word(),
-            detail = stop.detail,
-            "projection failed"
-        );
-        self.worker.shared.fail(stop.reason, stop.detail, stop.next);
-        self.publish(0);
-        End::Stopped
-    }
-
     /// Shows what has been committed, and `events` for the rate.
     fn publish(&mut self, events: u64) {
         let store = &self.worker.store;
-        let oldest = self.worker.feed.oldest();
+        // What a build reads says nothing of how far behind the served generation is.
+        let oldest = if self.build.is_some() { None } else { self.worker.feed.oldest() };
         let scanned_at = self.scanned_at;
         self.worker.shared.update(&Sight::of(&self.worker.watch), |numbers| {
             numbers.take(store);
@@ -387,19 +424,8 @@ impl Loop {
     }
 }
 
-fn stop_of(fault: &Fault, projection: &str) -> Stop {
-    let reason = match fault.reason {
-        FaultReason::Gap { .. } => Reason::Gap,
-        FaultReason::SourceChanged => Reason::SourceChanged,
-        FaultReason::Retention => Reason::Retention,
-        // No word of its own: what it reads from cannot be read.
-        FaultReason::Unsupported => Reason::SourceUnreachable,
-    };
-    Stop {
-        reason,
-        detail: fault.detail.clone(),
-        next: fault.next.map(|next| next.replace("{projection}", projection)),
-    }
+fn corrupt(error: &StoreError) -> Stop {
+    Stop { reason: Reason::Corrupt, next: error.hint(), detail: error.to_string() }
 }
 
 impl Histograms {

@@ -21,7 +21,7 @@ use crate::clock;
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
 use crate::lag::{Head, Lag, Watch, left_behind_after};
-use crate::status::{Counts, Reason, State};
+use crate::status::{Counts, Reason, Rebuild, State};
 use crate::store::writer::Store;
 
 /// The numbers after the last batch; a reader takes them all at once.
@@ -49,6 +49,8 @@ pub struct Numbers {
     pub dead_letters: u64,
     pub oldest_dead_letter: Option<Timestamp>,
     pub parked_events: u64,
+    /// The build beside it.
+    pub rebuild: Option<Rebuild>,
     /// Copies of the write-ahead log in this run: full, partial, failed.
     pub log_copies: [u64; 3],
     /// When the checkpoint last moved, or was found at the head.
@@ -130,6 +132,7 @@ impl Numbers {
             dead_letters: 0,
             oldest_dead_letter: None,
             parked_events: 0,
+            rebuild: None,
             log_copies: [0; 3],
             progress: clock::now(),
             has_been_live: false,
@@ -245,6 +248,15 @@ impl Numbers {
         self.failure = None;
         self.at_work = None;
         self.recover();
+    }
+
+    /// Begins anew with another generation.
+    pub(super) fn rebuilt(&mut self, store: &Store) {
+        // Of another stream, or of what is not missed any more.
+        (self.scanned_at, self.oldest_queued, self.caught_up_at) = (None, None, None);
+        self.rebuild = None;
+        self.resume();
+        self.take(store);
     }
 
     pub(super) fn set_storage(&mut self, said: Option<Said>) {

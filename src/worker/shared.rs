@@ -10,7 +10,8 @@ use super::numbers::{Numbers, Said, Sight, Terms};
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
 use crate::lag::Head;
-use crate::status::{Projection, Reason, State};
+use crate::status::{Projection, Reason, Rebuild, State};
+use crate::store::writer::Store;
 
 /// One projection as others see it.
 pub struct Shared {
@@ -96,6 +97,16 @@ impl Shared {
         self.change(Numbers::resume);
     }
 
+    /// Shows the build beside it.
+    pub fn rebuilding(&self, rebuild: Option<Rebuild>) {
+        self.lock().rebuild = rebuild;
+    }
+
+    /// Says that a new generation is served, and what the old one failed by is over.
+    pub fn rebuilt(&self, store: &Store) {
+        self.change(|numbers| numbers.rebuilt(store));
+    }
+
     /// Says that writing waits, with what is wrong and what mends it; `None` that it goes on.
     pub fn storage_full(&self, trouble: Option<(String, Option<String>)>) {
         let said = trouble.map(|(detail, next)| Said {
@@ -164,7 +175,7 @@ impl Shared {
             missed_sequences: numbers.missed_sequences,
             dead_letters: numbers.dead_letters,
             parked_events: numbers.parked_events,
-            rebuild: None,
+            rebuild: numbers.rebuild,
             search: Vec::new(),
         }
     }

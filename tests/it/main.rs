@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+// Gaps and streams that are others: accepted, gone past, built again, without a restart.
+mod accept;
 // What `viewd check` asks the streams.
 mod check;
 // The command line as scripts and people meet it: exit codes, JSON, what errors say.

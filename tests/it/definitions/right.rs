@@ -47,7 +47,7 @@ set.name = ".data.name"
 
 "#;
 
-pub(crate) const ALL: [(&str, &str); 46] = [
+pub(crate) const ALL: [(&str, &str); 48] = [
     ("nothing more", ""),
     (
         "a list of types",
@@ -229,4 +229,9 @@ pub(crate) const ALL: [(&str, &str); 46] = [
         "a policy",
         "[policy]\non_error = 'skip'\ndead_letters_max = 0\non_gap = 'halt'\non_source_change = 'halt'\nfreshness = '500ms'\n",
     ),
+    (
+        "a policy that goes on past a gap, and one that builds again",
+        "[policy]\non_gap = 'continue'\non_source_change = 'rebuild'\n",
+    ),
+    ("a policy that builds again after a gap", "[policy]\non_gap = 'rebuild'\n"),
 ];

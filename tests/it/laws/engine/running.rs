@@ -9,13 +9,15 @@ use tokio_util::sync::CancellationToken;
 use viewd::event::chunk::Chunk;
 use viewd::lag::Watch;
 use viewd::metrics::Metrics;
+use viewd::source::accept::Look;
 use viewd::source::memory::Recorded;
 use viewd::source::trouble::Trouble;
 use viewd::source::{Delivery, feed, head, queue};
 use viewd::status::{Reason, State};
+use viewd::store::layout::Folder;
 use viewd::worker::numbers::Numbers;
 use viewd::worker::shared::Shared;
-use viewd::worker::{self, End, Worker};
+use viewd::worker::{self, End, Worker, command};
 
 use super::{Engine, NAME, View, in_memory};
 
@@ -62,8 +64,13 @@ impl Engine {
             order_key: self.order_key.clone(),
             batch_events_max: 1,
             parked_events_max: self.parked_events_max,
+            folder: Folder::new(data_dir, NAME),
+            cache_bytes: 0,
+            fingerprint: store.fingerprint().clone(),
             store,
             feed: feed::Feed::of(receiver),
+            look: Look::nowhere(),
+            commands: command::channel().1,
             shared: Arc::clone(&shared),
             watch: Watch {
                 head: head::Head { stream, trouble: Arc::new(Trouble::default()) },

@@ -1,0 +1,53 @@
+//! What an operator tells a running projection, and what it answers.
+
+use std::sync::mpsc;
+
+use tokio::sync::oneshot;
+
+use crate::event::Sequence;
+
+/// A projection is told one thing at a time: who comes second is told so.
+const COMMANDS_MAX: usize = 1;
+
+/// One command, with where its answer goes.
+#[derive(Debug)]
+pub enum Command {
+    Accept(oneshot::Sender<Answer>),
+}
+
+/// What became of `accept`.
+pub type Answer = Result<Accepted, Refused>;
+
+/// What was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It goes on past these, first and last, and has counted so many as missed.
+    Gap { first: Sequence, last: Sequence, missed: u64 },
+    /// It goes on with the restored stream.
+    Restored,
+    /// The stream is as it was: it goes on.
+    Sound,
+    /// Nothing had to be.
+    Nothing,
+}
+
+/// Why nothing was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("no such projection")]
+    Unknown,
+    /// What stands in the way is none that can be accepted.
+    #[error("{detail}")]
+    NotAcceptable { detail: String, next: Option<String> },
+    #[error("{0}")]
+    Busy(String),
+    #[error("the stream cannot be asked: {0}")]
+    Unreachable(String),
+    #[error("{detail}")]
+    Storage { detail: String, next: Option<String> },
+}
+
+/// Both ends: who commands, and the worker.
+pub fn channel() -> (mpsc::SyncSender<Command>, mpsc::Receiver<Command>) {
+    mpsc::sync_channel(COMMANDS_MAX)
+}

@@ -1,0 +1,298 @@
+//! What sets a projection that has failed going again, without a restart.
+//!
+//! | it failed by | what mends it |
+//! |---|---|
+//! | a gap | `accept`; `policy.on_gap`: going on past it, or a build from what is left |
+//! | another stream | `accept`, if the messages that were read are in it; `policy.on_source_change`: a build from it |
+//! | retention | a poll of the head says that it is `limits` again |
+//! | a server that is too old | tried again every few seconds |
+//! | anything else | a person, and a restart |
+//!
+//! What is decided is decided by a fresh look at the stream, not by the fault, which may be old when a person comes.
+//! The checkpoint moves first; then the stream is read from there, which verifies it once more. A fault that still
+//! stands comes back the same way as it first came.
+
+use std::time::{Duration, Instant};
+
+use super::batch::Stop;
+use super::command::{Accepted, Answer, Command, Refused};
+use super::{Batched, Loop};
+use crate::clock;
+use crate::definition::{OnGap, OnSourceChange};
+use crate::event::Sequence;
+use crate::source::accept::{Found, Seen};
+use crate::source::{Fault, Reason as FaultReason};
+use crate::status::Reason;
+use crate::store::Error as StoreError;
+
+/// After this long a stream that could not be asked is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// A server is upgraded in minutes: this soon afterwards nobody still waits for it.
+const SERVER_AGAIN: Duration = Duration::from_secs(5);
+
+/// Why a projection stands still, and what may end that.
+pub(super) struct Failed {
+    pub(super) stop: Stop,
+    pub(super) mending: Mending,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mending {
+    /// A person.
+    Person,
+    /// The stream is read again at this moment.
+    Again(Instant),
+    /// The stream is read again when its retention is `limits`, by a poll later than this.
+    Limits(Instant),
+    /// It is being read: the fault comes back, or the stream proves to be sound.
+    Reading,
+}
+
+impl Loop {
+    /// Does what the projection's policy says of a fault of its stream.
+    pub(super) fn fault(&mut self, fault: &Fault) -> Batched {
+        if self.build.is_some() {
+            return self.give_up(&fault.detail);
+        }
+        let stop = stop_of(fault, &self.name);
+        if fault.reason == FaultReason::SourceChanged && !self.stands(&stop) {
+            let changes = &self.worker.metrics.stream_identity_changes_total;
+            changes.with_label_values(&[self.worker.shared.stream()]).inc();
+        }
+        let policy = &self.worker.plan.definition().policy;
+        match (fault.reason, policy.on_gap, policy.on_source_change) {
+            (FaultReason::Gap { .. }, OnGap::Continue, _) => self.by_policy(stop),
+            (FaultReason::Gap { .. }, OnGap::Rebuild, _)
+            | (FaultReason::SourceChanged, _, OnSourceChange::Rebuild) => {
+                self.show_preparing();
+                self.fail(stop.clone(), Mending::Person);
+                self.by_policy(stop)
+            }
+            (reason, ..) => {
+                self.fail(stop, mending(reason));
+                Batched::Committed
+            }
+        }
+    }
+
+    /// What may be done when nothing has come from the stream for a moment.
+    pub(super) fn mend(&mut self) -> Batched {
+        if self.build.is_some() {
+            return self.cut_over_if_there();
+        }
+        let Some(failed) = &mut self.failed else { return Batched::Committed };
+        match failed.mending {
+            Mending::Again(at) if at <= Instant::now() => {}
+            Mending::Limits(since) => {
+                let head = self.worker.watch.head.stream.borrow();
+                let limits = |head: &crate::source::head::StreamHead| {
+                    head.retention == "limits" && head.asked >= since
+                };
+                if !head.as_ref().is_some_and(limits) {
+                    return Batched::Committed;
+                }
+            }
+            Mending::Reading if self.worker.watch.verified_head().is_some() => {
+                self.mended();
+                return Batched::Committed;
+            }
+            _ => return Batched::Committed,
+        }
+        failed.mending = Mending::Reading;
+        self.worker.feed.restart(self.position());
+        Batched::Committed
+    }
+
+    /// The stream has proved to be sound.
+    pub(super) fn mended(&mut self) {
+        if self.failed.take().is_some() {
+            self.worker.shared.rebuilding(None);
+            self.worker.shared.resume();
+            self.publish(0);
+        }
+    }
+
+    /// Says that the projection stands still, once for each reason why.
+    pub(super) fn fail(&mut self, stop: Stop, mending: Mending) {
+        if !self.stands(&stop) {
+            tracing::error!(
+                projection = self.name,
+                reason = stop.reason.word(),
+                detail = stop.detail,
+                "projection failed"
+            );
+        }
+        // A process that ends from now on does not end at work.
+        if self.failed.is_none()
+            && let Err(error) = self.worker.store.end_run()
+        {
+            tracing::warn!(projection = self.name, %error, "mark the clean end");
+        }
+        let Stop { reason, detail, next } = stop.clone();
+        self.worker.shared.fail(reason, detail, next);
+        self.failed = Some(Failed { stop, mending });
+        self.publish(0);
+    }
+
+    /// Carries out a command.
+    pub(super) fn obey(&mut self, command: Command) -> Batched {
+        let Command::Accept(reply) = command;
+        let (answer, batched) = self.accept();
+        // Who has stopped waiting sees it in the status.
+        let _ = reply.send(answer);
+        batched
+    }
+
+    fn accept(&mut self) -> (Answer, Batched) {
+        let Some(failed) = &self.failed else { return (Ok(Accepted::Nothing), Batched::Committed) };
+        let refused = |stop: &Stop| {
+            let (detail, next) = (stop.detail.clone(), stop.next.clone());
+            (Err(Refused::NotAcceptable { detail, next }), Batched::Committed)
+        };
+        if self.build.is_some() {
+            let detail = "it is being rebuilt, as its policy says".to_owned();
+            return (Err(Refused::Busy(detail)), Batched::Committed);
+        }
+        if !matches!(failed.stop.reason, Reason::Gap | Reason::SourceChanged | Reason::Retention) {
+            return refused(&failed.stop);
+        }
+        let found = match self.look() {
+            Ok(seen) => seen.found,
+            Err(error) => return (Err(Refused::Unreachable(error)), Batched::Committed),
+        };
+        let accepted = match found {
+            Found::Sound => Ok(Accepted::Sound),
+            Found::Gap { first, last } => {
+                self.pass(first, last).map(|missed| Accepted::Gap { first, last, missed })
+            }
+            Found::Restored(origin) => {
+                let adopted = self.worker.store.adopt(origin, clock::now());
+                adopted.map(|()| Accepted::Restored)
+            }
+            Found::Refused(fault) => {
+                let stop = stop_of(&fault, &self.name);
+                let answer = refused(&stop);
+                self.fail(stop, mending(fault.reason));
+                return answer;
+            }
+        };
+        match accepted {
+            Ok(accepted) => {
+                tracing::info!(projection = self.name, ?accepted, "accepted");
+                self.read_on();
+                (Ok(accepted), Batched::Committed)
+            }
+            Err(error) => {
+                let (detail, next) = (error.to_string(), error.hint());
+                (Err(Refused::Storage { detail, next }), self.not_written(error))
+            }
+        }
+    }
+
+    /// Goes on past a gap or begins a build, if a fresh look says that this is what the policy is for.
+    fn by_policy(&mut self, stop: Stop) -> Batched {
+        let policy = &self.worker.plan.definition().policy;
+        let (on_gap, on_source_change) = (policy.on_gap, policy.on_source_change);
+        let seen = match self.look() {
+            Ok(seen) => seen,
+            Err(error) => {
+                tracing::debug!(projection = self.name, error, "look at the stream");
+                self.fail(stop, Mending::Again(Instant::now() + ASK_AGAIN));
+                return Batched::Committed;
+            }
+        };
+        let another = match &seen.found {
+            Found::Restored(_) => true,
+            Found::Refused(fault) => fault.reason == FaultReason::SourceChanged,
+            Found::Sound | Found::Gap { .. } => false,
+        };
+        match &seen.found {
+            Found::Gap { first, last } if on_gap == OnGap::Continue => {
+                match self.pass(*first, *last) {
+                    Ok(_) => self.read_on(),
+                    Err(error) => {
+                        self.fail(stop, Mending::Again(Instant::now() + ASK_AGAIN));
+                        return self.not_written(error);
+                    }
+                }
+            }
+            Found::Gap { .. } if on_gap == OnGap::Rebuild => return self.begin_build(&seen),
+            _ if another && on_source_change == OnSourceChange::Rebuild => {
+                return self.begin_build(&seen);
+            }
+            // Another fault than the one that came, which this policy is not for.
+            Found::Refused(fault) => self.fail(stop_of(fault, &self.name), mending(fault.reason)),
+            Found::Gap { .. } | Found::Restored(_) | Found::Sound => {
+                self.fail(stop, Mending::Again(Instant::now() + ASK_AGAIN));
+            }
+        }
+        if self.build.is_none() {
+            self.worker.shared.rebuilding(None);
+        }
+        Batched::Committed
+    }
+
+    fn look(&mut self) -> Result<Seen, String> {
+        let position = self.position();
+        self.worker.look.take(&position, &self.worker.shutdown)
+    }
+
+    fn pass(&mut self, first: Sequence, last: Sequence) -> Result<u64, StoreError> {
+        let missed = self.worker.store.pass_gap(last, clock::now())?;
+        tracing::warn!(
+            projection = self.name, %first, %last, missed,
+            "going on past messages that the stream no longer holds"
+        );
+        let family = &self.worker.metrics.projection_missed_sequences_total;
+        family.with_label_values(&[&self.name]).inc_by(missed);
+        Ok(missed)
+    }
+
+    /// Reads on from the checkpoint.
+    fn read_on(&mut self) {
+        self.worker.feed.restart(self.position());
+        self.failed = None;
+        self.worker.shared.rebuilding(None);
+        self.worker.shared.resume();
+        self.publish(0);
+    }
+
+    /// Of a transaction that was rolled back: space may come back, anything else does not.
+    fn not_written(&mut self, error: StoreError) -> Batched {
+        match error {
+            StoreError::Full { .. } | StoreError::Busy { .. } => {
+                self.count_error(&error);
+                Batched::Committed
+            }
+            error => self.broken(error),
+        }
+    }
+
+    fn stands(&self, stop: &Stop) -> bool {
+        self.failed.as_ref().is_some_and(|failed| failed.stop == *stop)
+    }
+}
+
+/// What may mend a fault without a person.
+fn mending(reason: FaultReason) -> Mending {
+    match reason {
+        FaultReason::Gap { .. } | FaultReason::SourceChanged => Mending::Person,
+        FaultReason::Retention => Mending::Limits(Instant::now()),
+        FaultReason::Unsupported => Mending::Again(Instant::now() + SERVER_AGAIN),
+    }
+}
+
+pub(super) fn stop_of(fault: &Fault, projection: &str) -> Stop {
+    let reason = match fault.reason {
+        FaultReason::Gap { .. } => Reason::Gap,
+        FaultReason::SourceChanged => Reason::SourceChanged,
+        FaultReason::Retention => Reason::Retention,
+        // No word of its own: what it reads from cannot be read.
+        FaultReason::Unsupported => Reason::SourceUnreachable,
+    };
+    Stop {
+        reason,
+        detail: fault.detail.clone(),
+        next: fault.next.map(|next| next.replace("{projection}", projection)),
+    }
+}

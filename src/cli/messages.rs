@@ -69,11 +69,23 @@ pub(super) async fn connect(config: &Config, name: &str) -> Result<Connection, F
     if tokio::time::timeout(CONNECT_TIMEOUT, connection.connected()).await.is_ok() {
         return Ok(connection);
     }
-    let error = connection.link().borrow().error.clone();
-    let error = error.unwrap_or_else(|| "no answer".to_owned());
-    let servers = config.nats.shown_servers();
-    let error = anyhow::anyhow!("NATS cannot be reached at {servers}: {error}");
-    Err(Failure::new(Kind::Unreachable, error).hint("start it, or name another in `nats.servers`"))
+    let said = connection.link().borrow().error.clone();
+    Err(unreachable(&config.nats.shown_servers(), said))
+}
+
+fn unreachable(servers: &str, said: Option<String>) -> Failure {
+    let said = said.unwrap_or_else(|| format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()));
+    // Each sentence begins with its server, which for one alone has been said.
+    let address = servers.rsplit(['/', '@']).next().unwrap_or_default();
+    let rest = said.strip_prefix(address).and_then(|rest| rest.strip_prefix(": "));
+    let error = anyhow::anyhow!("NATS cannot be reached at {servers}: {}", rest.unwrap_or(&said));
+    // A server that says why it refuses is there.
+    let away = ["no answer", "connection refused", "was not resolved"];
+    let hint = match away.iter().any(|words| said.contains(words)) {
+        true => "start it, or name another in `nats.servers`",
+        false => "see [nats] in the settings",
+    };
+    Failure::new(Kind::Unreachable, error).hint(hint)
 }
 
 fn failure(error: Error) -> Failure {

@@ -8,7 +8,7 @@ use super::failure::{Failure, Kind};
 use super::output::{Align, Output, Table};
 use super::socket;
 use crate::config::Config;
-use crate::status::{Projection, Report};
+use crate::status::{Phase, Projection, Rebuild, Report};
 use crate::supervisor::at_rest;
 
 // The daemon answers from memory; one that takes longer hangs.
@@ -93,6 +93,9 @@ fn print(report: &Report, running: bool, output: &Output) {
                 output.line(&format!("  next: {next}"));
             }
         }
+        if let Some(rebuild) = &projection.rebuild {
+            output.line(&rebuilding(rebuild));
+        }
     }
 }
 
@@ -115,6 +118,17 @@ fn cells(projection: &Projection) -> Vec<String> {
         grouped(projection.parked_events),
         grouped(projection.counts.skipped),
     ]
+}
+
+fn rebuilding(rebuild: &Rebuild) -> String {
+    let Rebuild { generation, applied, total, .. } = *rebuild;
+    if rebuild.phase == Phase::Preparing {
+        return format!("  rebuild: generation {generation} is about to begin");
+    }
+    let left =
+        rebuild.seconds_left.map_or(String::new(), |left| format!(", {} left", seconds(left)));
+    let (applied, total) = (grouped(applied), grouped(total));
+    format!("  rebuild: generation {generation}, {applied} of {total} messages{left}")
 }
 
 /// 1234567 as 1,234,567.
@@ -143,6 +157,28 @@ fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rebuild_in_a_line() {
+        let rebuild = |phase, seconds_left| Rebuild {
+            generation: 2,
+            phase,
+            applied: 1_234,
+            total: 20_000,
+            messages_per_second: 0.0,
+            seconds_left,
+        };
+        for (rebuild, line) in [
+            (rebuild(Phase::Preparing, None), "generation 2 is about to begin"),
+            (rebuild(Phase::Reading, None), "generation 2, 1,234 of 20,000 messages"),
+            (
+                rebuild(Phase::Reading, Some(75.0)),
+                "generation 2, 1,234 of 20,000 messages, 75 s left",
+            ),
+        ] {
+            assert_eq!(rebuilding(&rebuild), format!("  rebuild: {line}"));
+        }
+    }
 
     #[test]
     fn numbers_for_people() {

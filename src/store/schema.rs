@@ -3,10 +3,11 @@
 //! Clients read `_viewd_meta`, `_viewd_checkpoint`, `_viewd_columns`, `_viewd_dead_letters` and `_viewd_counts`: the
 //! columns that the interfaces promise keep their names and meaning. The rest is viewd's own.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::layout::{Build, Generation};
 use super::view;
+use crate::definition::fingerprint::Fingerprint;
 use crate::definition::{Table, View};
 
 /// `view`, in a file's header.
@@ -134,6 +135,23 @@ pub(super) fn create(
         describe_view(connection, view, columns)?;
     }
     Ok(())
+}
+
+/// Says what a generation is built by from now on.
+pub(super) fn adopt(
+    connection: &Connection,
+    text: &str,
+    fingerprint: &Fingerprint,
+) -> rusqlite::Result<()> {
+    // Dropped without a commit, it rolls back.
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    connection.execute(
+        "UPDATE _viewd_definition SET text = ?1, words = ?2",
+        params![text, fingerprint.words],
+    )?;
+    connection
+        .execute("UPDATE _viewd_meta SET fingerprint = ?1", params![fingerprint.to_string()])?;
+    transaction.commit()
 }
 
 /// Tells clients the declared types: SQLite's own say nothing of decimals, booleans and times.

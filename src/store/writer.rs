@@ -303,6 +303,13 @@ impl Store {
         Files::new(&self.path)
     }
 
+    /// Takes a definition that gives the same view for the one that the generation was built by: other words.
+    pub fn adopt_definition(&mut self, text: &str, fingerprint: &Fingerprint) -> Result<(), Error> {
+        self.execute(|connection| schema::adopt(connection, text, fingerprint))?;
+        self.fingerprint = fingerprint.clone();
+        Ok(())
+    }
+
     /// What the generation was built by.
     pub fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint

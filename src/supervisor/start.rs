@@ -126,6 +126,10 @@ fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened,
             folder: config.data_dir.join(&definition.name),
         });
     }
+    if store.fingerprint().words != fingerprint.words {
+        tracing::info!(projection = definition.name, "words of the definition adopted");
+        store.adopt_definition(&definition.source.text, &fingerprint)?;
+    }
     let crash_loop = store.begin_run()? >= ENDS_MAX;
     let shared = Shared::new(
         &definition.name,

@@ -122,11 +122,9 @@ impl Loop {
                 "projection failed"
             );
         }
-        // A process that ends from now on does not end at work.
-        if self.failed.is_none()
-            && let Err(error) = self.worker.store.end_run()
-        {
-            tracing::warn!(projection = self.name, %error, "mark the clean end");
+        // A process that ends from now on does not end at work, unless a build follows: then it goes on counting.
+        if self.failed.is_none() && self.worker.shared.numbers().rebuild.is_none() {
+            self.end_run();
         }
         let Stop { reason, detail, next } = stop.clone();
         self.worker.shared.fail(reason, detail, next);

@@ -101,13 +101,9 @@ pub fn run(worker: Worker) -> End {
         Err(error) => running.stop(corrupt(&error)),
     }
     let end = running.run();
-    // Nothing more is written through a handle that has failed: the next start counts this end, unless it was marked
-    // when the projection failed.
-    if matches!(end, End::Stopped)
-        && (running.failed.is_none() || running.build.is_some())
-        && let Err(error) = running.worker.store.end_run()
-    {
-        tracing::warn!(projection = running.name, %error, "mark the clean end");
+    // Nothing more is written through a handle that has failed: the next start counts this end.
+    if matches!(end, End::Stopped) && !running.is_corrupt() {
+        running.end_run();
     }
     end
 }
@@ -210,6 +206,17 @@ impl Loop {
                 Batched::Cancelled
             }
         }
+    }
+
+    /// Marks that the process does not end at work.
+    fn end_run(&mut self) {
+        if let Err(error) = self.worker.store.end_run() {
+            tracing::warn!(projection = self.name, %error, "mark the clean end");
+        }
+    }
+
+    fn is_corrupt(&self) -> bool {
+        self.failed.as_ref().is_some_and(|failed| failed.stop.reason == Reason::Corrupt)
     }
 
     /// Stands still until a person acts: nothing more is read.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use viewd::status::{Phase, Reason, State};
 
 use super::{DEFINITION, Rig, until, until_failed};
-use crate::daemon::DEADLINE;
+use crate::daemon::{DEADLINE, Daemon};
 use crate::wait;
 
 const REBUILD: &str = "policy.on_gap = \"rebuild\"\npolicy.on_source_change = \"rebuild\"";
@@ -64,6 +64,15 @@ impl Rig {
         let sql = "SELECT sequence FROM _viewd_checkpoint";
         view.query_row(sql, (), |row| row.get::<_, i64>(0)).ok().map(i64::unsigned_abs)
     }
+}
+
+/// Waits until a build says that it has come so far, while the old view is served.
+#[track_caller]
+fn building(daemon: &Daemon, applied: u64) {
+    let report = until(daemon, "log", "building", |report| {
+        report.rebuild.as_ref().is_some_and(|rebuild| rebuild.applied >= applied)
+    });
+    assert_eq!((report.state, report.generation), (State::Failed, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,12 +175,17 @@ async fn killed_during_a_build_one_generation_serves() {
             None => wait::until("a build", DEADLINE, || {
                 rig.site.path("data/log/gen-000002").exists().then_some(())
             }),
-            Some(reached) => rig.is_built_to(reached),
+            Some(reached) => building(&daemon, reached),
         }
         daemon.kill();
         assert_eq!(rig.serving(), PathBuf::from("gen-000001"));
         rig.holds("log", &[1..=10]);
     }
+    // Asked to end, it does so at once.
+    let daemon = rig.site.start(SLOWLY);
+    building(&daemon, MANY / 4);
+    assert!(daemon.terminate().success());
+    assert_eq!(rig.serving(), PathBuf::from("gen-000001"));
     // As it comes to its end.
     let daemon = rig.site.start(SLOWLY);
     rig.is_built_to(MANY);
@@ -180,4 +194,47 @@ async fn killed_during_a_build_one_generation_serves() {
     rig.live(&daemon, "log", &[1..=MANY]);
     rig.succeeded();
     assert!(daemon.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ends_in_each_build_is_left_alone_after_the_third() {
+    let rig = Rig::new(REBUILD).await;
+    rig.publish(1..=10).await;
+    let daemon = rig.start();
+    rig.live(&daemon, "log", &[1..=10]);
+    assert!(daemon.terminate().success());
+    rig.recreate().await;
+    rig.publish(1..=MANY).await;
+    for _ in 0..3 {
+        let daemon = rig.site.start(SLOWLY);
+        building(&daemon, 1);
+        daemon.kill();
+    }
+    let daemon = rig.start();
+    until_failed(&daemon, "log", Reason::CrashLoop);
+    rig.holds("log", &[1..=10]);
+    let (code, json) = rig.accept("log");
+    assert_eq!((code, json["error"]["code"].as_str()), (3, Some("found_problems")), "{json}");
+    assert_eq!(rig.serving(), PathBuf::from("gen-000001"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_adopted_and_asks_for_no_build() {
+    let rig = Rig::new("").await;
+    rig.publish(1..=10).await;
+    let daemon = rig.start();
+    rig.live(&daemon, "log", &[1..=10]);
+    assert!(daemon.terminate().success());
+    let planned = || {
+        let output = rig.site.run(&["plan", "--offline", "--json"], &[]);
+        let planned: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        planned["data"][0]["action"].as_str().unwrap_or_else(|| panic!("{planned}")).to_owned()
+    };
+    rig.site.write("projections/log.toml", &format!("{REBUILD}\n{DEFINITION}"));
+    assert_eq!(planned(), "adopt");
+    let daemon = rig.start();
+    rig.live(&daemon, "log", &[1..=10]);
+    assert_eq!(daemon.projection("log").generation, 1);
+    assert!(daemon.terminate().success());
+    assert_eq!(planned(), "nothing");
 }

@@ -5,7 +5,7 @@
 //! from the seed; where it meets the daemon's work also depends on the machine.
 
 mod schedule;
-mod truth;
+pub mod truth;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;

@@ -14,6 +14,8 @@ mod cli;
 mod daemon;
 // The week of flights over a bad network, by seeded schedules of faults.
 mod chaos;
+// Three servers with one stream, of which some are away.
+mod cluster;
 // The crash tests: the daemon killed at any moment, its rows as if it never was.
 mod crash;
 // Messages of every bad kind: set aside with the reason, or applied as documented, and the daemon goes on.

@@ -36,9 +36,18 @@ impl Server {
 
     /// A server of another version.
     pub fn of(binary: &str, settings: &str) -> Self {
+        Self::on(0, binary, settings)
+    }
+
+    /// A server on a port that is known before: others are told of it.
+    pub fn at(port: u16, settings: &str) -> Self {
+        Self::on(port, binary(), settings)
+    }
+
+    fn on(port: u16, binary: &str, settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("nats-server.conf"), settings).unwrap();
-        let mut server = Self { child: None, binary: binary.to_owned(), port: 0, folder };
+        let mut server = Self { child: None, binary: binary.to_owned(), port, folder };
         server.spawn();
         server
     }
@@ -98,6 +107,10 @@ impl Server {
         self.signal(rustix::process::Signal::USR2);
         let mut child = self.child.take().unwrap();
         wait::until("the lame duck's end", RETIRE_DEADLINE, || child.try_wait().unwrap());
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Lets the process stand still: its connections stay open and nothing answers.

@@ -31,6 +31,22 @@ pub fn until_or<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> O
     }
 }
 
+/// The same for a look that has to wait for answers itself.
+pub async fn until_async<T>(
+    what: &str,
+    deadline: Duration,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(begun.elapsed() < deadline, "{what}: not within {deadline:?}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 /// Lets a while pass, for tests that do something at a random moment.
 pub fn pass(duration: Duration) {
     std::thread::sleep(duration);

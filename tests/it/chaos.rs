@@ -17,20 +17,39 @@ use viewd::status::{Projection, State};
 
 use self::schedule::{KINDS, Step};
 use self::truth::{HEAD_POLL, History, Samples};
-use crate::daemon::{DEADLINE, Daemon, Site};
+use crate::daemon::{Daemon, Site};
 use crate::flights::{Week, assert_as_the_oracle_says};
 use crate::proxy::{Counts, Fault, Proxy, Way};
 use crate::random::{Random, new_seed};
 use crate::wait;
 
+/// Beside the flights in every other seed, of the same events: once both are live they share a reader. An event that is
+/// applied twice or not at all shows in the sum.
+const KINDS_OF_EVENTS: &str = r#"
+source   = "flights"
+subjects = ["flights.>"]
+[tables.kinds]
+key = ["kind"]
+columns.kind   = "text"
+columns.events = { type = "integer", default = 0 }
+columns.sum    = { type = "integer", default = 0 }
+[[on]]
+event      = "*"
+upsert     = "kinds"
+key.kind   = ".type"
+add.events = 1
+add.sum    = ".sequence"
+"#;
 const SEEDS: u64 = 20;
+/// Ten daemons on a machine that has other work as well.
+const DEADLINE: Duration = Duration::from_secs(180);
 /// Seeds that run at the same time, on one server.
 const LANES: usize = 10;
 /// Below so many seeds it is chance which faults there are.
 const SEEDS_FOR_EVERY_KIND: usize = 15;
-/// What is published while faults go on, after all have read for a while.
-const LIVE_PARTS: u64 = 8;
-const LIVE_PAUSE: Duration = Duration::from_millis(80);
+/// How the rest is published while faults go on, once all have been live.
+const LIVE_PARTS: u64 = 24;
+const LIVE_PAUSE: Duration = Duration::from_millis(100);
 /// The week takes some two seconds by this: faults hit its middle.
 const USUAL: Way = Way {
     latency: Duration::ZERO,
@@ -39,15 +58,16 @@ const USUAL: Way = Way {
     stalled: false,
 };
 /// Between two looks at what the daemon says.
-const SAMPLE_EVERY: Duration = Duration::from_millis(50);
+const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 
 /// What one seed came to.
 struct Outcome {
     steps: [u64; KINDS.len()],
-    /// Steps that began before everything of the catch-up was read.
-    steps_in_catch_up: u64,
+    /// Steps that began before all of the catch-up was applied, and while there was something to follow.
+    in_catch_up: u64,
+    in_live: u64,
     network: Counts,
-    samples: Samples,
+    samples: Vec<Samples>,
     /// By reason.
     recreates: [u64; Recreate::ALL.len()],
     reconnects: u64,
@@ -63,8 +83,8 @@ struct Wave {
     base: u64,
     all: u64,
     history: History,
-    /// Seeds that are half through, or have failed.
-    half_through: AtomicUsize,
+    /// Seeds that have been live, or have failed.
+    been_live: AtomicUsize,
     publishing: AtomicBool,
 }
 
@@ -100,7 +120,7 @@ async fn wave(seeds: &[u64]) -> Vec<Outcome> {
         base,
         all,
         history: History::default(),
-        half_through: AtomicUsize::new(0),
+        been_live: AtomicUsize::new(0),
         publishing: AtomicBool::new(false),
     });
     wave.history.stored(base);
@@ -112,8 +132,8 @@ async fn wave(seeds: &[u64]) -> Vec<Outcome> {
     };
     let runs: Vec<_> = seeds.iter().map(|seed| (*seed, run(*seed))).collect();
 
-    wait::until("seeds that are half through", 2 * DEADLINE, || {
-        (wave.half_through.load(Ordering::Relaxed) == seeds.len()).then_some(())
+    wait::until("seeds that are live", DEADLINE, || {
+        (wave.been_live.load(Ordering::Relaxed) == seeds.len()).then_some(())
     });
     wave.publishing.store(true, Ordering::Relaxed);
     for part in 1..=LIVE_PARTS {
@@ -135,25 +155,26 @@ struct Run<'a> {
     proxy: Proxy,
     site: Arc<Site>,
     daemon: Daemon,
-    samples: Samples,
+    samples: Vec<Samples>,
     steps: Vec<Step>,
+    by_kind: [u64; KINDS.len()],
     /// Where it is, for whom it fails.
     now: String,
-    half: Half<'a>,
+    live: Live<'a>,
 }
 
-/// Tells a wave once that a seed is half through, or has failed.
-struct Half<'a>(Option<&'a Wave>);
+/// Tells a wave once that a seed has been live, or has failed.
+struct Live<'a>(Option<&'a Wave>);
 
-impl Half<'_> {
+impl Live<'_> {
     fn tell(&mut self) {
         if let Some(wave) = self.0.take() {
-            wave.half_through.fetch_add(1, Ordering::Relaxed);
+            wave.been_live.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for Half<'_> {
+impl Drop for Live<'_> {
     fn drop(&mut self) {
         self.tell();
     }
@@ -164,7 +185,8 @@ impl<'a> Run<'a> {
         let mut random = Random::seeded(seed);
         let proxy = Proxy::seeded(&wave.url, seed);
         proxy.set(Fault::both(USUAL));
-        let site = Week::site_at(&[proxy.url()]);
+        let more = &[("kinds", KINDS_OF_EVENTS)][..random.below(2) as usize];
+        let site = Week::site_at(&[proxy.url()], more);
         let batch = format!("limits.batch_events_max={}", random.within(200..=5_000));
         let head_poll = format!("limits.head_poll_ms={}", HEAD_POLL.as_millis());
         let steps = (0..random.within(8..=12)).map(|_| Step::draw(&mut random)).collect();
@@ -174,16 +196,26 @@ impl<'a> Run<'a> {
             &head_poll,
             &batch,
         ]);
-        let samples = Samples::default();
+        let samples = (0..=more.len()).map(|_| Samples::default()).collect();
         let now = "at the start".to_owned();
-        Self { wave, proxy, site, daemon, samples, steps, now, half: Half(Some(wave)) }
+        Self {
+            wave,
+            proxy,
+            site,
+            daemon,
+            samples,
+            steps,
+            by_kind: [0; KINDS.len()],
+            now,
+            live: Live(Some(wave)),
+        }
     }
 
     /// Goes through the schedule; on failure says where it was.
     fn to_the_end(mut self) -> Outcome {
         let begun = Instant::now();
         let tried = catch_unwind(AssertUnwindSafe(|| self.through_the_steps()));
-        let (steps, steps_in_catch_up) = tried.unwrap_or_else(|panic| {
+        let [in_catch_up, in_live] = tried.unwrap_or_else(|panic| {
             let Self { now, proxy, samples, site, .. } = &self;
             println!("{now}\n{:?}\n{samples:?}\n{}", proxy.counts(), site.log());
             resume_unwind(panic)
@@ -195,9 +227,13 @@ impl<'a> Run<'a> {
         let network = self.proxy.counts();
         assert!(self.daemon.terminate().success(), "{}", self.site.log());
         assert_as_the_oracle_says(&self.site, self.wave.all);
+        if self.samples.len() > 1 {
+            assert_every_event_once(&self.site, self.wave.all);
+        }
         Outcome {
-            steps,
-            steps_in_catch_up,
+            steps: self.by_kind,
+            in_catch_up,
+            in_live,
             network,
             samples: self.samples,
             recreates: Recreate::ALL.map(|reason| {
@@ -211,20 +247,23 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn through_the_steps(&mut self) -> ([u64; KINDS.len()], u64) {
+    /// How many steps were in the catch-up, and how many in live.
+    fn through_the_steps(&mut self) -> [u64; 2] {
         wait::until("the first events", DEADLINE, || {
             self.sample();
-            (self.samples.position > 0).then_some(())
+            (self.position() > 0).then_some(())
         });
-        let (mut by_kind, mut in_catch_up) = ([0; KINDS.len()], 0);
+        let [mut in_catch_up, mut in_live] = [0; 2];
         let steps = std::mem::take(&mut self.steps);
         for (index, step) in steps.iter().enumerate() {
             if index == steps.len() / 2 {
-                self.half_through();
+                self.live();
             }
             self.pass(step.rest);
-            by_kind[step.trouble.kind()] += 1;
-            in_catch_up += u64::from(self.samples.position < self.wave.base);
+            self.by_kind[step.trouble.kind()] += 1;
+            let position = self.position();
+            in_catch_up += u64::from(position < self.wave.base);
+            in_live += u64::from((self.wave.base..self.wave.all).contains(&position));
             self.now = format!("in step {} of {}: {step:?}", index + 1, steps.len());
             step.begin(&self.proxy, USUAL);
             self.pass(step.lasts);
@@ -233,15 +272,23 @@ impl<'a> Run<'a> {
             self.now = format!("after {}", self.now);
         }
         self.live_again();
-        (by_kind, in_catch_up)
+        [in_catch_up, in_live]
     }
 
     /// Asks what is said, and judges it.
-    fn sample(&mut self) -> Projection {
+    fn sample(&mut self) -> Vec<Projection> {
         let asked = Instant::now();
-        let said = self.daemon.projection("flights");
-        self.samples.take(asked, &said, &self.wave.history, self.wave.base);
+        let said = self.daemon.report().projections;
+        assert_eq!(said.len(), self.samples.len(), "{said:?}");
+        for (samples, said) in self.samples.iter_mut().zip(&said) {
+            samples.take(asked, said, &self.wave.history, self.wave.base);
+        }
         said
+    }
+
+    /// How far the one is that is behind.
+    fn position(&self) -> u64 {
+        self.samples.iter().map(|samples| samples.position).min().unwrap()
     }
 
     fn pass(&mut self, duration: Duration) {
@@ -252,10 +299,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Waits until all are so far, and events are published.
-    fn half_through(&mut self) {
-        self.half.tell();
-        wait::until("the other seeds", 2 * DEADLINE, || {
+    /// Waits until it is live, and then for the others, and for events to follow.
+    fn live(&mut self) {
+        let live = |said: &Projection| said.state == State::Live;
+        wait::until("the live state", DEADLINE, || self.sample().iter().all(live).then_some(()));
+        self.live.tell();
+        wait::until("the other seeds", DEADLINE, || {
             self.sample();
             self.wave.publishing.load(Ordering::Relaxed).then_some(())
         });
@@ -264,11 +313,23 @@ impl<'a> Run<'a> {
     /// Without faults everything is caught up, by itself.
     fn live_again(&mut self) {
         wait::until("the end of the stream", DEADLINE, || {
-            let said = self.sample();
-            let there = said.position == self.wave.all && said.pending_messages == Some(0);
-            (there && said.state == State::Live).then_some(())
+            let all = self.wave.all;
+            let there = |said: &Projection| {
+                let at_the_end = said.position == all && said.pending_messages == Some(0);
+                at_the_end && said.state == State::Live
+            };
+            self.sample().iter().all(there).then_some(())
         });
     }
+}
+
+/// Holds that the second projection has had each event once.
+fn assert_every_event_once(site: &Site, events: u64) {
+    let sums = site.view("kinds").query_row("SELECT sum(events), sum(sum) FROM kinds", (), |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+    });
+    let events = events as i64;
+    assert_eq!(sums.unwrap(), (events, events * (events + 1) / 2));
 }
 
 /// The sum of a family's series that have a label.
@@ -280,13 +341,15 @@ fn sum(metrics: &str, family: &str, label: &str) -> u64 {
 #[expect(clippy::print_stdout, reason = "shown with a test that fails, and by `make soak`")]
 fn report(outcomes: &[Outcome], took: Duration) {
     let total = |of: &dyn Fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+    let samples = |of: fn(&Samples) -> u64| total(&|outcome| outcome.samples.iter().map(of).sum());
     println!("{} seeds in {:.1} s", outcomes.len(), took.as_secs_f64());
     let longest = outcomes.iter().map(|outcome| outcome.seconds).fold(0.0, f64::max);
     println!("longest seed {longest:.1} s");
     for (index, kind) in KINDS.iter().enumerate() {
         println!("{kind}: {}", total(&|outcome| outcome.steps[index]));
     }
-    println!("faults in catch-up: {}", total(&|outcome| outcome.steps_in_catch_up));
+    println!("faults in catch-up: {}", total(&|outcome| outcome.in_catch_up));
+    println!("faults in live: {}", total(&|outcome| outcome.in_live));
     for (index, reason) in Recreate::ALL.iter().enumerate() {
         println!("recreates, {}: {}", reason.label(), total(&|outcome| outcome.recreates[index]));
     }
@@ -301,10 +364,10 @@ fn report(outcomes: &[Outcome], took: Duration) {
         ("bytes delayed", total(&|outcome| outcome.network.bytes_delayed)),
         ("slices", total(&|outcome| outcome.network.slices)),
         ("bytes to viewd", total(&|outcome| outcome.network.bytes_to_client)),
-        ("samples", total(&|outcome| outcome.samples.count)),
-        ("samples, head unknown", total(&|outcome| outcome.samples.unknown)),
-        ("samples, degraded", total(&|outcome| outcome.samples.degraded)),
-        ("samples, live", total(&|outcome| outcome.samples.live)),
+        ("samples", samples(|samples| samples.count)),
+        ("samples, head unknown", samples(|samples| samples.unknown)),
+        ("samples, degraded", samples(|samples| samples.degraded)),
+        ("samples, live", samples(|samples| samples.live)),
     ] {
         println!("{what}: {count}");
     }
@@ -313,13 +376,15 @@ fn report(outcomes: &[Outcome], took: Duration) {
 /// A schedule that hurts nobody proves nothing.
 fn assert_it_hurt(outcomes: &[Outcome]) {
     let total = |of: &dyn Fn(&Outcome) -> u64| outcomes.iter().map(of).sum::<u64>();
+    let samples = |of: fn(&Samples) -> u64| total(&|outcome| outcome.samples.iter().map(of).sum());
     let seeds = outcomes.len() as u64;
     let recreates = |reason: Recreate| total(&|outcome| outcome.recreates[reason as usize]);
     for (index, kind) in KINDS.iter().enumerate() {
         assert!(total(&|outcome| outcome.steps[index]) > 0, "no {kind}");
     }
     for (what, count, least) in [
-        ("faults in catch-up", total(&|outcome| outcome.steps_in_catch_up), 3 * seeds),
+        ("faults in catch-up", total(&|outcome| outcome.in_catch_up), 2 * seeds),
+        ("faults in live", total(&|outcome| outcome.in_live), 2 * seeds),
         ("resets", total(&|outcome| outcome.network.resets), seeds),
         ("closes", total(&|outcome| outcome.network.closes), 1),
         ("links cut in mid-stream", total(&|outcome| outcome.network.cuts_in_stream), seeds / 4),
@@ -329,10 +394,11 @@ fn assert_it_hurt(outcomes: &[Outcome]) {
         ("recreates after a lost link", recreates(Recreate::Disconnected), seeds),
         ("recreates after silence", recreates(Recreate::Heartbeat), seeds / 4),
         ("reconnects", total(&|outcome| outcome.reconnects), seeds),
-        ("samples without a head", total(&|outcome| outcome.samples.unknown), seeds),
-        ("samples in live", total(&|outcome| outcome.samples.live), seeds),
+        ("samples without a head", samples(|samples| samples.unknown), seeds),
+        ("samples in live", samples(|samples| samples.live), seeds),
     ] {
         assert!(count >= least, "{what}: {count}, at least {least} were to be expected");
     }
+    assert!(outcomes.iter().any(|outcome| outcome.samples.len() > 1), "nobody shared a reader");
     assert_eq!(total(&|outcome| outcome.gaps), 0, "gaps");
 }

@@ -185,10 +185,20 @@ impl Daemon {
     /// What it says of one projection.
     #[track_caller]
     pub fn projection(&self, name: &str) -> Projection {
-        let (code, body) = self.get(&format!("/v1/projections/{name}"));
+        self.reported(&format!("/v1/projections/{name}")).projections.pop().unwrap()
+    }
+
+    /// What it says of all of them.
+    #[track_caller]
+    pub fn report(&self) -> Report {
+        self.reported("/v1/projections")
+    }
+
+    #[track_caller]
+    fn reported(&self, path: &str) -> Report {
+        let (code, body) = self.get(path);
         assert_eq!(code, 200, "{body}");
-        let mut report: Report = serde_json::from_str(&body).unwrap();
-        report.projections.pop().unwrap()
+        serde_json::from_str(&body).unwrap()
     }
 
     /// Waits until everything up to a sequence has been committed.

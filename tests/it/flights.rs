@@ -57,12 +57,12 @@ impl Week {
 
     /// A daemon's folder with the projection that is shipped.
     pub fn site(&self) -> Arc<Site> {
-        Self::site_at(&[self.server.url()])
+        Self::site_at(&[self.server.url()], &[])
     }
 
-    /// The same for other servers, or for what stands before one.
-    pub fn site_at(servers: &[String]) -> Arc<Site> {
-        Site::at(servers, SOURCES, &[("flights", DEFINITION)])
+    /// The same for other servers, or for what stands before one, and with more projections of the source `flights`.
+    pub fn site_at(servers: &[String], more: &[(&str, &str)]) -> Arc<Site> {
+        Site::at(servers, SOURCES, &[&[("flights", DEFINITION)], more].concat())
     }
 }
 

@@ -445,6 +445,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_may_not_be_read_is_told_from_one_that_is_wrong() {
+        let unreadable = |kind: std::io::ErrorKind| Error::Unreadable {
+            setting: "nats.token_file",
+            path: PathBuf::from("token"),
+            source: kind.into(),
+        };
+        let denied = unreadable(std::io::ErrorKind::PermissionDenied);
+        assert!(
+            denied.is_permission() && !unreadable(std::io::ErrorKind::NotFound).is_permission()
+        );
+        assert_eq!(denied.sentence(), "nats.token_file: token cannot be read: permission denied");
+    }
+
+    #[test]
     fn a_denied_right_is_known_by_its_subject() {
         let mut link = Link::default();
         let said = |text: &str| Event::ServerError(ServerError::Other(text.to_owned()));

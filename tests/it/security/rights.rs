@@ -94,6 +94,20 @@ async fn the_readmes_permissions_suffice() {
         daemon.reaches(projection, last);
     }
     assert!(daemon.terminate().success());
+
+    // What a stopped reader has missed is accepted with the same rights.
+    let last = publish_numbers(&client, "shop.a", 102..=110).await;
+    let stream = async_nats::jetstream::new(client.clone()).get_stream("SHOP").await.unwrap();
+    stream.purge().sequence(last).await.unwrap();
+    let daemon = site.start(&set);
+    let failed = becomes(&daemon, "all", State::Failed);
+    assert_eq!(failed.reason, Some(Reason::Gap), "{failed:?}");
+    let output = site.run(&["accept", "all"], &set);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    daemon.reaches("all", last);
+    let live = becomes(&daemon, "all", State::Live);
+    assert_eq!((live.counts.applied, live.missed_sequences), (102, 8));
+    assert!(daemon.terminate().success());
     // What viewd asks for beyond its rights would show in the server's log.
     assert!(!server.log().contains("Violation"), "{}", server.log());
 }

@@ -7,6 +7,7 @@
 use tokio::time::Instant;
 
 use super::head::StreamHead;
+use super::poison::Steps;
 use super::reader::Reader;
 use super::session::{End, Session, again};
 use super::status::Recreate;
@@ -14,6 +15,33 @@ use crate::event::Sequence;
 use crate::event::chunk::Chunk;
 
 impl Session<'_> {
+    /// Somebody waits for the stream's head as it is now, and not for the next poll.
+    pub(super) async fn advance_asked(&mut self) -> Result<(), End> {
+        self.flush().await?;
+        let head = ask_head(self.reader).await?;
+        self.reader.advance_to = self.reader.advance_to.max(Some(head.last_sequence));
+        self.compare_head(&head).await
+    }
+
+    /// Goes on towards where somebody waits, once what lay before it has come: the rest may not match.
+    pub(super) async fn advance_further(&mut self) -> Result<(), End> {
+        let Some(target) = self.reader.advance_to else { return Ok(()) };
+        if self.reader.position.sequence >= target {
+            self.reader.advance_to = None;
+            return Ok(());
+        }
+        let tried = (self.gathered.received, self.consumer_sequence);
+        // While more is known to come it would be in vain.
+        let in_vain =
+            self.more_pending || !self.gathered.builder.is_empty() || self.pulls.is_idle();
+        if in_vain || self.advance_tried == Some(tried) {
+            return Ok(());
+        }
+        self.advance_tried = Some(tried);
+        let head = ask_head(self.reader).await?;
+        self.compare_head(&head).await
+    }
+
     /// Compares with what the leader says of the stream; moves the position to its head if nothing lies between (I8).
     pub(super) async fn compare_head(&mut self, head: &StreamHead) -> Result<(), End> {
         // What was handed on later than it was asked may lie above its answer.
@@ -34,20 +62,13 @@ impl Session<'_> {
 
     async fn advance(&mut self, head: &StreamHead) -> Result<(), End> {
         let (api, settings) = (&self.reader.api, &self.reader.settings);
-        let everything = [">".to_owned()];
-        let filters =
-            if settings.filters.is_empty() { &everything[..] } else { &settings.filters[..] };
-        for filter in filters {
-            let next = api
-                .next_message(&settings.stream, self.gathered.received.next(), filter)
-                .await
-                .map_err(again)?;
-            if next.is_some_and(|next| next.sequence <= head.last_sequence) {
-                return Ok(());
-            }
+        let mut steps = Steps::new(api, &settings.stream, &settings.filters);
+        let next = steps.after(self.gathered.received).await.map_err(again)?;
+        if next.is_some_and(|next| next.sequence <= head.last_sequence) {
+            return Ok(());
         }
         // What was sent before all that was asked may be under way still, and comes by itself.
-        if !self.has_all_that_was_sent().await? {
+        if !has_all_that_was_sent(self.reader, self.consumer_sequence).await? {
             return Ok(());
         }
         if !self.is_filtered()
@@ -70,12 +91,16 @@ impl Session<'_> {
         let received = Some(self.gathered.received_at_ns).filter(|&stored_at_ns| stored_at_ns > 0);
         received.or_else(|| self.reader.position.anchors.last().map(|anchor| anchor.stored_at_ns))
     }
+}
 
-    /// Whether nothing that the consumer has sent is missing here.
-    async fn has_all_that_was_sent(&self) -> Result<bool, End> {
-        let Reader { api, settings, consumer, .. } = &*self.reader;
-        let Some(consumer) = consumer else { return Ok(false) };
-        let info = api.consumer_info(&settings.stream, consumer).await.map_err(again)?;
-        Ok(info.delivered.consumer_seq == self.consumer_sequence)
-    }
+async fn ask_head(reader: &Reader) -> Result<StreamHead, End> {
+    StreamHead::ask(&reader.api, &reader.settings.stream).await.map_err(again)
+}
+
+/// Whether nothing that the consumer has sent is missing here.
+async fn has_all_that_was_sent(reader: &Reader, consumer_sequence: u64) -> Result<bool, End> {
+    let Reader { api, settings, consumer, .. } = reader;
+    let Some(consumer) = consumer else { return Ok(false) };
+    let info = api.consumer_info(&settings.stream, consumer).await.map_err(again)?;
+    Ok(info.delivered.consumer_seq == consumer_sequence)
 }

@@ -28,7 +28,7 @@ pub struct Connection {
     pub(super) pace: Pace,
     link: watch::Receiver<Link>,
     /// What it takes to open it anew.
-    opening: Arc<(Nats, String)>,
+    opening: Arc<(Nats, String, usize)>,
 }
 
 /// How soon a connection takes silence for a fault, and how often it tries again.
@@ -90,6 +90,8 @@ const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const CONNECT_GRACE: Duration = Duration::from_secs(1);
 /// An answer may take so long on a busy machine, however short the heartbeat is.
 const ANSWER_MIN: Duration = Duration::from_secs(1);
+/// More than twice what a reader ever asks for ahead (see `pulls`): only a fault fills it.
+const CHANNEL_MESSAGES: usize = 65_536;
 /// Each is waited for by one request; more are not under way at a time on one connection.
 const DENIED_MAX: usize = 16;
 
@@ -113,6 +115,16 @@ impl Pace {
 impl Connection {
     /// Begins to connect, and goes on trying; [`Connection::link`] tells when it has succeeded.
     pub async fn open(nats: &Nats, name: &str, pace: Pace) -> Result<Self, Error> {
+        Self::open_bounded(nats, name, pace, CHANNEL_MESSAGES).await
+    }
+
+    /// The same with room for so many messages that the client has read and nobody has taken; it drops what is more.
+    pub async fn open_bounded(
+        nats: &Nats,
+        name: &str,
+        pace: Pace,
+        channel_messages: usize,
+    ) -> Result<Self, Error> {
         let mut servers = Vec::with_capacity(nats.servers.len());
         for server in &nats.servers {
             let parsed = server.parse::<ServerAddr>();
@@ -129,14 +141,15 @@ impl Connection {
             .max_reconnects(None)
             .reconnect_delay_callback(move |attempts| reconnect_delay(attempts, pace.backoff_max))
             .ping_interval(pace.ping_every())
-            .connection_timeout(pace.answer_max());
+            .connection_timeout(pace.answer_max())
+            .subscription_capacity(channel_messages);
         options = listen(options, identity, sender);
         options = secure(options, nats);
         if let Some(prefix) = &nats.inbox_prefix {
             options = options.custom_inbox_prefix(prefix);
         }
         let client = options.connect(servers).await.map_err(Error::Connect)?;
-        let opening = Arc::new((nats.clone(), name.to_owned()));
+        let opening = Arc::new((nats.clone(), name.to_owned(), channel_messages));
         Ok(Self { client, domain: nats.domain.clone(), pace, link, opening })
     }
 
@@ -148,8 +161,8 @@ impl Connection {
 
     /// The same connection with a new client.
     pub(super) async fn reopen(&self) -> Result<Self, Error> {
-        let (nats, name) = &*self.opening;
-        Self::open(nats, name, self.pace).await
+        let (nats, name, channel_messages) = &*self.opening;
+        Self::open_bounded(nats, name, self.pace, *channel_messages).await
     }
 
     /// Follows the state of the connection.
@@ -159,13 +172,14 @@ impl Connection {
 
     /// Gives the connection up for a new one: a link that is open on one side alone is never noticed by that side.
     pub(super) async fn renew(&self) {
-        let mut link = self.link.clone();
-        let connects = link.borrow_and_update().connects;
-        if self.client.force_reconnect().await.is_ok() {
-            let renewed = link.wait_for(|link| !link.connected || link.connects != connects);
-            // It is known within moments; whoever comes next waits for the connection in any case.
-            let _ = tokio::time::timeout(self.pace.answer_max(), renewed).await;
-        }
+        let connects = self.connects();
+        let renewed = async {
+            if self.client.force_reconnect().await.is_ok() {
+                self.lost(connects).await;
+            }
+        };
+        // It is known within moments; whoever comes next waits for the connection in any case.
+        let _ = tokio::time::timeout(self.pace.answer_max(), renewed).await;
     }
 
     /// Waits until the connection stands, and says so if that takes long.
@@ -214,7 +228,7 @@ impl Connection {
 
     /// Why viewd reads nothing from the server, if it is one of those.
     pub fn unfit(&self) -> Option<String> {
-        too_old(&self.client.server_info().version).map(|fault| fault.detail)
+        too_old(&self.client.server_info().version)
     }
 
     /// Waits until the server refuses to take what was published to a subject after so many denials, or to send answers.

@@ -83,6 +83,7 @@ impl Session<'_> {
         self.gathered.received = sequence;
         self.gathered.received_at_ns = ack.stored_at_ns;
         self.at_head = ack.pending == 0;
+        self.more_pending = ack.pending > 0;
         Ok(())
     }
 

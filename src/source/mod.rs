@@ -29,6 +29,7 @@ mod intake;
 mod login;
 mod poison;
 mod pulls;
+mod pulse;
 mod refusal;
 mod session;
 mod verify;
@@ -105,6 +106,4 @@ pub enum Reason {
     SourceChanged,
     /// The stream's retention deletes what is read.
     Retention,
-    /// The server is too old, or ignores what a reader relies on.
-    Unsupported,
 }

@@ -45,6 +45,7 @@ pub(super) async fn pass(reader: &mut Reader) -> Result<(), End> {
     let mut steps = Steps::new(&api, &settings.stream, &settings.filters);
     let (mut set_aside, mut good) = (0_u64, 0);
     while good < GOOD_MESSAGES {
+        reader.status.pulse.beat();
         let Some(stored) = steps.after(gathered.received).await.map_err(again)? else { break };
         let looked = look(&stored);
         if looked.reject.is_some() {

@@ -17,9 +17,9 @@ use super::head::StreamHead;
 use super::session::{End, Session};
 use super::sink::Sink;
 use super::status::{Recreate, Status};
-use super::{Delivery, Fault, Position, Reason, transform};
-use crate::event::Format;
+use super::{Delivery, Position, transform};
 use crate::event::chunk::Chunk;
+use crate::event::{Format, Sequence};
 use crate::expression::Expression;
 
 /// What to read and how.
@@ -43,7 +43,7 @@ pub struct Reader {
     /// For what is delivered.
     pub(super) connection: Connection,
     /// For requests: on the reader's own connection they would wait behind what is being delivered.
-    control: Connection,
+    pub(super) control: Connection,
     pub(super) api: Api,
     pub(super) settings: Settings,
     /// Behind what was put into the queue.
@@ -59,12 +59,16 @@ pub struct Reader {
     pub(super) step_by_step: bool,
     /// How often its connection had been established when the session began.
     connects: u64,
+    /// Somebody waits for a position; this was the stream's last sequence when they said so.
+    pub(super) advance_to: Option<Sequence>,
     /// When something was last put into the queue.
     pub(super) handed_on: Instant,
 }
 
 /// A consumer that fails is recreated after this long, doubling up to the connection's longest pause.
 const RECREATE_MIN: Duration = Duration::from_millis(50);
+/// Whatever a session waits for, it gives up after one or two.
+const STALLED_HEARTBEATS: u32 = 10;
 
 impl Reader {
     /// A reader of what comes after `position`, on a connection of its own; `control` is for its requests.
@@ -92,6 +96,7 @@ impl Reader {
             was_silent: false,
             step_by_step: false,
             connects: 0,
+            advance_to: None,
             handed_on: Instant::now(),
         }
     }
@@ -104,10 +109,10 @@ impl Reader {
         loop {
             // What a session holds when it is cancelled was not handed on, and is read again by the next one.
             let before = self.position.sequence;
-            let end = cancel.run_until_cancelled(self.session()).await.unwrap_or(End::Stopped);
+            let session = cancel.run_until_cancelled(self.watched());
+            let end = session.await.unwrap_or(End::Stopped);
             self.step_by_step =
                 self.connection.is_lost(self.connects) && self.position.sequence == before;
-            let end = end.retried();
             self.status.set_verified(false);
             if let Some(consumer) = self.consumer.take() {
                 self.api.forget_consumer(&self.settings.stream, &consumer).await;
@@ -129,9 +134,7 @@ impl Reader {
                     self.status.trouble.failed(&self.settings.stream, detail);
                     self.was_silent = matches!(reason, Recreate::Heartbeat | Recreate::Denied);
                     failures = if proved { 0 } else { failures + 1 };
-                    if reason == Recreate::Heartbeat
-                        && cancel.run_until_cancelled(self.connection.renew()).await.is_none()
-                    {
+                    if cancel.run_until_cancelled(self.mend(reason)).await.is_none() {
                         return;
                     }
                     let delay = backoff(failures, RECREATE_MIN, self.connection.pace.backoff_max);
@@ -145,7 +148,10 @@ impl Reader {
 
     /// Puts the events of a chunk into the queue; the end if nobody takes them any more.
     pub(super) async fn hand_on(&mut self, chunk: Chunk) -> Result<(), End> {
+        let status = Arc::clone(&self.status);
+        let rest = status.pulse.rest();
         let taken = self.transformed(chunk).await;
+        drop(rest);
         self.handed_on = Instant::now();
         if taken { Ok(()) } else { Err(End::Stopped) }
     }
@@ -177,12 +183,41 @@ impl Reader {
         true
     }
 
+    /// A session, up to its end or until nothing happens in it any more.
+    async fn watched(&mut self) -> End {
+        let status = Arc::clone(&self.status);
+        let limit = STALLED_HEARTBEATS * self.connection.pace.answer_max();
+        status.pulse.beat();
+        tokio::select! {
+            biased;
+            end = self.session() => end,
+            () = status.pulse.stops(limit) => {
+                let detail = format!("nothing has happened in the reader for {} s", limit.as_secs());
+                End::again(Recreate::Stalled, detail)
+            }
+        }
+    }
+
+    /// Gives up a connection over which nothing comes.
+    async fn mend(&mut self, reason: Recreate) {
+        match reason {
+            Recreate::Heartbeat => self.connection.renew().await,
+            Recreate::Stalled => {
+                // The client itself may be what does not move. If it cannot be replaced now, the next session tries.
+                let _ = self.replace().await;
+            }
+            _ => {}
+        }
+    }
+
     async fn session(&mut self) -> End {
         if let Err(end) = self.reopen().await {
             return end;
         }
+        let rest = self.status.pulse.rest();
         self.control.stands(&self.status.trouble, &self.settings.stream).await;
         self.connection.stands(&self.status.trouble, &self.settings.stream).await;
+        drop(rest);
         self.connects = self.connection.connects();
         match Session::open(self).await {
             Ok(mut session) => session.run().await,
@@ -192,9 +227,10 @@ impl Reader {
 
     /// Replaces a client that has ended.
     pub(super) async fn reopen(&mut self) -> Result<(), End> {
-        if !self.connection.has_ended() {
-            return Ok(());
-        }
+        if self.connection.has_ended() { self.replace().await } else { Ok(()) }
+    }
+
+    async fn replace(&mut self) -> Result<(), End> {
         let opened = self.connection.reopen().await;
         self.connection =
             opened.map_err(|error| End::again(Recreate::Disconnected, error.sentence()))?;
@@ -205,15 +241,5 @@ impl Reader {
 impl End {
     pub(super) fn again(reason: Recreate, detail: impl ToString) -> Self {
         Self::Again { reason, detail: detail.to_string(), proved: false }
-    }
-
-    /// A server may be upgraded while viewd runs, so one that is unfit is a trouble and no fault.
-    fn retried(self) -> Self {
-        match self {
-            Self::Fault(Fault { reason: Reason::Unsupported, detail, .. }) => {
-                Self::again(Recreate::Unsupported, detail)
-            }
-            end => end,
-        }
     }
 }

@@ -5,10 +5,12 @@
 //! on that was not checked for sequences that the stream lost meanwhile: eviction under a reader is a jump in the stream
 //! sequence and none in the consumer sequence.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Message, Subscriber};
+use async_nats::{Message, ServerInfo, Subscriber};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -16,12 +18,12 @@ use tokio::time::Instant;
 use super::api::Error;
 use super::connection::Link;
 use super::gather::Gathered;
-use super::head::StreamHead;
 use super::pulls::Pulls;
 use super::reader::Reader;
 use super::status::Recreate;
-use super::verify::{retention, verify};
+use super::verify::{retention, rewritten, verify};
 use super::{Fault, Reason, consumer, poison};
+use crate::event::Sequence;
 use crate::event::anchor::Origin;
 
 /// How long a chunk waits for messages that are known to be under way.
@@ -54,14 +56,21 @@ pub(super) struct Session<'a> {
     pub(super) consumer_sequence: u64,
     /// Nothing more matched when the last message was sent, and the server has been free to send since.
     pub(super) at_head: bool,
+    /// More matched when the last message was sent.
+    pub(super) more_pending: bool,
+    /// How far it had come when it was last looked whether the position can move to where somebody waits.
+    pub(super) advance_tried: Option<(Sequence, u64)>,
     link: watch::Receiver<Link>,
     link_at_start: Link,
-    /// Which run of which server made the consumer.
-    server_id: String,
+    /// Which connection requests go over.
+    control: u64,
     pub(super) heard: Instant,
     /// When the chunk that is being built began.
     pub(super) began: Instant,
     pub(super) proved: bool,
+    /// The newest anchor is being read again.
+    anchor: Option<BoxFuture<'static, Result<Option<Sequence>, Error>>>,
+    anchor_next: Instant,
 }
 
 enum Woken {
@@ -71,6 +80,8 @@ enum Woken {
     Advance,
     Room,
     Linger,
+    AnchorDue,
+    Anchor(Result<Option<Sequence>, Error>),
     Silence,
     Closed,
 }
@@ -80,10 +91,8 @@ impl<'a> Session<'a> {
     pub(super) async fn open(reader: &'a mut Reader) -> Result<Self, End> {
         let mut link = reader.connection.link();
         let link_at_start = link.borrow_and_update().clone();
-        let server = reader.connection.client.server_info();
-        if let Some(fault) = too_old(&server.version) {
-            return Err(End::Fault(fault));
-        }
+        let control = reader.control.connects();
+        supported(reader)?;
         if reader.step_by_step {
             poison::pass(reader).await?;
         }
@@ -93,7 +102,10 @@ impl<'a> Session<'a> {
         // Unique by the client's own measure, and never reused: a name's start cannot be changed.
         let name = format!("viewd-{}", inbox.rsplit('.').next().unwrap_or_default());
         let pending = create(reader, &name).await?;
+        reader.status.pulse.beat();
         let origin = prove(reader).await?;
+        // Once more: at first the client may still tell of the server that it was connected to before.
+        let server = supported(reader)?;
 
         let settings = &reader.settings;
         let now = Instant::now();
@@ -105,12 +117,16 @@ impl<'a> Session<'a> {
             pulls: Pulls::new(reader.sender.bytes_max(), server.max_payload, settings.heartbeat),
             consumer_sequence: 0,
             at_head: pending == 0,
+            more_pending: pending > 0,
+            advance_tried: None,
             link,
             link_at_start,
-            server_id: server.server_id,
+            control,
             heard: now,
             began: now,
             proved: false,
+            anchor: None,
+            anchor_next: now + anchor_every(reader),
             reader,
         })
     }
@@ -129,7 +145,9 @@ impl<'a> Session<'a> {
     }
 
     async fn step(&mut self) -> Result<(), End> {
+        self.reader.status.pulse.beat();
         self.pull().await?;
+        self.advance_further().await?;
         match self.wake().await {
             Woken::Message(Some(message)) => self.take_ready(message).await,
             Woken::Message(None) => {
@@ -143,12 +161,17 @@ impl<'a> Session<'a> {
                     None => Ok(()),
                 }
             }
-            Woken::Advance => {
-                let asked = StreamHead::ask(&self.reader.api, &self.reader.settings.stream).await;
-                self.compare_head(&asked.map_err(again)?).await
-            }
+            Woken::Advance => self.advance_asked().await,
             Woken::Room => Ok(()),
             Woken::Linger => self.flush().await,
+            Woken::AnchorDue => {
+                let Reader { api, settings, position, .. } = &*self.reader;
+                let (api, stream, position) =
+                    (api.clone(), settings.stream.clone(), position.clone());
+                self.anchor = Some(rewritten(api, stream, position).boxed());
+                Ok(())
+            }
+            Woken::Anchor(read) => self.check_anchor(read),
             Woken::Silence => Err(self.silent()),
             Woken::Closed => Err(End::Stopped),
         }
@@ -157,6 +180,9 @@ impl<'a> Session<'a> {
     async fn wake(&mut self) -> Woken {
         let silence = self.heard + 2 * self.reader.settings.heartbeat;
         let waits_for_room = self.pulls.wants_more();
+        // Nothing was asked for: whoever takes what is read decides when it goes on.
+        let status = Arc::clone(&self.reader.status);
+        let _rest = self.pulls.is_idle().then(|| status.pulse.rest());
         tokio::select! {
             biased; // What ends the session goes first, silence last: what has arrived was not silence.
             changed = self.link.changed() => match changed {
@@ -169,6 +195,8 @@ impl<'a> Session<'a> {
             message = self.subscriber.next() => Woken::Message(message),
             _ = self.reader.sender.room(), if waits_for_room => Woken::Room,
             () = tokio::time::sleep_until(self.began + LINGER), if !self.gathered.builder.is_empty() => Woken::Linger,
+            read = async { self.anchor.as_mut().expect("it is asked for").await }, if self.anchor.is_some() => Woken::Anchor(read),
+            () = tokio::time::sleep_until(self.anchor_next), if self.anchor.is_none() => Woken::AnchorDue,
             () = tokio::time::sleep_until(silence), if !self.pulls.is_idle() => Woken::Silence,
         }
     }
@@ -192,6 +220,20 @@ impl<'a> Session<'a> {
             self.at_head = false;
         }
         Ok(())
+    }
+
+    /// Another message at a sequence that was applied: which fault that is, the next session says.
+    fn check_anchor(&mut self, read: Result<Option<Sequence>, Error>) -> Result<(), End> {
+        self.anchor = None;
+        self.anchor_next = Instant::now() + anchor_every(self.reader);
+        match read {
+            // A request that fails proves nothing, and what is wrong with the server shows elsewhere.
+            Ok(None) | Err(_) => Ok(()),
+            Ok(Some(sequence)) => {
+                let detail = format!("the stream holds another message {sequence} than before");
+                Err(End::again(Recreate::Identity, detail))
+            }
+        }
     }
 
     fn check_link(&mut self) -> Result<(), End> {
@@ -247,7 +289,7 @@ impl<'a> Session<'a> {
                 break;
             }
             if self.is_full() {
-                self.certain(detail).await?;
+                self.certain(detail)?;
                 self.flush().await?;
             }
         }
@@ -257,34 +299,46 @@ impl<'a> Session<'a> {
         if self.gathered.builder.is_empty() {
             return Ok(());
         }
-        self.certain(detail).await?;
+        self.certain(detail)?;
         self.flush().await
     }
 
-    /// Before what was received over a lost connection can be handed on: where sequences were passed over, the stream
-    /// has to be asked, and it has to be the same server's. Another one, or one that was started again, may hold
-    /// another history.
-    async fn certain(&mut self, detail: &str) -> Result<(), End> {
+    /// Before what was received can be handed on behind its session: where sequences were passed over, the stream has to
+    /// be asked, and over the connection that stood all the time. Another server, or one that was started again, may
+    /// hold another history.
+    fn certain(&self, detail: &str) -> Result<(), End> {
         if self.gathered.jump.is_none() {
             return Ok(());
         }
+        let Reader { status, settings, control, .. } = &*self.reader;
         // It may take a while, and what is served is not current meanwhile.
-        let Reader { status, settings, .. } = &*self.reader;
         status.set_verified(false);
         status.trouble.failed(&settings.stream, detail.to_owned());
-        self.reader.reopen().await?;
-        let connection = &self.reader.connection;
-        let patience = connection.pace.answer_max();
-        let stands = tokio::time::timeout(patience, connection.connected()).await;
-        if stands.is_ok() && connection.client.server_info().server_id == self.server_id {
-            return Ok(());
+        if control.is_lost(self.control) {
+            let detail = "what was passed over is not certain any more";
+            return Err(End::again(Recreate::Disconnected, detail));
         }
-        Err(End::again(Recreate::Disconnected, "what was passed over is not certain any more"))
+        Ok(())
     }
 
     pub(super) fn is_filtered(&self) -> bool {
         let filters = &self.reader.settings.filters;
         !filters.is_empty() && !filters.iter().any(|filter| filter == ">")
+    }
+}
+
+/// How often the newest anchor is read again: seldom enough to cost nothing, often enough for a wrong history to show
+/// before much of it is applied.
+fn anchor_every(reader: &Reader) -> Duration {
+    2 * reader.settings.heartbeat
+}
+
+/// The server, if it is one that can be read from. Another may be there at the next try: it is no fault.
+fn supported(reader: &Reader) -> Result<ServerInfo, End> {
+    let server = reader.connection.client.server_info();
+    match too_old(&server.version) {
+        None => Ok(server),
+        Some(detail) => Err(End::again(Recreate::Unsupported, detail)),
     }
 }
 
@@ -302,7 +356,7 @@ async fn create(reader: &mut Reader, name: &str) -> Result<u64, End> {
     if let Some(difference) = config.difference(&info.config) {
         let detail =
             format!("the server made another consumer than it was asked for: {difference}");
-        return Err(End::Fault(Fault { reason: Reason::Unsupported, detail, next: None }));
+        return Err(End::again(Recreate::Unsupported, detail));
     }
     tracing::debug!(stream = settings.stream, consumer = name, %after, "consumer created");
     Ok(info.num_pending)
@@ -336,19 +390,16 @@ pub(super) fn again(error: Error) -> End {
     End::again(reason, error)
 }
 
-pub(super) fn too_old(version: &str) -> Option<Fault> {
+/// What is wrong with a server of this version, if it is one that nothing is read from.
+pub(super) fn too_old(version: &str) -> Option<String> {
     let mut numbers = version.split(['.', '-']).map(|number| number.parse::<u64>().ok());
     let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else {
         // A version that says nothing: what the server cannot do shows in the echoed configuration.
         return None;
     };
-    ((major, minor) < SERVER_MIN).then(|| Fault {
-        reason: Reason::Unsupported,
-        detail: format!(
-            "nats-server {version} is too old, at least {}.{} is needed",
-            SERVER_MIN.0, SERVER_MIN.1
-        ),
-        next: Some("upgrade nats-server"),
+    let (least_major, least_minor) = SERVER_MIN;
+    ((major, minor) < SERVER_MIN).then(|| {
+        format!("nats-server {version} is too old, at least {least_major}.{least_minor} is needed: upgrade it")
     })
 }
 

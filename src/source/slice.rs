@@ -78,8 +78,8 @@ impl Slice {
         filters: &[String],
         part: Part,
     ) -> Result<Self, Error> {
-        if let Some(fault) = too_old(&connection.client.server_info().version) {
-            return Err(Error::Refused { detail: fault.detail });
+        if let Some(detail) = too_old(&connection.client.server_info().version) {
+            return Err(Error::Refused { detail });
         }
         let api = Api::new(connection);
         let info = api.stream_info(stream).await.map_err(|error| failed(stream, error))?;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::{Notify, watch};
 
 use super::Position;
+use super::pulse::Pulse;
 use super::trouble::Trouble;
 use crate::event::Sequence;
 
@@ -26,6 +27,7 @@ pub struct Status {
     /// Why nothing is being read, while that is so.
     pub trouble: Trouble,
     pub(super) advance: Notify,
+    pub(super) pulse: Pulse,
 }
 
 /// Why a consumer was given up and another created.
@@ -53,12 +55,14 @@ pub enum Recreate {
     Panicked,
     /// The server does not let the reader pull, or be answered.
     Denied,
-    /// The server is too old, or makes another consumer than it is asked for.
+    /// The server is too old, or made another consumer than it was asked for.
     Unsupported,
+    /// Nothing at all happened in the reader for far longer than anything takes.
+    Stalled,
 }
 
 impl Recreate {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Disconnected,
         Self::Deleted,
         Self::Leadership,
@@ -71,6 +75,7 @@ impl Recreate {
         Self::Panicked,
         Self::Denied,
         Self::Unsupported,
+        Self::Stalled,
     ];
 
     /// The value of the metric's label.
@@ -88,6 +93,7 @@ impl Recreate {
             Self::Panicked => "panicked",
             Self::Denied => "denied",
             Self::Unsupported => "unsupported",
+            Self::Stalled => "stalled",
         }
     }
 }

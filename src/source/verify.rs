@@ -31,6 +31,18 @@ pub(super) async fn verify(
     Ok(compare(stream, &info, position, proof))
 }
 
+/// A message that was applied and that the stream now holds another of, by the newest anchor that is still there.
+pub(super) async fn rewritten(
+    api: Api,
+    stream: String,
+    position: Position,
+) -> Result<Option<Sequence>, Error> {
+    Ok(match proof(&api, &stream, &position).await? {
+        Proof::Differs(sequence) => Some(sequence),
+        Proof::Matches(_) | Proof::Unknown => None,
+    })
+}
+
 /// What anchors say about a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proof {

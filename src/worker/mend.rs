@@ -27,8 +27,6 @@ use crate::store::Error as StoreError;
 
 /// After this long a stream that could not be asked is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// A server is upgraded in minutes: this soon afterwards nobody still waits for it.
-const SERVER_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why a projection stands still, and what may end that.
 pub(super) struct Failed {
@@ -276,7 +274,6 @@ fn mending(reason: FaultReason) -> Mending {
     match reason {
         FaultReason::Gap { .. } | FaultReason::SourceChanged => Mending::Person,
         FaultReason::Retention => Mending::Limits(Instant::now()),
-        FaultReason::Unsupported => Mending::Again(Instant::now() + SERVER_AGAIN),
     }
 }
 
@@ -285,8 +282,6 @@ pub(super) fn stop_of(fault: &Fault, projection: &str) -> Stop {
         FaultReason::Gap { .. } => Reason::Gap,
         FaultReason::SourceChanged => Reason::SourceChanged,
         FaultReason::Retention => Reason::Retention,
-        // No word of its own: what it reads from cannot be read.
-        FaultReason::Unsupported => Reason::SourceUnreachable,
     };
     Stop {
         reason,

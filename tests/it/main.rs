@@ -52,6 +52,8 @@ mod readme;
 mod faults;
 // Messages that drop the connection of whoever reads them.
 mod poison;
+// A reader under test.
+mod reading;
 // The JetStream reader against real servers and their faults.
 mod source;
 // A server that is too old to be trusted with a projection.

@@ -10,7 +10,7 @@ use viewd::source::Position;
 
 use crate::daemon::Site;
 use crate::nats::{Server, create_stream, publish_numbers};
-use crate::source::Rig;
+use crate::reading::Rig;
 
 /// Headers that the client does not read, and what is said of them. The last one ends the client's own task.
 const MALFORMED: [(&[u8], &str); 6] = [

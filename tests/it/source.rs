@@ -1,269 +1,21 @@
 //! The JetStream reader before a real server: everything once and in order, through restarts, deletions and trimming.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::Client;
 use async_nats::jetstream::{self, stream};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use viewd::config::{Login, Nats, Tls};
-use viewd::event::chunk::{Chunk, Data};
-use viewd::event::{Format, Sequence};
-use viewd::source::connection::{Connection, Pace};
+use viewd::config::{Login, Nats};
+use viewd::event::Sequence;
+use viewd::source::connection::Connection;
 use viewd::source::head::{self, Poll};
-use viewd::source::queue::{self, Gauge, ReceiveError, Receiver};
-use viewd::source::reader::{Reader, Settings};
-use viewd::source::status::{Recreate, Status};
-use viewd::source::{Delivery, Fault, Position, Reason};
+use viewd::source::{Position, Reason};
 
 use crate::nats::{self, Server, create_stream, publish, publish_numbers};
+use crate::reading::{DEADLINE, HEARTBEAT, How, PACE, Rig, settings};
 use crate::wait;
 
-const DEADLINE: Duration = Duration::from_secs(20);
-const HEARTBEAT: Duration = Duration::from_millis(500);
-const PACE: Pace = Pace { heartbeat: HEARTBEAT, backoff_max: Duration::from_secs(1) };
-const QUEUE_BYTES_MAX: usize = 8 << 20;
-
-/// A server with the stream `S` and the subjects `s.>`, and a client for the test.
-pub struct Rig {
-    pub server: Server,
-    pub client: Client,
-    /// How readers connect.
-    nats: Nats,
-}
-
-/// A reader under test. Its position follows what was taken from its queue, as a store's would.
-pub struct Reading {
-    receiver: Receiver,
-    pub status: Arc<Status>,
-    position: Position,
-    pub seen: Vec<u64>,
-    pub rejects: Vec<Rejected>,
-    gauge: Gauge,
-    cancel: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
-}
-
-/// A message that gave no event.
-#[derive(Debug)]
-pub struct Rejected {
-    pub sequence: u64,
-    pub reason: String,
-    pub payload: Vec<u8>,
-}
-
-impl Rig {
-    pub async fn new() -> Self {
-        Self::with(|_| {}).await
-    }
-
-    async fn with(change: impl FnOnce(&mut stream::Config)) -> Self {
-        let server = Server::start();
-        let client = server.client().await;
-        create_stream(&client, "S", &["s.>"], change).await;
-        let nats = settings(server.url());
-        Self { server, client, nats }
-    }
-
-    pub async fn read(&self) -> Reading {
-        self.read_from(&[], Position::default()).await
-    }
-
-    pub async fn read_from(&self, filters: &[&str], position: Position) -> Reading {
-        self.read_with(filters, position, QUEUE_BYTES_MAX).await
-    }
-
-    /// With settings of the test's own.
-    pub async fn read_as(
-        &self,
-        filters: &[&str],
-        position: Position,
-        change: impl FnOnce(&mut Settings),
-    ) -> Reading {
-        self.reading(filters, position, QUEUE_BYTES_MAX, change).await
-    }
-
-    async fn read_with(
-        &self,
-        filters: &[&str],
-        position: Position,
-        queue_bytes_max: usize,
-    ) -> Reading {
-        self.reading(filters, position, queue_bytes_max, |_| {}).await
-    }
-
-    async fn reading(
-        &self,
-        filters: &[&str],
-        position: Position,
-        queue_bytes_max: usize,
-        change: impl FnOnce(&mut Settings),
-    ) -> Reading {
-        let nats = self.nats.clone();
-        let control = Connection::open(&nats, "control", PACE).await.unwrap();
-        let (poll, head) = Poll::new(&control, "S", Duration::from_millis(100));
-        let data = Connection::open(&nats, "data", PACE).await.unwrap();
-        let (sender, receiver) = queue::channel(queue_bytes_max);
-        let status = Arc::new(Status::default());
-        let mut settings = Settings {
-            stream: "S".to_owned(),
-            filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
-            format: Format::Auto,
-            transform: None,
-            event_bytes_max: 8 << 20,
-            batch_events_max: 10_000,
-            heartbeat: HEARTBEAT,
-        };
-        change(&mut settings);
-        let reader = Reader::new(
-            data,
-            &control,
-            settings,
-            position.clone(),
-            sender,
-            head.stream.clone(),
-            Arc::clone(&status),
-        );
-        let cancel = CancellationToken::new();
-        let tasks =
-            vec![tokio::spawn(poll.run(cancel.clone())), tokio::spawn(reader.run(cancel.clone()))];
-        let gauge = receiver.gauge();
-        Reading {
-            receiver,
-            status,
-            position,
-            seen: Vec::new(),
-            rejects: Vec::new(),
-            gauge,
-            cancel,
-            tasks,
-        }
-    }
-
-    pub async fn stream(&self) -> stream::Stream {
-        jetstream::new(self.client.clone()).get_stream("S").await.unwrap()
-    }
-
-    /// The reader's consumer on the server, once there is one.
-    async fn consumer(&self) -> String {
-        use futures_util::StreamExt as _;
-        let begun = Instant::now();
-        loop {
-            if let Some(Ok(name)) = self.stream().await.consumer_names().next().await {
-                return name;
-            }
-            assert!(begun.elapsed() < DEADLINE, "no consumer");
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-impl Reading {
-    /// Takes deliveries until everything up to a sequence has been scanned.
-    #[track_caller]
-    pub fn take_to(&mut self, sequence: u64) {
-        let begun = Instant::now();
-        while self.position.sequence < Sequence(sequence) {
-            let left = DEADLINE.saturating_sub(begun.elapsed());
-            match self.receiver.recv_timeout(left) {
-                Ok(Delivery::Chunk(chunk)) => self.apply(&chunk),
-                other => panic!(
-                    "at {} of {sequence}: {other:?}, {:?}",
-                    self.position.sequence, self.status
-                ),
-            }
-        }
-    }
-
-    /// Takes deliveries up to the fault that ends them.
-    #[track_caller]
-    fn take_fault(&mut self) -> Fault {
-        loop {
-            match self.receiver.recv_timeout(DEADLINE) {
-                Ok(Delivery::Chunk(chunk)) => self.apply(&chunk),
-                Ok(Delivery::Fault(fault)) => {
-                    let after = self.receiver.recv_timeout(DEADLINE);
-                    assert_eq!(after.unwrap_err(), ReceiveError::Closed, "nothing follows a fault");
-                    return fault;
-                }
-                Err(error) => panic!("no fault: {error}, {:?}", self.status),
-            }
-        }
-    }
-
-    #[track_caller]
-    fn apply(&mut self, chunk: &Arc<Chunk>) {
-        assert!(chunk.scanned_to() > self.position.sequence, "the position rises");
-        for event in chunk.events() {
-            if let Some(reject) = event.reject() {
-                self.rejects.push(Rejected {
-                    sequence: event.sequence().0,
-                    reason: format!("{}: {}", reject.kind.as_str(), reject.detail),
-                    payload: event.payload().to_vec(),
-                });
-                continue;
-            }
-            assert!(event.sequence() <= chunk.scanned_to());
-            let Data::Json(data) = event.data() else { panic!("{}", event.document_json()) };
-            assert_eq!(event.sequence().0, data.get("n").unwrap().raw().parse::<u64>().unwrap());
-            self.seen.push(event.sequence().0);
-        }
-        self.position.sequence = chunk.scanned_to();
-        self.position.created_ns = chunk.origin().map(|origin| origin.created_ns);
-        self.position.anchors.extend(chunk.anchor());
-    }
-
-    /// Every sequence of the stream was seen once, in order.
-    #[track_caller]
-    pub fn saw_all_to(&self, last: u64) {
-        assert!(self.rejects.is_empty(), "{:?}", self.rejects);
-        assert!(
-            self.seen.iter().copied().eq(1..=last),
-            "{} messages seen, of {last}",
-            self.seen.len()
-        );
-    }
-
-    pub fn recreates(&self) -> Vec<(&'static str, u64)> {
-        let counts =
-            Recreate::ALL.map(|reason| (reason.label(), self.status.tally().recreates(reason)));
-        counts.into_iter().filter(|(_, count)| *count > 0).collect()
-    }
-
-    #[track_caller]
-    fn until_recreated(&self, times: u64) {
-        let begun = Instant::now();
-        while self.recreates().iter().map(|(_, count)| count).sum::<u64>() < times {
-            assert!(begun.elapsed() < DEADLINE, "{:?} {:?}", self.recreates(), self.status);
-            std::thread::yield_now();
-        }
-    }
-
-    pub async fn stop(self) -> Position {
-        self.cancel.cancel();
-        let begun = Instant::now();
-        for task in self.tasks {
-            task.await.unwrap();
-        }
-        assert!(
-            begun.elapsed() < Duration::from_secs(1),
-            "stopping is prompt: {:?}",
-            begun.elapsed()
-        );
-        self.position
-    }
-}
-
-fn settings(server: String) -> Nats {
-    Nats {
-        servers: vec![server],
-        login: Login::None,
-        tls: Tls::default(),
-        domain: None,
-        inbox_prefix: None,
-    }
-}
+// Messages of every kind that JetStream has, and deletions of every kind: no gap where there is none.
+mod traffic;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_read_once_and_in_order() {
@@ -693,6 +445,154 @@ async fn few_rights_are_enough_and_a_missing_one_is_named() {
         }
         reading.stop().await;
     }
+}
+
+/// No poll of the head within a test.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_the_head_has_it_at_once() {
+    let mut rig = Rig::new().await;
+    publish_numbers(&rig.client, "s.other", 1..=100).await;
+    let how = How { poll: NEVER, ..How::default() };
+    let mut reading = rig.reading(&["s.x", "s.y"], Position::default(), how, |_| {}).await;
+    // Asked before there is a consumer.
+    reading.status.request_advance();
+    reading.take_to(100);
+    // What matches, and behind it what does not; each asks for what it published, all at once.
+    let mut last = 100;
+    for round in 0..20 {
+        publish_numbers(&rig.client, "s.x", last + 1..=last + 1).await;
+        publish_numbers(&rig.client, "s.other", last + 2..=last + 4).await;
+        reading.status.request_advance();
+        if round % 2 == 0 {
+            publish_numbers(&rig.client, "s.other", last + 5..=last + 5).await;
+            reading.status.request_advance();
+            last += 1;
+        }
+        last += 4;
+        reading.take_to(last);
+    }
+    assert_eq!(reading.seen.len(), 20);
+    assert_eq!(reading.recreates(), []);
+    // While the server is away, and is started again.
+    rig.server.kill();
+    wait::until("trouble", DEADLINE, || reading.status.trouble.standing());
+    reading.status.request_advance();
+    rig.server.start_again();
+    publish_numbers(&rig.client, "s.other", last + 1..=last + 5).await;
+    reading.status.request_advance();
+    reading.take_to(last + 5);
+    reading.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_behind_a_full_queue_has_it_once_there_is_room() {
+    let rig = Rig::new().await;
+    publish_numbers(&rig.client, "s.x", 1..=30_000).await;
+    publish_numbers(&rig.client, "s.other", 30_001..=30_010).await;
+    let how = How { poll: NEVER, queue_bytes_max: 1, ..How::default() };
+    let mut reading = rig.reading(&["s.x"], Position::default(), how, |_| {}).await;
+    reading.take_to(1);
+    reading.status.request_advance();
+    reading.take_to(30_010);
+    assert!(reading.seen.iter().copied().eq(1..=30_000));
+    reading.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_client_drops_is_read_again() {
+    let rig = Rig::new().await;
+    publish_numbers(&rig.client, "s.a", 1..=20_000).await;
+    // A pull brings more than fits: its middle is dropped, and at the end its tail, with silence behind it.
+    let how = How { channel_messages: 700, ..How::default() };
+    let mut reading = rig.reading(&[], Position::default(), how, |_| {}).await;
+    reading.take_to(20_000);
+    reading.saw_all_to(20_000);
+    let recreated: Vec<_> = reading.recreates().iter().map(|(reason, _)| *reason).collect();
+    assert!(recreated.contains(&"slow_consumer") || recreated.contains(&"hole"), "{recreated:?}");
+    reading.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_that_changes_under_an_idle_reader_is_found() {
+    let rig = Rig::new().await;
+    publish_numbers(&rig.client, "s.a", 1..=10).await;
+    let mut reading = rig.read().await;
+    reading.take_to(10);
+    // From now on somebody else answers for the leader: another message 10.
+    let mut asked = rig.client.subscribe("other.leader").await.unwrap();
+    rig.client.flush().await.unwrap();
+    rig.server.reconfigure("mappings: { \"$JS.API.STREAM.MSG.GET.S\": \"other.leader\" }\n");
+    let client = rig.client.clone();
+    let answers = tokio::spawn(async move {
+        use futures_util::StreamExt as _;
+        while let Some(message) = asked.next().await {
+            let body = r#"{"message":{"subject":"s.a","seq":10,"data":"e30=","time":"2024-01-01T00:00:00Z"}}"#;
+            client.publish(message.reply.unwrap(), body.into()).await.unwrap();
+        }
+    });
+    let begun = Instant::now();
+    assert_eq!(reading.take_fault().reason, Reason::SourceChanged);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(reading.recreates(), [("identity", 1)]);
+    reading.saw_all_to(10);
+    answers.abort();
+    reading.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_other_than_asked_for_is_not_read() {
+    let mut rig = Rig::new().await;
+    publish_numbers(&rig.client, "s.a", 1..=10).await;
+    // An old server's answer: it has ignored the second filter.
+    let mut asked = rig.client.subscribe("old.server").await.unwrap();
+    rig.client.flush().await.unwrap();
+    rig.server.reconfigure("mappings: { \"$JS.API.CONSUMER.CREATE.S.*\": \"old.server\" }\n");
+    let client = rig.client.clone();
+    let answers = tokio::spawn(async move {
+        use futures_util::StreamExt as _;
+        while let Some(message) = asked.next().await {
+            let asked: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+            let mut config = asked["config"].clone();
+            config.as_object_mut().unwrap().remove("filter_subjects");
+            let body = serde_json::json!({"config": config, "num_pending": 10}).to_string();
+            client.publish(message.reply.unwrap(), body.into()).await.unwrap();
+        }
+    });
+    let mut reading = rig.read_from(&["s.a", "s.b"], Position::default()).await;
+    let detail = wait::until("trouble", DEADLINE, || {
+        let standing = reading.status.trouble.standing()?;
+        (reading.recreates() == [("unsupported", 3)]).then_some(standing.error)
+    });
+    assert!(detail.contains("filter_subjects"), "{detail}");
+    assert!(!reading.status.verified() && reading.receiver.try_recv().is_err());
+    // The server has been upgraded.
+    answers.abort();
+    rig.server.reconfigure("");
+    rig.server.stop();
+    rig.server.start_again();
+    reading.take_to(10);
+    reading.saw_all_to(10);
+    assert!(reading.status.trouble.standing().is_none());
+    reading.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_waits_for_room_goes_on_where_it_was() {
+    let rig = Rig::new().await;
+    publish_numbers(&rig.client, "s.a", 1..=60_000).await;
+    let mut reading = rig.read_with(&[], Position::default(), 1).await;
+    reading.take_to(1);
+    // The server forgets a consumer that nobody pulls from.
+    let consumer = rig.consumer().await;
+    rig.stream().await.delete_consumer(&consumer).await.unwrap();
+    // What was read already may be trimmed, and what lies within the stream may be deleted.
+    let read = reading.position.sequence.0;
+    rig.stream().await.purge().sequence(read + 1).await.unwrap();
+    reading.take_to(60_000);
+    reading.saw_all_to(60_000);
+    reading.stop().await;
 }
 
 /// A copy of a folder, in a temporary one.

@@ -34,6 +34,8 @@ pub enum Trouble {
     CutInStream(Direction, u64, Cut),
     /// Every link is reset, and no new one taken.
     Refusal,
+    /// Beside it all the daemon is killed, and started again.
+    Crash,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +46,17 @@ pub enum Links {
 }
 
 /// The kinds of trouble, in the order of `Trouble`.
-pub const KINDS: [&str; 8] =
-    ["latency", "bandwidth", "slices", "stall", "half stall", "cut", "cut in stream", "refusal"];
+pub const KINDS: [&str; 9] = [
+    "latency",
+    "bandwidth",
+    "slices",
+    "stall",
+    "half stall",
+    "cut",
+    "cut in stream",
+    "refusal",
+    "crash",
+];
 
 impl Trouble {
     pub fn kind(self) -> usize {
@@ -58,6 +69,7 @@ impl Trouble {
             Self::Cut(_) => 5,
             Self::CutInStream(..) => 6,
             Self::Refusal => 7,
+            Self::Crash => 8,
         }
     }
 
@@ -66,7 +78,7 @@ impl Trouble {
         let direction = |random: &mut Random| {
             [Direction::ToServer, Direction::ToClient][random.below(2) as usize]
         };
-        match random.below(KINDS.len() as u64) {
+        match random.below(8) {
             0 => Self::Latency(random.milliseconds(5..=150)),
             1 => Self::Bandwidth(random.within(20_000..=500_000)),
             2 => Self::Slices(random.within(2..=200)),
@@ -88,7 +100,17 @@ impl Trouble {
 }
 
 impl Step {
-    pub fn draw(random: &mut Random) -> Self {
+    /// The steps of one seed. A crash is in every other, and only one: several at one checkpoint mean something else.
+    pub fn schedule(random: &mut Random) -> Vec<Self> {
+        let mut steps: Vec<_> = (0..random.within(8..=12)).map(|_| Self::draw(random)).collect();
+        if random.below(2) == 0 {
+            let chosen = random.below(steps.len() as u64) as usize;
+            steps[chosen].trouble = Trouble::Crash;
+        }
+        steps
+    }
+
+    fn draw(random: &mut Random) -> Self {
         let beside = match random.below(4) {
             0 => Way { latency: random.milliseconds(1..=20), ..Way::default() },
             1 => Way { slice_bytes_max: Some(random.within(100..=5_000)), ..Way::default() },
@@ -126,7 +148,9 @@ impl Step {
             Trouble::HalfStall(Direction::ToClient) => {
                 Fault { to_server: way, ..Fault::to_client(Way::STALLED) }
             }
-            Trouble::Cut(_) | Trouble::CutInStream(..) | Trouble::Refusal => Fault::both(way),
+            Trouble::Cut(_) | Trouble::CutInStream(..) | Trouble::Refusal | Trouble::Crash => {
+                Fault::both(way)
+            }
         };
         match self.links {
             Links::All => proxy.set(fault),

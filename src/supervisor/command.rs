@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::daemon::Daemon;
-use crate::status::State;
+use crate::status::{Reason, State};
 use crate::worker::command::{Accepted, Answer, Command, Refused};
+use crate::worker::numbers::Numbers;
 
 /// A worker asks the stream about itself and its anchors, each answer within five seconds: more is an outage.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -21,6 +22,10 @@ impl Daemon {
         if numbers.state != State::Failed {
             return Ok(Accepted::Nothing);
         }
+        // Who stands still hears nothing.
+        if numbers.reason == Some(Reason::Stalled) {
+            return Err(not_acceptable(numbers));
+        }
         let (reply, answer) = oneshot::channel();
         match tracked.commands.try_send(Command::Accept(reply)) {
             Ok(()) => {}
@@ -28,10 +33,7 @@ impl Daemon {
                 return Err(Refused::Busy("another command is being carried out".to_owned()));
             }
             // It has no worker.
-            Err(TrySendError::Disconnected(_)) => {
-                let detail = numbers.detail.unwrap_or_default();
-                return Err(Refused::NotAcceptable { detail, next: numbers.next });
-            }
+            Err(TrySendError::Disconnected(_)) => return Err(not_acceptable(numbers)),
         }
         match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
             Ok(Ok(answer)) => answer,
@@ -42,4 +44,8 @@ impl Daemon {
             }
         }
     }
+}
+
+fn not_acceptable(numbers: Numbers) -> Refused {
+    Refused::NotAcceptable { detail: numbers.detail.unwrap_or_default(), next: numbers.next }
 }

@@ -239,8 +239,6 @@ impl Loop {
             projection = self.name, %first, %last, missed,
             "going on past messages that the stream no longer holds"
         );
-        let family = &self.worker.metrics.projection_missed_sequences_total;
-        family.with_label_values(&[&self.name]).inc_by(missed);
         Ok(missed)
     }
 

@@ -27,7 +27,9 @@ const CONSUMER_NOT_FOUND: u64 = 10_014;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("no JetStream answers on this server or account")]
+    #[error(
+        "no JetStream answers on this server or account: it may be off, or in another `nats.domain`"
+    )]
     NoResponders,
     #[error("{request} was not answered within {} s{}", limit.as_secs_f64(), because(hint.as_deref()))]
     Timeout { request: &'static str, limit: Duration, hint: Option<String> },
@@ -35,8 +37,8 @@ pub(super) enum Error {
     Disconnected { request: &'static str, hint: Option<String> },
     #[error("{request}: {denied}")]
     Denied { request: &'static str, denied: Denied },
-    #[error("{request}: {description}")]
-    Refused { request: &'static str, code: u64, description: String },
+    #[error("{subject}: {description}{}", remedy(*code))]
+    Refused { subject: String, code: u64, description: String },
     #[error("{request} was answered by something that is no JetStream server: {detail}")]
     Odd { request: &'static str, detail: String },
     #[error("{request}: {detail}")]
@@ -304,6 +306,7 @@ impl Api {
         let body = serde_json::to_vec(body).expect("requests are plain data");
         // `null` is what no body serializes to.
         let body = if body == b"null" { Bytes::new() } else { Bytes::from(body) };
+        let asked_for = subject;
         let subject = format!("{}.{subject}", self.prefix);
         let limit = self.connection.pace.answer_max();
         if self.connection.link().borrow().is_deaf() {
@@ -334,10 +337,19 @@ impl Api {
         let failure: Failure = serde_json::from_slice(&answer.payload).map_err(odd)?;
         match failure.error {
             Some(Refusal { err_code, description }) => {
-                Err(Error::Refused { request, code: err_code, description })
+                let subject = asked_for.to_owned();
+                Err(Error::Refused { subject, code: err_code, description })
             }
             None => serde_json::from_slice(&answer.payload).map_err(odd),
         }
+    }
+}
+
+/// What an operator can do about a refusal.
+fn remedy(code: u64) -> &'static str {
+    match code {
+        STREAM_NOT_FOUND => " (create it, or name another as `stream` in [sources])",
+        _ => "",
     }
 }
 

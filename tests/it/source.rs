@@ -353,6 +353,17 @@ async fn the_head_is_polled_by_itself() {
     assert!(!control.link().borrow().connected);
     rig.server.start_again();
     wait::until("recovery", DEADLINE, || head.trouble.standing().is_none().then_some(()));
+
+    // A server that stands still is not asked for long: within two of what an answer may take, a second.
+    let begun = Instant::now();
+    rig.server.freeze();
+    wait::until("trouble", DEADLINE, || head.trouble.standing());
+    wait::until("a lost connection", DEADLINE, || {
+        (!control.link().borrow().connected).then_some(())
+    });
+    assert!(begun.elapsed() < 3 * HEARTBEAT.max(Duration::from_secs(1)), "{:?}", begun.elapsed());
+    rig.server.thaw();
+    wait::until("recovery", DEADLINE, || head.trouble.standing().is_none().then_some(()));
     cancel.cancel();
     task.await.unwrap();
 }

@@ -27,7 +27,7 @@
 //! | [`lag`] | distance from the head |
 //! | [`worker`] | one projection's loop: batch, fold, commit |
 //! | [`trial`] | a projection in memory, for tests and for trying |
-//! | [`supervisor`] | the tasks, their start and end |
+//! | [`supervisor`] | the tasks, their start and end; the watchdog; who waits for a sequence |
 //! | [`api`] | HTTP: health, metrics, status; the admin socket |
 //! | [`cli`] | arguments, commands, exit codes, what people see |
 //!
@@ -41,6 +41,7 @@
 //! - No lane of a feed is trusted to continue the one before: a worker drops what lies at or below its checkpoint, and
 //!   reads again what a chunk does not continue.
 //! - No lag is derived from a reader (I7): only from the head that `source::head` polls.
+//! - No state is what a worker says of itself: it is derived from what is known, by the watchdog too, while a worker hangs.
 //! - No statement is built from input: names come from the checked definition, values are bound.
 
 pub mod api;

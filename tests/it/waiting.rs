@@ -1,5 +1,7 @@
 //! Waiting for a sequence: by the command and over HTTP, for everything that can become of a message.
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::process::Output;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,6 +83,15 @@ fn metric(daemon: &Daemon, name: &str) -> f64 {
     let series = text
         .lines()
         .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+    series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
+/// Requests that were answered with 503.
+fn refused(daemon: &Daemon) -> f64 {
+    let (_, text) = daemon.get("/metrics");
+    let series = text.lines().filter(|line| {
+        line.starts_with("viewd_http_requests_total{") && line.contains("code=\"503\"")
+    });
     series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
 }
 
@@ -202,4 +213,35 @@ async fn a_wait_ends_in_time_and_with_the_daemon() {
     let ended = daemon.terminate();
     check(&waiter.join().unwrap(), 69, "shutting down");
     assert!(ended.success(), "{}", site.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_may_wait_and_the_others_are_answered() {
+    let (server, client, site) = shop(&[("orders", DEFINITION)]).await;
+    publish(&client, [placed(1)]).await;
+    let daemon = site.start(&["limits.heartbeat_ms=500"]);
+    daemon.reaches("orders", 1);
+    server.freeze();
+    let socket = site.path("data/admin.sock");
+    let waiters: Vec<UnixStream> = (0..130)
+        .map(|_| {
+            let mut waiter = UnixStream::connect(&socket).unwrap();
+            let path = "/v1/projections/orders/wait?_sequence=2&_timeout=5m";
+            write!(waiter, "GET {path} HTTP/1.1\r\nHost: viewd\r\n\r\n").unwrap();
+            waiter
+        })
+        .collect();
+    // Only when all have been judged: a request that came first would have the place of one of them.
+    wait::until("two refusals", DEADLINE, || {
+        (refused(&daemon) == 2.0 && metric(&daemon, "viewd_http_requests_in_flight") == 129.0)
+            .then_some(())
+    });
+    let ask = |wanted: u16| {
+        let (code, body) = route(&daemon, "orders/wait?_sequence=2&_timeout=0s");
+        (code == wanted).then_some(body["code"].clone())
+    };
+    assert_eq!(ask(503).unwrap(), "too-many-waits");
+    // Who goes away waits no longer.
+    drop(waiters);
+    assert_eq!(wait::until("a place", DEADLINE, || ask(504)), "timed-out");
 }

@@ -173,8 +173,12 @@ fn until_failed(daemon: &Daemon, projection: &str, reason: Reason) -> Projection
 }
 
 fn missed_metric(daemon: &Daemon, projection: &str) -> f64 {
+    metric(daemon, "missed_sequences", projection)
+}
+
+fn metric(daemon: &Daemon, name: &str, projection: &str) -> f64 {
     let (_, text) = daemon.get("/metrics");
-    let series = format!("viewd_projection_missed_sequences_total{{projection=\"{projection}\"}} ");
+    let series = format!("viewd_projection_{name}_total{{projection=\"{projection}\"}} ");
     text.lines().find_map(|line| line.strip_prefix(&series)).unwrap().parse().unwrap()
 }
 
@@ -187,6 +191,7 @@ async fn a_gap_is_accepted_and_counted_as_missed() {
     assert!(report.detail.as_ref().unwrap().contains("11 to 15"), "{report:?}");
     assert_eq!(report.next.as_deref(), Some("viewd accept log"));
     assert_eq!((report.checkpoint_sequence, report.missed_sequences), (10, 0));
+    assert_eq!(metric(&daemon, "restarts", "log"), 0.0);
     rig.holds("log", &[1..=10]);
 
     // What is missing is seen afresh when a person comes.
@@ -200,6 +205,7 @@ async fn a_gap_is_accepted_and_counted_as_missed() {
     rig.live(&daemon, "log", &[1..=10, 18..=20]);
     assert_eq!(daemon.projection("log").missed_sequences, 7);
     assert_eq!(missed_metric(&daemon, "log"), 7.0);
+    assert_eq!(metric(&daemon, "restarts", "log"), 1.0);
     assert_eq!(rig.lines("ERROR", ""), 1, "{}", rig.site.log());
     assert_eq!(rig.lines("WARN", "first=11 last=17 missed=7"), 1, "{}", rig.site.log());
 

@@ -24,14 +24,20 @@ const LONG_MIN: usize = 11;
 pub(super) fn parse(reply: &str) -> Option<Ack> {
     let rest = reply.strip_prefix("$JS.ACK.")?;
     let mut tokens = [""; LONG_MIN - 2];
-    let mut count = 0;
-    for token in rest.split('.') {
-        if let Some(place) = tokens.get_mut(count) {
-            *place = token;
+    let (mut count, mut begin) = (0, 0);
+    // A subject's tokens are short: a search that is made for long texts would take longer to begin than to find.
+    for (at, byte) in rest.bytes().enumerate() {
+        if byte == b'.' {
+            if let Some(place) = tokens.get_mut(count) {
+                *place = &rest[begin..at];
+            }
+            (count, begin) = (count + 1, at + 1);
         }
-        count += 1;
     }
-    let first = match count + 2 {
+    if let Some(place) = tokens.get_mut(count) {
+        *place = &rest[begin..];
+    }
+    let first = match count + 3 {
         SHORT => 3,
         LONG_MIN.. => 5,
         _ => return None,

@@ -93,10 +93,12 @@ struct Checker<'a> {
 type Checked = Result<(), &'static str>;
 
 impl Checker<'_> {
+    // All that is on the way of most bytes is inlined, so that the place lives in a register.
+    #[inline]
     fn document(&mut self) -> Checked {
-        // The open arrays and objects: an explicit stack, so depth costs no recursion.
-        let mut open = [0_u32; DEPTH_MAX + 1];
-        let mut depth = 0;
+        // Where an open container's end will stand, the one around it does: depth costs no recursion and no stack.
+        const NONE: u32 = u32::MAX;
+        let (mut open, mut depth, mut object) = (NONE, 0, false);
         self.space();
         'value: loop {
             let container = self.value()?;
@@ -105,12 +107,14 @@ impl Checker<'_> {
                     self.at -= 1;
                     return Err("nested deeper than 128");
                 }
-                open[depth] = self.last();
+                let around = std::mem::replace(&mut open, self.last());
+                self.tape[open as usize].end = around;
                 depth += 1;
+                object = kind == Kind::Object;
                 self.space();
-                let close = if kind == Kind::Array { b']' } else { b'}' };
+                let close = if object { b'}' } else { b']' };
                 if self.peek() != Some(close) {
-                    if kind == Kind::Object {
+                    if object {
                         self.key()?;
                     }
                     continue 'value;
@@ -126,8 +130,6 @@ impl Checker<'_> {
                         Err("expected the end of the document")
                     };
                 }
-                let container = open[depth - 1] as usize;
-                let object = self.tape[container].kind == Kind::Object;
                 match self.peek() {
                     Some(b',') => {
                         self.at += 1;
@@ -137,12 +139,14 @@ impl Checker<'_> {
                         }
                         continue 'value;
                     }
-                    Some(b'}') if object => self.close(container),
-                    Some(b']') if !object => self.close(container),
+                    Some(b'}') if object => {}
+                    Some(b']') if !object => {}
                     _ if object => return Err("expected `,` or `}`"),
                     _ => return Err("expected `,` or `]`"),
                 }
+                open = self.close(open);
                 depth -= 1;
+                object = depth > 0 && self.tape[open as usize].kind == Kind::Object;
             }
         }
     }
@@ -197,7 +201,7 @@ impl Checker<'_> {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     kind = Kind::Escaped;
-                    self.escape()?;
+                    self.at += escape(&self.bytes[self.at..])?;
                 }
                 Some(_) => return Err("control character in a string"),
                 None => return Err("string without an end"),
@@ -206,37 +210,6 @@ impl Checker<'_> {
         self.at += 1;
         self.push(start, kind);
         Ok(())
-    }
-
-    fn escape(&mut self) -> Checked {
-        match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let unit = self.hex(self.at + 2)?;
-                match unit {
-                    0xD800..=0xDBFF => {
-                        let low = self.bytes.get(self.at + 6..self.at + 8) == Some(b"\\u");
-                        if !low || !(0xDC00..=0xDFFF).contains(&self.hex(self.at + 8)?) {
-                            // RFC 8259 leaves a lone surrogate open; as UTF-8 it has no form.
-                            return Err("lone surrogate");
-                        }
-                        self.at += 12;
-                    }
-                    0xDC00..=0xDFFF => return Err("lone surrogate"),
-                    _ => self.at += 6,
-                }
-            }
-            _ => return Err("unknown escape"),
-        }
-        Ok(())
-    }
-
-    fn hex(&self, at: usize) -> Result<u32, &'static str> {
-        let digits = self.bytes.get(at..at + 4).ok_or("unfinished escape")?;
-        digits.iter().try_fold(0, |unit, &byte| {
-            let digit = char::from(byte).to_digit(16).ok_or("expected four hexadecimal digits")?;
-            Ok(unit * 16 + digit)
-        })
     }
 
     #[inline]
@@ -268,6 +241,7 @@ impl Checker<'_> {
         Ok(())
     }
 
+    #[inline]
     fn some_digits(&mut self) -> Checked {
         let before = self.at;
         self.digits();
@@ -281,6 +255,7 @@ impl Checker<'_> {
         }
     }
 
+    #[inline]
     fn word(&mut self, word: &[u8], kind: Kind) -> Checked {
         let start = self.at;
         if !self.bytes[start..].starts_with(word) {
@@ -310,37 +285,77 @@ impl Checker<'_> {
         self.tape.push(Node { start: start as u32, end: self.at as u32, next, kind });
     }
 
+    #[inline]
     fn last(&self) -> u32 {
         self.tape.len() as u32 - 1
     }
 
-    fn close(&mut self, container: usize) {
+    /// Ends a container; returns the one around it.
+    #[inline]
+    fn close(&mut self, container: u32) -> u32 {
         self.at += 1;
-        self.tape[container].end = self.at as u32;
-        self.tape[container].next = self.tape.len() as u32;
+        let next = self.tape.len() as u32;
+        let node = &mut self.tape[container as usize];
+        node.next = next;
+        std::mem::replace(&mut node.end, self.at as u32)
     }
+}
+
+/// How long the escape is that bytes begin with.
+#[cold]
+fn escape(bytes: &[u8]) -> Result<usize, &'static str> {
+    match bytes.get(1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
+        Some(b'u') => match hex(bytes, 2)? {
+            0xD800..=0xDBFF => {
+                let low = bytes.get(6..8) == Some(b"\\u");
+                if !low || !(0xDC00..=0xDFFF).contains(&hex(bytes, 8)?) {
+                    // RFC 8259 leaves a lone surrogate open; as UTF-8 it has no form.
+                    return Err("lone surrogate");
+                }
+                Ok(12)
+            }
+            0xDC00..=0xDFFF => Err("lone surrogate"),
+            _ => Ok(6),
+        },
+        _ => Err("unknown escape"),
+    }
+}
+
+fn hex(bytes: &[u8], at: usize) -> Result<u32, &'static str> {
+    let digits = bytes.get(at..at + 4).ok_or("unfinished escape")?;
+    digits.iter().try_fold(0, |unit, &byte| {
+        let digit = char::from(byte).to_digit(16).ok_or("expected four hexadecimal digits")?;
+        Ok(unit * 16 + digit)
+    })
 }
 
 /// How many bytes from the start are neither a quote, a backslash nor a control character: eight at a time.
 #[inline]
 fn plain_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
     let mut run = 0;
     while let Some(eight) = bytes.get(run..run + 8) {
-        let word = u64::from_le_bytes(eight.try_into().expect("eight bytes"));
-        let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-        let special = zero(word ^ (ONES * u64::from(b'"')))
-            | zero(word ^ (ONES * u64::from(b'\\')))
-            | (word.wrapping_sub(ONES * 0x20) & !word & HIGHS);
+        let special = special(u64::from_le_bytes(eight.try_into().expect("eight bytes")));
         if special != 0 {
-            // The lowest mark is exact: a borrow can only give false marks above a true one.
             return run + (special.trailing_zeros() / 8) as usize;
         }
         run += 8;
     }
     let rest = bytes[run..].iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20);
     run + rest.unwrap_or(bytes.len() - run)
+}
+
+/// Marks the quotes, backslashes and control characters of eight bytes; the lowest mark is exact: a borrow can only give
+/// false marks above a true one.
+#[inline]
+fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    let control = word.wrapping_sub(ONES * 0x20);
+    // A byte of 0x80 or more is none of them.
+    (quote | backslash | control) & !word & HIGHS
 }
 
 /// One value of a checked document.

@@ -2,6 +2,8 @@
 //!
 //! Places are 32-bit, so a chunk stays below 4 GiB, and an entry stays small.
 
+use smallvec::SmallVec;
+
 use super::json::{Json, Node};
 
 /// The memory that a chunk's entries point into.
@@ -11,7 +13,7 @@ pub(super) struct Arena {
     /// Payloads that are not, or need not be, UTF-8.
     pub(super) raw: Vec<u8>,
     pub(super) tape: Vec<Node>,
-    /// Name and value, sorted by name within a message: the client hands them over in random order.
+    /// Name and value, within a message in the order of pushing.
     pub(super) headers: Vec<(Span, Span)>,
 }
 
@@ -21,6 +23,9 @@ pub(super) struct Span {
     pub(super) start: u32,
     pub(super) end: u32,
 }
+
+/// Names and values of one message's headers; a binary CloudEvent has about eight.
+pub(super) type Sorted<'a> = SmallVec<[(&'a str, &'a str); 8]>;
 
 /// An end of an arena.
 pub(super) struct Mark {
@@ -135,7 +140,7 @@ impl Arena {
         self.headers.truncate(mark.headers);
     }
 
-    /// Copies headers, sorted, of repeated names the first.
+    /// Copies headers as they come: few events have theirs looked at, so nothing is sorted here.
     pub(super) fn push_headers<'a>(
         &mut self,
         headers: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -145,20 +150,17 @@ impl Arena {
             let header = (self.push_text(name), self.push_text(value));
             self.headers.push(header);
         }
-        let text = &self.text;
+        Span::new(start, self.headers.len())
+    }
+
+    /// Headers by name, of repeated names the first: the client hands them over in random order.
+    pub(super) fn sorted_headers(&self, span: Span) -> Sorted<'_> {
+        let headers = self.headers_at(span).iter();
+        let mut sorted: Sorted<'_> =
+            headers.map(|&(name, value)| (self.text_at(name), self.text_at(value))).collect();
         // Stable, so that of a repeated name the first value stays the first.
-        self.headers[start..]
-            .sort_by(|left, right| text[left.0.range()].cmp(&text[right.0.range()]));
-        let mut kept = start;
-        for at in start..self.headers.len() {
-            let repeated = kept > start
-                && text[self.headers[at].0.range()] == text[self.headers[kept - 1].0.range()];
-            if !repeated {
-                self.headers[kept] = self.headers[at];
-                kept += 1;
-            }
-        }
-        self.headers.truncate(kept);
-        Span::new(start, kept)
+        sorted.sort_by_key(|&(name, _)| name);
+        sorted.dedup_by_key(|&mut (name, _)| name);
+        sorted
     }
 }

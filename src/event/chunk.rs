@@ -276,9 +276,15 @@ impl Event {
 
     /// Names as sent, each with its first value, in the order of names.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.arena().sorted_headers(self.entry().headers).into_iter()
+    }
+
+    /// The first value of the header with this name as sent.
+    pub fn header(&self, name: &str) -> Option<&str> {
         let arena = self.arena();
-        let headers = arena.headers_at(self.entry().headers);
-        headers.iter().map(|&(name, value)| (arena.text_at(name), arena.text_at(value)))
+        let mut headers = arena.headers_at(self.entry().headers).iter();
+        let (_, value) = headers.find(|(known, _)| arena.text_at(*known) == name)?;
+        Some(arena.text_at(*value))
     }
 
     /// The message's payload as stored.

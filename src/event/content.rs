@@ -19,6 +19,10 @@ pub(super) enum Structured<'a> {
 
 /// What data of this content type is; without one it is JSON, as CloudEvents has it.
 pub(super) fn content(content_type: Option<&str>) -> Content {
+    // What nearly every event says.
+    if matches!(content_type, None | Some("application/json")) {
+        return Content::Json;
+    }
     let media = media(content_type.unwrap_or(""));
     let is = |name: &str| media.eq_ignore_ascii_case(name);
     if media.is_empty() || is("application/json") || is("text/json") || ends_with(media, "+json") {
@@ -33,6 +37,10 @@ pub(super) fn content(content_type: Option<&str>) -> Content {
 /// Whether the content type announces a structured CloudEvent.
 pub(super) fn structured(content_type: &str) -> Structured<'_> {
     const PREFIX: &str = "application/cloudevents";
+    // Most are not, which their beginning shows.
+    if !starts_with(content_type.trim_start(), PREFIX) {
+        return Structured::No;
+    }
     let media = media(content_type);
     if !starts_with(media, PREFIX) {
         return Structured::No;

@@ -25,6 +25,18 @@ struct Known {
     data_content_type: Option<Span>,
 }
 
+/// The members of a document that decoding looks at, by their places on the tape.
+#[derive(Default)]
+struct Members {
+    specversion: Option<u32>,
+    id: Option<u32>,
+    source: Option<u32>,
+    type_name: Option<u32>,
+    time: Option<u32>,
+    data: Option<u32>,
+    data_base64: Option<u32>,
+}
+
 type Found = Result<Decoded, Reject>;
 
 /// Copies a payload into the arena and finds its event there.
@@ -125,22 +137,63 @@ impl Known {
     fn find(arena: &Arena, headers: Span) -> Self {
         let mut known = Self::default();
         for &(name, value) in arena.headers_at(headers) {
-            let name = arena.text_at(name);
-            let is = |known: &str| name.eq_ignore_ascii_case(known);
-            let slot = match name.len() {
-                5 if is("ce-id") => &mut known.id,
-                7 if is("ce-type") => &mut known.type_name,
-                7 if is("ce-time") => &mut known.time,
-                9 if is("ce-source") => &mut known.source,
-                11 if is("nats-msg-id") => &mut known.message_id,
-                12 if is("content-type") => &mut known.content_type,
-                14 if is("ce-specversion") => &mut known.specversion,
-                18 if is("ce-datacontenttype") => &mut known.data_content_type,
-                _ => continue,
-            };
-            slot.get_or_insert(value);
+            if let Some(slot) = known.slot(arena.text_at(name))
+                && slot.replace(value).is_some()
+            {
+                return Self::find_repeated(arena, headers);
+            }
         }
         known
+    }
+
+    /// Names that are repeated, or differ in case alone: the first in the order of names counts.
+    #[cold]
+    fn find_repeated(arena: &Arena, headers: Span) -> Self {
+        let mut sorted = arena.headers_at(headers).to_vec();
+        sorted.sort_by_key(|&(name, _)| arena.text_at(name));
+        let mut known = Self::default();
+        for (name, value) in sorted {
+            if let Some(slot) = known.slot(arena.text_at(name)) {
+                slot.get_or_insert(value);
+            }
+        }
+        known
+    }
+
+    fn slot(&mut self, name: &str) -> Option<&mut Option<Span>> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        Some(match name.len() {
+            5 if is("ce-id") => &mut self.id,
+            7 if is("ce-type") => &mut self.type_name,
+            7 if is("ce-time") => &mut self.time,
+            9 if is("ce-source") => &mut self.source,
+            11 if is("nats-msg-id") => &mut self.message_id,
+            12 if is("content-type") => &mut self.content_type,
+            14 if is("ce-specversion") => &mut self.specversion,
+            18 if is("ce-datacontenttype") => &mut self.data_content_type,
+            _ => return None,
+        })
+    }
+}
+
+impl Members {
+    /// In one pass; of repeated ones the last. None of what is no object.
+    fn find(body: Json<'_>) -> Self {
+        let mut found = Self::default();
+        for (key, value) in body.members() {
+            let slot = match &*key {
+                "id" => &mut found.id,
+                "type" => &mut found.type_name,
+                "time" => &mut found.time,
+                "data" => &mut found.data,
+                "source" => &mut found.source,
+                "specversion" => &mut found.specversion,
+                "data_base64" => &mut found.data_base64,
+                _ => continue,
+            };
+            *slot = Some(value.at());
+        }
+        found
     }
 }
 
@@ -158,28 +211,34 @@ fn document(
         Ok(root) => root,
         Err(error) => return reject(format!("not JSON: {error}")),
     };
+    let members = Members::find(arena.json(root));
     if format == Format::Json {
-        return Ok(plain_document(arena, root, known, subject));
+        return Ok(plain_document(arena, root, &members, known, subject));
     }
-    let says_so = || arena.json(root).get("specversion").is_some_and(is_string);
-    if announced || says_so() {
-        structured_event(arena, root)
+    if announced || members.specversion.is_some_and(|at| is_string(arena.json(at))) {
+        structured_event(arena, root, &members)
     } else if format == Format::CloudEvents {
         reject("not a CloudEvent: neither its headers nor its body has specversion".to_owned())
     } else {
-        Ok(plain_document(arena, root, known, subject))
+        Ok(plain_document(arena, root, &members, known, subject))
     }
 }
 
-fn plain_document(arena: &mut Arena, root: u32, known: &Known, subject: Span) -> Decoded {
-    let body = arena.json(root);
-    let type_name = body.get("type").filter(|value| is_string(*value)).map(Json::at);
-    let data = body.get("data").filter(|data| data.kind() == Kind::Object).unwrap_or(body);
-    let data = slot(data);
-    let time = body.get("time").and_then(time_of);
-    let id = if known.message_id.is_some() { None } else { body.get("id") };
-    let number = id.filter(|id| id.kind() == Kind::Number).map(|id| id.raw().to_owned());
-    let id = id.filter(|id| is_string(*id)).map(Json::at);
+fn plain_document(
+    arena: &mut Arena,
+    root: u32,
+    members: &Members,
+    known: &Known,
+    subject: Span,
+) -> Decoded {
+    let of_kind = |at: Option<u32>, kind| at.filter(|&at| arena.json(at).kind() == kind);
+    let text = |at: Option<u32>| at.filter(|&at| is_string(arena.json(at)));
+    let type_name = text(members.type_name);
+    let data = slot(arena.json(of_kind(members.data, Kind::Object).unwrap_or(root)));
+    let time = members.time.and_then(|at| time_of(arena.json(at)));
+    let id = if known.message_id.is_some() { None } else { members.id };
+    let number = of_kind(id, Kind::Number).map(|at| arena.json(at).raw().to_owned());
+    let id = text(id);
 
     let last_token = last_token(arena, subject);
     let mut decoded = plain(last_token, known, data);
@@ -195,35 +254,35 @@ fn plain_document(arena: &mut Arena, root: u32, known: &Known, subject: Span) ->
     decoded
 }
 
-fn structured_event(arena: &mut Arena, root: u32) -> Found {
-    let body = arena.json(root);
-    if body.kind() != Kind::Object {
+fn structured_event(arena: &mut Arena, root: u32, members: &Members) -> Found {
+    if arena.json(root).kind() != Kind::Object {
         return reject("not a CloudEvent: expected an object".to_owned());
     }
-    let required = |name: &str| match body.get(name) {
-        Some(value) if is_string(value) && value.raw() != "\"\"" => Ok(value.at()),
-        Some(value) if is_string(value) => Err(format!("CloudEvent attribute {name} is empty")),
+    let required = |name: &str, at: Option<u32>| match at.map(|at| (at, arena.json(at))) {
+        Some((at, value)) if is_string(value) && value.raw() != "\"\"" => Ok(at),
+        Some((_, value)) if is_string(value) => {
+            Err(format!("CloudEvent attribute {name} is empty"))
+        }
         Some(_) => Err(format!("CloudEvent attribute {name} is not a string")),
         None => Err(format!("CloudEvent without the attribute {name}")),
     };
-    let names = required("id").and_then(|id| {
-        required("source")?;
-        Ok((id, required("type")?))
+    let names = required("id", members.id).and_then(|id| {
+        required("source", members.source)?;
+        Ok((id, required("type", members.type_name)?))
     });
     let (id, type_name) = match names {
         Ok(names) => names,
         Err(detail) => return reject(detail),
     };
-    let time = body.get("time").and_then(time_of);
-    let data = body.get("data").filter(|data| data.kind() != Kind::Null);
-    let encoded = body.get("data_base64").filter(|data| data.kind() != Kind::Null);
-    let data = match (data, encoded) {
+    let time = members.time.and_then(|at| time_of(arena.json(at)));
+    let given = |at: &u32| arena.json(*at).kind() != Kind::Null;
+    let data = match (members.data.filter(given), members.data_base64.filter(given)) {
         (Some(_), Some(_)) => {
             return reject("CloudEvent with both data and data_base64".to_owned());
         }
-        (Some(data), None) => slot(data),
+        (Some(data), None) => slot(arena.json(data)),
         (None, None) => Slot::Null,
-        (None, Some(encoded)) => match base64_of(encoded) {
+        (None, Some(encoded)) => match base64_of(arena.json(encoded)) {
             Ok(bytes) => Slot::Raw(arena.push_raw(&bytes)),
             Err(detail) => return reject(detail),
         },
@@ -529,6 +588,7 @@ mod tests {
             auto | ce-specversion: 1.0; ce-type: T; ce-source: /s; ce-id: %FF | 5 => decode: CloudEvent attribute id is not UTF-8
             auto | ce-specversion: 1.0 |                                    => decode: CloudEvent without the attribute id
             auto | ce-type: T | 5                                           => placed - - 5 {}
+            auto | ce-specversion: 1.0; ce-type: T; ce-source: /s; ce-id: 1; CE-ID: 2; ce-id: 3 | 5 => T 2 - 5 {"id":"2","source":"/s","specversion":"1.0","type":"T"}
             "#,
         );
     }

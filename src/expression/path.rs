@@ -76,8 +76,8 @@ impl Path {
                 Ok(found.map_or(Output::Null, |token| Output::Text(token.into())))
             }
             (Field::Headers, [Step::Member(name)]) => {
-                let found = event.headers().find(|(known, _)| known == name);
-                Ok(found.map_or(Output::Null, |(_, value)| Output::Text(value.into())))
+                let found = event.header(name);
+                Ok(found.map_or(Output::Null, |value| Output::Text(value.into())))
             }
             _ => self.generally(event),
         }

@@ -128,7 +128,7 @@ async fn wave(seeds: &[u64]) -> Vec<Outcome> {
         let wave = Arc::clone(&wave);
         // What fails in it says the thread's name.
         let thread = std::thread::Builder::new().name(format!("CHAOS_SEED={seed}"));
-        thread.spawn(move || Run::new(&wave, seed).to_the_end()).unwrap()
+        thread.spawn(move || Run::new(&wave, seed).run()).unwrap()
     };
     let runs: Vec<_> = seeds.iter().map(|seed| (*seed, run(*seed))).collect();
 
@@ -221,7 +221,8 @@ impl<'a> Run<'a> {
     }
 
     /// Goes through the schedule; on failure says where it was.
-    fn to_the_end(mut self) -> Outcome {
+    #[expect(clippy::print_stdout, reason = "shown with a test that fails")]
+    fn run(mut self) -> Outcome {
         let begun = Instant::now();
         let tried = catch_unwind(AssertUnwindSafe(|| self.through_the_steps()));
         let [in_catch_up, in_live] = tried.unwrap_or_else(|panic| {

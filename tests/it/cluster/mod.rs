@@ -180,6 +180,10 @@ impl Rig {
     }
 
     #[track_caller]
+    #[expect(
+        clippy::print_stdout,
+        reason = "how long each step took, shown with a test that fails"
+    )]
     fn until(&mut self, what: &str, mut look: impl FnMut(&Projection) -> bool) {
         let mut last = None;
         let found = wait::until_or(DEADLINE, || {
@@ -238,10 +242,10 @@ impl Rig {
         self.until("the end", |said| {
             said.position == last && said.pending_messages == Some(0) && said.state == State::Live
         });
-        println!("{:?}", self.samples);
         let metrics = self.daemon.get("/metrics").1;
         let recreates = metrics.lines().filter(|line| line.starts_with("viewd_source_recreates"));
-        recreates.filter(|line| !line.ends_with(" 0")).for_each(|line| println!("{line}"));
+        let recreates: Vec<_> = recreates.filter(|line| !line.ends_with(" 0")).collect();
+        assert!(!recreates.is_empty(), "no consumer was lost: nothing was shown");
         assert!(self.daemon.terminate().success(), "{}", self.site.log());
 
         let info = self.cluster.insist(&format!("STREAM.INFO.{STREAM}"), Value::Null).await;

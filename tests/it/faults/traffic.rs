@@ -13,7 +13,7 @@ use viewd::event::time::Timestamp;
 use viewd::status::State;
 
 use crate::daemon::{DEADLINE, Daemon, Site};
-use crate::nats::{Server, create_stream, publish_with_headers};
+use crate::nats::{Server, create_stream, publish, publish_with_headers};
 use crate::wait;
 
 const DEFINITION: &str = r#"
@@ -108,6 +108,37 @@ async fn what_streams_hold_as_a_matter_of_course_is_no_gap() {
         let stream = jetstream::new(client.clone()).get_stream(name).await.unwrap();
         check(&newcomer, &newcomers, name, &held(&stream).await);
     }
+}
+
+/// A key that is written faster than it is read: each value replaces the one before, first of the stream or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_key_of_a_bucket_is_no_gap() {
+    const VALUES: u64 = 20_000;
+    let server = Server::start();
+    let client = server.client().await;
+    create_stream(&client, "hot", &["hot.>"], |config| config.max_messages_per_subject = 1).await;
+    let definition = DEFINITION.replace("NAME", "hot");
+    let sources = "[sources.hot]\nstream = \"hot\"\nformat = \"text\"";
+    let site = Site::new(&server, sources, &[("hot", &definition)]);
+    let values = |values: std::ops::RangeInclusive<u64>| {
+        let values = values.map(|n| ("hot.a".to_owned(), n.to_string().into_bytes()));
+        publish(&client, values)
+    };
+    // The last value of each key is what a bucket promises.
+    let holds = |daemon: &Daemon, last: u64| {
+        daemon.reaches("hot", last);
+        live(daemon, "hot");
+        let newest = "SELECT data FROM log ORDER BY sequence DESC LIMIT 1";
+        let newest: String = site.view("hot").query_row(newest, (), |row| row.get(0)).unwrap();
+        assert_eq!(newest, last.to_string());
+    };
+    let daemon = site.start(&[]);
+    live(&daemon, "hot");
+    values(1..=VALUES).await;
+    holds(&daemon, VALUES);
+    drop(daemon);
+    values(VALUES + 1..=VALUES + 100).await;
+    holds(&site.start(&[]), VALUES + 100);
 }
 
 /// One stream, as it is being used.

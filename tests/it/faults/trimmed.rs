@@ -16,10 +16,15 @@ const MAX_AGE: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_purged_or_evicted_behind_a_stopped_daemon_is_named() {
-    let limits: [(&str, fn(&mut stream::Config)); 3] = [
+    let limits: [(&str, fn(&mut stream::Config)); 4] = [
         ("purged", |_| {}),
         ("max_msgs", |config| config.max_messages = 50),
         ("max_bytes", |config| config.max_bytes = 64 * 50),
+        // Newer messages replace older ones here, but that is not what removed these.
+        ("both", |config| {
+            config.max_messages = 50;
+            config.max_messages_per_subject = 100;
+        }),
     ];
     for (case, limit) in limits {
         let rig = Rig::with("", limit).await;

@@ -15,6 +15,9 @@ use crate::wait;
 
 const SOURCES: &str = "[sources.shop]\nstream = \"SHOP\"\n";
 
+/// What is mended is found soon.
+const SOON: &str = "limits.backoff_ms_max=200";
+
 /// Each number of the stream is a row.
 pub fn definition(subjects: &str) -> String {
     format!(

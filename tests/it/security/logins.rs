@@ -5,7 +5,7 @@ use nkeys::KeyPair;
 use viewd::status::State;
 
 use super::credentials::Operator;
-use super::{SOURCES, becomes, borrowed, definition, degrades};
+use super::{SOON, SOURCES, becomes, borrowed, definition, degrades};
 use crate::daemon::Site;
 use crate::nats::{Server, create_stream, publish_numbers};
 
@@ -88,7 +88,7 @@ async fn check(way: Way) {
     let site = Site::new(&server, SOURCES, &[("numbers", &definition(""))]);
     site.write("secret", &way.wrong);
     let file = site.path("secret").display().to_string();
-    let mut set = vec![format!("{}={file}", way.setting)];
+    let mut set = vec![format!("{}={file}", way.setting), SOON.to_owned()];
     set.extend(way.set.iter().map(|set| (*set).to_owned()));
 
     let daemon = site.start(&borrowed(&set));

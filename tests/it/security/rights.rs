@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use viewd::status::{Projection, Reason, State};
 
-use super::{SOURCES, becomes, becomes_such, borrowed, definition};
+use super::{SOON, SOURCES, becomes, becomes_such, borrowed, definition};
 use crate::daemon::Site;
 use crate::nats::{Server, create_stream, publish_numbers};
 
@@ -48,6 +48,7 @@ fn site_of(server: &Server, user: &str, definitions: &[(&str, &str)]) -> (Arc<Si
         format!("nats.user={user}"),
         format!("nats.password_file={}", site.path("password").display()),
         "nats.inbox_prefix=_INBOX_viewd".to_owned(),
+        SOON.to_owned(),
     ];
     (site, set)
 }

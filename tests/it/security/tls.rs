@@ -8,7 +8,7 @@ use rcgen::{
 };
 use viewd::status::State;
 
-use super::{SOURCES, becomes, borrowed, definition, degrades};
+use super::{SOON, SOURCES, becomes, borrowed, definition, degrades};
 use crate::daemon::{DEADLINE, Site};
 use crate::nats::{Server, create_stream, publish_numbers};
 use crate::wait;
@@ -96,7 +96,8 @@ async fn both_sides_show_a_certificate() {
     let site = Site::new(&server, SOURCES, &[("numbers", &definition(""))]);
     site.write("ca.pem", &std::fs::read_to_string(other.file("ca.pem")).unwrap());
     let ca = site.path("ca.pem").display().to_string();
-    let set = with(vec![format!("nats.tls.ca_file={ca}")], authority.shown("client"));
+    let set = vec![format!("nats.tls.ca_file={ca}"), SOON.to_owned()];
+    let set = with(set, authority.shown("client"));
     let daemon = site.start(&borrowed(&set));
     degrades(&daemon, "numbers", &["TLS", "unknown issuer", "nats.tls.ca_file", &ca]);
     assert_eq!(site.counts("numbers").applied, 0);

@@ -147,11 +147,13 @@ async fn an_empty_stream_makes_an_empty_view() {
 async fn a_stream_that_changes_under_a_build_begins_another() {
     let rig = Rig::new(REBUILD).await;
     rig.publish(1..=10).await;
-    let daemon = rig.site.start(SLOWLY);
+    let daemon = rig.start();
     rig.live(&daemon, "log", &[1..=10]);
+    assert!(daemon.terminate().success());
     rig.recreate().await;
     rig.publish(1..=MANY).await;
-    rig.is_built_to(1);
+    let daemon = rig.site.start(SLOWLY);
+    building(&daemon, 1);
     rig.recreate().await;
     rig.publish(1..=5).await;
     until(&daemon, "log", "rebuilt", |report| report.generation == 2);

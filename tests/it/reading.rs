@@ -252,6 +252,14 @@ impl Reading {
         counts.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
+    /// Nothing made it begin anew, but for a machine so busy that a heartbeat came late.
+    #[track_caller]
+    pub fn assert_undisturbed(&self) {
+        let mut recreates = self.recreates();
+        recreates.retain(|(reason, _)| *reason != Recreate::Heartbeat.label());
+        assert_eq!(recreates, []);
+    }
+
     #[track_caller]
     pub fn until_recreated(&self, times: u64) {
         let begun = Instant::now();

@@ -8,6 +8,7 @@ use viewd::config::{Login, Nats};
 use viewd::event::Sequence;
 use viewd::source::connection::Connection;
 use viewd::source::head::{self, Poll};
+use viewd::source::status::Recreate;
 use viewd::source::{Position, Reason};
 
 use crate::nats::{self, Server, create_stream, publish, publish_numbers};
@@ -29,7 +30,7 @@ async fn everything_is_read_once_and_in_order() {
         reading.take_to(last);
     }
     reading.saw_all_to(25_020);
-    assert_eq!(reading.recreates(), []);
+    reading.assert_undisturbed();
     assert!(reading.position.anchors.len() > 1);
 
     // A second reader goes on from the first one's position.
@@ -272,7 +273,7 @@ async fn a_filter_that_matches_nothing_still_advances() {
     let mut reading = rig.read_from(&["s.y"], position).await;
     reading.take_to(1_101);
     assert_eq!(reading.seen, [1_101]);
-    assert_eq!(reading.recreates(), []);
+    reading.assert_undisturbed();
     reading.stop().await;
 }
 
@@ -296,7 +297,7 @@ async fn a_slow_receiver_bounds_the_queue() {
     }
     assert!(most <= bound + chunk_max, "{most}");
     reading.saw_all_to(200);
-    assert_eq!(reading.recreates(), []);
+    reading.assert_undisturbed();
     reading.stop().await;
 }
 
@@ -318,7 +319,7 @@ async fn the_largest_messages_fit() {
     let mut reading = rig.read_with(&[], Position::default(), 4_096).await;
     reading.take_to(20);
     reading.saw_all_to(20);
-    assert_eq!(reading.recreates(), []);
+    reading.assert_undisturbed();
     reading.stop().await;
 }
 
@@ -406,7 +407,7 @@ async fn a_stored_message_may_look_like_a_status() {
     let mut reading = rig.read().await;
     reading.take_to(3);
     reading.saw_all_to(3);
-    assert_eq!(reading.recreates(), []);
+    reading.assert_undisturbed();
     reading.stop().await;
 }
 
@@ -485,7 +486,7 @@ async fn whoever_waits_for_the_head_has_it_at_once() {
         reading.take_to(last);
     }
     assert_eq!(reading.seen.len(), 20);
-    assert_eq!(reading.recreates(), []);
+    reading.assert_undisturbed();
     // While the server is away, and is started again.
     rig.server.kill();
     wait::until("trouble", DEADLINE, || reading.status.trouble.standing());
@@ -546,7 +547,7 @@ async fn a_history_that_changes_under_an_idle_reader_is_found() {
     let begun = Instant::now();
     assert_eq!(reading.take_fault().reason, Reason::SourceChanged);
     assert!(begun.elapsed() < Duration::from_secs(10));
-    assert_eq!(reading.recreates(), [("identity", 1)]);
+    assert_eq!(reading.status.tally().recreates(Recreate::Identity), 1);
     reading.saw_all_to(10);
     answers.abort();
     reading.stop().await;
@@ -574,7 +575,7 @@ async fn a_consumer_other_than_asked_for_is_not_read() {
     let mut reading = rig.read_from(&["s.a", "s.b"], Position::default()).await;
     let detail = wait::until("trouble", DEADLINE, || {
         let standing = reading.status.trouble.standing()?;
-        (reading.recreates() == [("unsupported", 3)]).then_some(standing.error)
+        (reading.status.tally().recreates(Recreate::Unsupported) >= 3).then_some(standing.error)
     });
     assert!(detail.contains("filter_subjects"), "{detail}");
     assert!(!reading.status.verified() && reading.receiver.try_recv().is_err());

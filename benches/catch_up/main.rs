@@ -14,13 +14,15 @@
 //! `cargo bench --bench catch_up -- --rounds 5 --events 1006869`. Prints a table and, with `--json FILE`, all runs.
 
 mod hand;
+#[path = "../measure/mod.rs"]
 mod measure;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use measure::{Measured, Server};
+use measure::server::Server;
+use measure::{Measured, median, range, say, value};
 
 const STREAM: &str = "FLIGHTS";
 
@@ -54,16 +56,6 @@ fn main() -> Result<()> {
         std::fs::write(file, bench.json(&rows)).with_context(|| format!("write {file}"))?;
     }
     Ok(())
-}
-
-fn value<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
-    let at = arguments.iter().position(|argument| argument == name)?;
-    arguments.get(at + 1).map(String::as_str)
-}
-
-#[expect(clippy::print_stderr, reason = "a program's talk")]
-fn say(line: &str) {
-    eprintln!("{line}");
 }
 
 struct Bench {
@@ -203,15 +195,4 @@ impl Bench {
         let rows: Vec<_> = rows.iter().map(row).collect();
         serde_json::json!({ "events": self.events, "rows": rows }).to_string()
     }
-}
-
-fn median<T>(runs: &[T], figure: impl Fn(&T) -> f64) -> f64 {
-    let mut figures: Vec<_> = runs.iter().map(figure).collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-fn range<T>(runs: &[T], figure: impl Fn(&T) -> f64) -> (f64, f64) {
-    let figures = runs.iter().map(figure);
-    figures.fold((f64::MAX, f64::MIN), |(low, high), figure| (low.min(figure), high.max(figure)))
 }

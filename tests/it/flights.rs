@@ -48,6 +48,15 @@ impl Week {
         self.events.len() as u64
     }
 
+    /// How many of the events up to each sequence have such a subject.
+    pub fn counted(&self, matches: impl Fn(&str) -> bool) -> Vec<u64> {
+        let count = |count: &mut u64, event: &Event| {
+            *count += u64::from(matches(&event.subject));
+            Some(*count)
+        };
+        std::iter::once(0).chain(self.events.iter().scan(0, count)).collect()
+    }
+
     /// Publishes events up to this many.
     pub async fn publish(&mut self, count: u64) {
         let events = self.events[self.published..count as usize].iter().cloned();

@@ -175,7 +175,7 @@ impl Rig {
     fn say(&mut self) -> Projection {
         let asked = Instant::now();
         let said = self.daemon.projection(PROJECTION);
-        self.samples.take(asked, &said, &self.publisher.history, self.base);
+        self.samples.take(asked, &said, &self.publisher.history, self.base, |position| position);
         said
     }
 

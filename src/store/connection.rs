@@ -16,9 +16,6 @@ const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 // Another process may hold the write lock for a moment: recovery after a crash, or a stranger's checkpoint.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is said of a file that viewd has not made, or not finished making.
-pub(super) const NO_VIEW: &str = "not a view of viewd";
-
 /// Opens a file that is there for its one writer.
 ///
 /// `synchronous=NORMAL` syncs the log at checkpoints only. That is exact here: the checkpoint row rolls back with the
@@ -78,7 +75,7 @@ pub(super) fn check_format(connection: &Connection, path: &Path) -> Result<(), E
     };
     let foreign = |detail: String| Err(Error::Foreign { path: path.to_path_buf(), detail });
     if number("application_id")? != schema::APPLICATION_ID {
-        return foreign(NO_VIEW.into());
+        return foreign("not a view of viewd".into());
     }
     match number("user_version")? {
         schema::FORMAT => Ok(()),

@@ -27,8 +27,8 @@ use crate::definition::{Table, View};
 const CURRENT: &str = "current";
 const CURRENT_NEW: &str = ".current.new";
 const DATABASE: &str = "view.db";
-/// What a generation's folder is called while it is removed: with this before its name.
-const REMOVED: &str = ".removed-";
+/// What a generation's folder is called while it is made or removed: with this before its name.
+const UNNAMED: &str = ".unnamed-";
 const FOLDER_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
 
@@ -134,21 +134,40 @@ impl Folder {
     }
 
     /// Makes an empty generation: its folder and its file, synced.
-    pub(super) fn make(
+    fn make(&self, generation: Generation, build: &Build<'_>, state: &str) -> Result<(), Error> {
+        make_folder(&self.path)?;
+        self.fill(&self.path.join(generation.to_string()), generation, build, state)
+    }
+
+    /// The same for one beside another: its folder has its name only when all is there, so none is found half made.
+    pub(super) fn make_beside(
         &self,
         generation: Generation,
         build: &Build<'_>,
         state: &str,
     ) -> Result<(), Error> {
-        let database = self.database(generation);
+        self.remove_rest()?;
+        let made = self.path.join(format!("{UNNAMED}{generation}"));
+        self.fill(&made, generation, build, state)?;
         let folder = self.path.join(generation.to_string());
-        make_folder(&self.path)?;
-        make_folder(&folder)?;
+        fs::rename(&made, &folder).map_err(|error| Error::access("name folder", &folder, error))?;
+        sync(&self.path)
+    }
+
+    fn fill(
+        &self,
+        folder: &Path,
+        generation: Generation,
+        build: &Build<'_>,
+        state: &str,
+    ) -> Result<(), Error> {
+        let database = folder.join(DATABASE);
+        make_folder(folder)?;
         make_file(&database)?;
         writer::create(&database, generation, build, state)?;
         // SQLite has closed the file: opening it here drops nobody's locks.
         sync(&database)?;
-        sync(&folder)
+        sync(folder)
     }
 
     /// The generations that have a folder.
@@ -165,17 +184,17 @@ impl Folder {
         let folder = self.path.join(generation.to_string());
         tracing::info!(folder = %folder.display(), "remove unfinished generation");
         self.remove_rest()?;
-        let removed = self.path.join(format!("{REMOVED}{generation}"));
+        let removed = self.path.join(format!("{UNNAMED}{generation}"));
         fs::rename(&folder, &removed)
             .and_then(|()| fs::remove_dir_all(&removed))
             .map_err(|error| Error::access("remove folder", &folder, error))
     }
 
-    /// Removes what a crash in [`Folder::remove`] left.
+    /// Removes what a crash left of one that was being made or removed.
     pub(super) fn remove_rest(&self) -> Result<(), Error> {
         let found =
             names(&self.path).map_err(|error| Error::access("read folder", &self.path, error))?;
-        for name in found.iter().filter(|name| name.starts_with(REMOVED)) {
+        for name in found.iter().filter(|name| name.starts_with(UNNAMED)) {
             let folder = self.path.join(name);
             fs::remove_dir_all(&folder)
                 .map_err(|error| Error::access("remove folder", &folder, error))?;

@@ -9,11 +9,9 @@
 //!
 //! In each line the link alone says which one is served. A retired generation stays.
 
-use std::io;
-
 use rusqlite::params;
 
-use super::connection::{NO_VIEW, open_writer};
+use super::connection::{check_format, open_writer};
 use super::layout::{Build, Folder, Generation};
 use super::schema::{BUILDING, RETIRED, SERVING};
 use super::writer::Store;
@@ -29,7 +27,7 @@ impl Folder {
     pub fn make_next(&self, build: &Build<'_>) -> Result<Generation, Error> {
         let newest = self.generations()?.into_iter().max();
         let next = Generation(newest.map_or(1, |newest| newest.0 + 1));
-        self.make(next, build, BUILDING)?;
+        self.make_beside(next, build, BUILDING)?;
         Ok(next)
     }
 
@@ -62,14 +60,13 @@ impl Folder {
         }
         for generation in self.generations()? {
             // One that cannot be read is told where it is opened, and otherwise left to a person.
-            let settled = match (self.state(generation), generation == served) {
+            let is_served = generation == served;
+            let state = if is_served { self.shown_state(served) } else { self.state(generation) };
+            let settled = match (state, is_served) {
                 (Ok(state), true) if state == BUILDING => self.mark(generation, SERVING, None),
                 (Ok(state), false) if state == BUILDING => self.remove(generation),
                 (Ok(state), false) if state == SERVING => {
                     self.mark(generation, RETIRED, Some(served))
-                }
-                (Err(error), false) if generation > served && never_made(&error) => {
-                    self.remove(generation)
                 }
                 _ => Ok(()),
             };
@@ -80,8 +77,19 @@ impl Folder {
         Ok(())
     }
 
+    /// As any reader sees it: the file is opened for writing soon enough.
+    fn shown_state(&self, served: Generation) -> Result<String, Error> {
+        Ok(stored::read_database(&self.database(served))?.state)
+    }
+
+    /// Opened for writing: a file that was left by a crash may be of no use to readers before that.
     fn state(&self, generation: Generation) -> Result<String, Error> {
-        Ok(stored::read_database(&self.database(generation))?.state)
+        let path = self.database(generation);
+        let connection = open_writer(&path, CACHE_BYTES)?;
+        check_format(&connection, &path)?;
+        let state = connection
+            .query_row("SELECT state FROM _viewd_meta", (), |row| row.get::<_, String>(0));
+        state.map_err(|error| Error::sqlite(&path, error))
     }
 
     fn mark(
@@ -103,15 +111,6 @@ impl Folder {
 fn mark(store: &Store, state: &str, successor: Option<Generation>) -> Result<(), Error> {
     let successor = successor.map(|generation| generation.to_string());
     store.execute(|connection| connection.execute(MARK, params![state, successor]).map(drop))
-}
-
-/// Whether a generation was left before its tables were there.
-fn never_made(error: &Error) -> bool {
-    match error {
-        Error::Foreign { detail, .. } => detail == NO_VIEW,
-        Error::Access { source, .. } => source.kind() == io::ErrorKind::NotFound,
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -175,18 +174,28 @@ mod tests {
             let old = store(data.path());
             let folder = Folder::new(data.path(), "p");
             if step == "folder" || step == "file" {
-                let made = folder.path().join("gen-000002");
+                let made = folder.path().join(".unnamed-gen-000002");
                 std::fs::create_dir(&made).expect("a folder");
                 if step == "file" {
                     std::fs::write(made.join("view.db"), "").expect("an empty file");
                 }
             } else {
                 let mut new = next(data.path());
+                if step == "made" {
+                    // As a loss of power may leave it.
+                    let index = folder.database(Generation(2)).with_extension("db-shm");
+                    drop(new);
+                    std::fs::remove_file(index).expect("removed");
+                    drop(old);
+                    assert_eq!(store(data.path()).checkpoint().generation, Generation(1));
+                    assert_eq!(found(data.path()).1, serving_first);
+                    continue;
+                }
                 if step == "being removed" {
                     let name = |name: &str| folder.path().join(name);
-                    let renamed = std::fs::rename(name("gen-000002"), name(".removed-gen-000002"));
+                    let renamed = std::fs::rename(name("gen-000002"), name(".unnamed-gen-000002"));
                     renamed.expect("renamed");
-                } else if step != "made" {
+                } else {
                     new.seal().expect("sealed");
                 }
                 if step == "linked" || step == "marked one" {
@@ -203,7 +212,7 @@ mod tests {
                 _ => (Generation(1), serving_first.clone()),
             };
             assert_eq!((served, found(data.path())), (expected.0, expected), "after {step}");
-            assert!(!folder.path().join(".removed-gen-000002").exists(), "after {step}");
+            assert!(!folder.path().join(".unnamed-gen-000002").exists(), "after {step}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
+use crate::source::trouble::Standing;
 use crate::source::{feed, head};
 
 /// The end of a stream as last read.
@@ -43,8 +44,11 @@ pub struct Lag {
 const TROUBLE_AFTER: Duration = Duration::from_secs(2);
 
 impl Watch {
-    /// The last reading of the head.
+    /// The last reading of the head; None once polls are known to have failed for a while.
     pub fn head(&self) -> Option<Head> {
+        if self.head.trouble.standing().is_some_and(|standing| lasts(&standing)) {
+            return None;
+        }
         let head = self.head.stream.borrow();
         head.as_ref().map(|head| Head {
             created_ns: head.created_ns,
@@ -64,8 +68,12 @@ impl Watch {
     pub fn trouble(&self) -> Option<String> {
         let reader = self.reader.status();
         let standing = reader.trouble.standing().or_else(|| self.head.trouble.standing())?;
-        (standing.since.elapsed() >= TROUBLE_AFTER).then_some(standing.error)
+        lasts(&standing).then_some(standing.error)
     }
+}
+
+fn lasts(standing: &Standing) -> bool {
+    standing.since.elapsed() >= TROUBLE_AFTER
 }
 
 /// How many poll intervals a reading of the head lives.

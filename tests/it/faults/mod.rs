@@ -75,6 +75,9 @@ const SMALL_BATCHES: &str = "limits.batch_events_max=20";
 const PADDING: usize = 4_000;
 const BACKLOG: u64 = 5_000;
 
+/// How a stream differs from an ordinary one.
+type Change = fn(&mut stream::Config);
+
 /// A server with the stream `S`, and the folder of a daemon with the projection `log` of it.
 struct Rig {
     server: Server,

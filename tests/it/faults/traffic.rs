@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream};
 use async_nats::{Client, HeaderMap};
+use viewd::clock;
 use viewd::event::time::Timestamp;
 use viewd::status::State;
 
+use super::Change;
 use crate::daemon::{DEADLINE, Daemon, Site};
 use crate::nats::{Server, create_stream, publish, publish_with_headers};
 use crate::wait;
@@ -36,7 +38,7 @@ add.times    = 1
 "#;
 
 /// The cases, and how their streams differ from an ordinary one.
-const CASES: [(&str, fn(&mut stream::Config)); 9] = [
+const CASES: [(&str, Change); 9] = [
     ("deletes", |_| {}),
     ("subjects", |config| config.max_messages_per_subject = 2),
     ("rollups", |config| config.allow_rollup = true),
@@ -269,8 +271,7 @@ impl Case<'_> {
     async fn schedules(&mut self) {
         self.put("a", &[], "before").await;
         let target = format!("{}.target", self.name);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let soon = Timestamp(now.as_micros() as i64 + 1_000_000).text();
+        let soon = Timestamp(clock::now().0 + 1_000_000).text();
         let at = format!("@at {}", &*soon);
         let headers = [("Nats-Schedule", at.as_str()), ("Nats-Schedule-Target", &target)];
         let schedule = self.put("schedule", &headers, "tick").await;

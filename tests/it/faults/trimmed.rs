@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, consumer, stream};
 use viewd::status::Reason;
 
-use super::{BACKLOG, PADDING, Rig, hold};
+use super::{BACKLOG, Change, PADDING, Rig, hold};
 use crate::daemon::{DEADLINE, Daemon};
 use crate::nats::{create_stream, delete_stream};
 use crate::wait;
@@ -17,7 +17,7 @@ const MAX_AGE: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_purged_or_evicted_behind_a_stopped_daemon_is_named() {
-    let limits: [(&str, fn(&mut stream::Config)); 4] = [
+    let limits: [(&str, Change); 4] = [
         ("purged", |_| {}),
         ("max_msgs", |config| config.max_messages = 50),
         ("max_bytes", |config| config.max_bytes = 64 * 50),

@@ -113,7 +113,7 @@ fn of_stream(
                 "stream {stream} has the retention {}: reading would delete messages",
                 head.retention
             ),
-            "viewd reads streams with retention `limits`".to_owned(),
+            "viewd reads streams with the retention limits; `nats stream edit NAME --retention limits` changes interest, a work queue cannot be changed".to_owned(),
         ),
         Some(_) => return None,
     };

@@ -96,6 +96,12 @@ fn print(report: &Report, running: bool, output: &Output) {
         if let Some(rebuild) = &projection.rebuild {
             output.line(&rebuilding(rebuild));
         }
+        if projection.missed_sequences > 0 {
+            let (name, missed) = (&projection.name, grouped(projection.missed_sequences));
+            output.line(&format!(
+                "\n{name}: {missed} sequences missed, which the stream held no longer"
+            ));
+        }
     }
 }
 

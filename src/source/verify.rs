@@ -63,7 +63,15 @@ pub(super) fn retention(stream: &str, info: &StreamInfo) -> Result<(), Fault> {
         detail: format!(
             "stream {stream} has the retention {retention}, which deletes what is read"
         ),
-        next: Some("viewd check"),
+        next: Some(match retention {
+            "interest" => {
+                "set its retention to limits (nats stream edit NAME --retention limits): viewd reads on by itself"
+            }
+            // JetStream changes every other retention, and never this one.
+            _ => {
+                "have the events in a stream with the retention limits, and name that in the settings"
+            }
+        }),
     })
 }
 

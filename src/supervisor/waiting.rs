@@ -3,7 +3,7 @@
 //! | what is found | what the waiter hears |
 //! |---|---|
 //! | the checkpoint has it | what became of it: passed, or set aside |
-//! | the projection stands still by itself | that, with the reason, at once |
+//! | the projection stands still by itself | that, with the reason, at once; of another stream even where the checkpoint has the number |
 //! | the stream, asked after the wait began, ends before it | beyond the head, at once |
 //! | none of it in time | timed out, with the current sequence |
 //!
@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use super::daemon::{Daemon, Tracked};
 use crate::event::Sequence;
 use crate::source::head;
-use crate::status::State;
+use crate::status::{Reason, State};
 use crate::store;
 use crate::store::dead_letter::{self, SetAside};
 use crate::worker::numbers::Numbers;
@@ -119,6 +119,10 @@ impl Daemon {
         numbers: &Numbers,
         sequence: Sequence,
     ) -> Option<Result<(Sequence, u64), Unreached>> {
+        // Its sequences are of the stream that was read, and the caller's may be of another.
+        if numbers.reason == Some(Reason::SourceChanged) {
+            return Some(Err(Unreached::Standing(Box::new(numbers.clone()))));
+        }
         if numbers.sequence >= sequence {
             return Some(Ok((numbers.sequence, numbers.generation)));
         }

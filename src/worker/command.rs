@@ -31,6 +31,19 @@ pub enum Accepted {
     Nothing,
 }
 
+impl std::fmt::Display for Accepted {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Gap { first, last, missed } => {
+                write!(formatter, "the gap from {first} to {last}, {missed} missed")
+            }
+            Self::Restored => formatter.write_str("the restored stream"),
+            Self::Sound => formatter.write_str("the stream is what it was"),
+            Self::Nothing => formatter.write_str("nothing"),
+        }
+    }
+}
+
 /// Why nothing was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a gap | `accept`; `policy.on_gap`: going on past it, or a build from what is left |
 //! | another stream | `accept`, if the messages that were read are in it; `policy.on_source_change`: a build from it |
+//! | either | the right stream is there again, whole: it is looked at every few seconds |
 //! | retention | a poll of the head says that it is `limits` again |
 //! | a server that is too old | tried again every few seconds |
 //! | anything else | a person, and a restart |
@@ -28,6 +29,9 @@ use crate::store::Error as StoreError;
 /// After this long a stream that could not be asked is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// A stream that was not the right one is looked at again after this long: who puts it right is at work for minutes.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
 /// Why a projection stands still, and what may end that.
 pub(super) struct Failed {
     pub(super) stop: Stop,
@@ -38,6 +42,8 @@ pub(super) struct Failed {
 pub(super) enum Mending {
     /// A person.
     Person,
+    /// The stream is looked at again at this moment; a person may be quicker.
+    Look(Instant),
     /// The stream is read again at this moment.
     Again(Instant),
     /// The stream is read again when its retention is `limits`, by a poll later than this.
@@ -80,6 +86,7 @@ impl Loop {
         }
         let Some(failed) = &mut self.failed else { return Batched::Committed };
         match failed.mending {
+            Mending::Look(at) if at <= Instant::now() => return self.look_again(),
             Mending::Again(at) if at <= Instant::now() => {}
             Mending::Limits(since) => {
                 let head = self.worker.watch.head.stream.borrow();
@@ -98,6 +105,31 @@ impl Loop {
         }
         failed.mending = Mending::Reading;
         self.worker.feed.restart(self.position());
+        Batched::Committed
+    }
+
+    /// Reads on if the stream is what it was, as a restart would; else says what it is now.
+    fn look_again(&mut self) -> Batched {
+        let found = self.look().map(|seen| seen.found);
+        let Some(failed) = &mut self.failed else { return Batched::Committed };
+        failed.mending = Mending::Look(Instant::now() + LOOK_AGAIN);
+        match found {
+            Ok(Found::Sound) => {
+                tracing::info!(projection = self.name, "the stream is what it was, reading on");
+                self.read_on();
+            }
+            Ok(Found::Refused(fault)) => {
+                let stop = stop_of(&fault, &self.name);
+                if stop != failed.stop {
+                    let Stop { reason, detail, next } = stop.clone();
+                    failed.stop = stop;
+                    self.worker.shared.fail(reason, detail, next);
+                }
+            }
+            // What there is to say of these was said when they came; what they are now is looked at when they are
+            // accepted. A stream that cannot be asked is asked again.
+            Ok(Found::Gap { .. } | Found::Restored(_)) | Err(_) => {}
+        }
         Batched::Committed
     }
 
@@ -174,7 +206,7 @@ impl Loop {
         };
         match accepted {
             Ok(accepted) => {
-                tracing::info!(projection = self.name, ?accepted, "accepted");
+                tracing::info!(projection = self.name, %accepted, "accepted");
                 self.read_on();
                 (Ok(accepted), Batched::Committed)
             }
@@ -270,7 +302,9 @@ impl Loop {
 /// What may mend a fault without a person.
 fn mending(reason: FaultReason) -> Mending {
     match reason {
-        FaultReason::Gap { .. } | FaultReason::SourceChanged => Mending::Person,
+        FaultReason::Gap { .. } | FaultReason::SourceChanged => {
+            Mending::Look(Instant::now() + LOOK_AGAIN)
+        }
         FaultReason::Retention => Mending::Limits(Instant::now()),
     }
 }

@@ -6,6 +6,7 @@
 
 use tokio::time::Instant;
 
+use super::front::Front;
 use super::head::StreamHead;
 use super::poison::Steps;
 use super::reader::Reader;
@@ -71,13 +72,17 @@ impl Session<'_> {
         if !has_all_that_was_sent(self.reader, self.consumer_sequence).await? {
             return Ok(());
         }
-        if !self.is_filtered()
-            && head.first_sequence > self.gathered.received.next()
+        // Asked after it was looked for a match: what the stream has lost by now may have been one, whatever the filter.
+        let info = api.stream_info(&settings.stream).await.map_err(again)?;
+        if info.created != self.gathered.origin.created_ns {
+            return Err(End::again(Recreate::Identity, "the stream is another than before"));
+        }
+        let first_held = Sequence(info.state.first_seq);
+        if first_held > self.gathered.received.next()
             && self.reader.position.sequence > Sequence(0)
-            && !head.front.only_replaced(self.last_stored_at_ns(), head.at)
+            && !Front::of(&info.config).only_replaced(self.last_stored_at_ns(), info.at())
         {
-            // No filter passed over them: the stream lost them before they were sent.
-            return Err(self.gathered.gap(self.reader, head.first_sequence));
+            return Err(self.gathered.gap(self.reader, first_held));
         }
         // It may be gone meanwhile, or have been deleted long ago: then there is no anchor here.
         let last = api.message(&settings.stream, head.last_sequence).await.map_err(again)?;

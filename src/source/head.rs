@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, Error};
 use super::connection::Connection;
-use super::front::Front;
 use super::trouble::Trouble;
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
@@ -24,7 +23,6 @@ pub struct StreamHead {
     pub subjects: Vec<String>,
     /// A mirror, one with sources, or one that changes subjects: it may hold subjects that it does not take.
     pub holds_others: bool,
-    pub(super) front: Front,
     /// `limits`, or what a reader refuses.
     pub retention: String,
     pub messages: u64,
@@ -124,7 +122,6 @@ impl StreamHead {
         Ok(Self {
             created_ns: info.created,
             holds_others: info.config.holds_others(),
-            front: Front::of(&info.config),
             subjects: info.config.subjects,
             retention: info.config.retention,
             messages: info.state.messages,

@@ -69,7 +69,9 @@ impl Session<'_> {
             return self.repeated(sequence);
         }
         if sequence > self.gathered.received.next() {
-            self.jumped();
+            // By the filter or by deletions within the stream, or because they were evicted: the stream is asked before
+            // the chunk is handed on. That nothing was pending before says nothing: the consumer runs behind its stream.
+            self.gathered.jumped();
         }
         let headers = message.headers.iter().flat_map(|headers| headers.iter());
         self.gathered.builder.push(chunk::Message {
@@ -106,16 +108,6 @@ impl Session<'_> {
         let detail =
             format!("stream {stream} sent message {sequence} after {}", self.gathered.received);
         Err(End::Fault(Fault { reason: Reason::SourceChanged, detail, next: Some(BUILD_AGAIN) }))
-    }
-
-    /// Sequences were passed over: by the filter or by deletions within the stream, or because they were evicted.
-    ///
-    /// The stream is asked before the chunk is handed on. Not so behind a message with which nothing was pending: what
-    /// a filter passed over since then did not match.
-    fn jumped(&mut self) {
-        if !(self.is_filtered() && self.at_head) {
-            self.gathered.jumped();
-        }
     }
 
     fn take_status(&mut self, message: &Message) -> Result<(), End> {

@@ -320,11 +320,6 @@ impl<'a> Session<'a> {
         }
         Ok(())
     }
-
-    pub(super) fn is_filtered(&self) -> bool {
-        let filters = &self.reader.settings.filters;
-        !filters.is_empty() && !filters.iter().any(|filter| filter == ">")
-    }
 }
 
 /// How often the newest anchor is read again: seldom enough to cost nothing, often enough for a wrong history to show

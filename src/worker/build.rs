@@ -122,6 +122,8 @@ impl Loop {
 
     /// Removes a build that cannot go on. The fault that it was for comes back, if it still stands.
     pub(super) fn give_up(&mut self, why: &str) -> Batched {
+        // What its reader brings is for the new generation alone.
+        self.worker.feed.halt();
         self.discard();
         self.again(why)
     }

@@ -230,7 +230,7 @@ impl Loop {
         // Messages that a `transform` dropped count as well: a batch of nothing else has to end too.
         let size = |chunk: &Chunk| chunk.len().max(chunk.messages() as usize);
         let committed = self.filled().checkpoint().sequence;
-        if first.after() > committed {
+        if first.after() > committed || self.is_foreign(&first) {
             return self.read_again(&first);
         }
         if first.scanned_to() <= committed {
@@ -245,7 +245,9 @@ impl Loop {
         let chunk_events_max = CHUNK_MESSAGES_MAX.min(self.worker.batch_events_max);
         while events + chunk_events_max <= self.worker.batch_events_max {
             match self.worker.feed.try_recv() {
-                Ok(Delivery::Chunk(chunk)) if chunk.after() > position => {
+                Ok(Delivery::Chunk(chunk))
+                    if chunk.after() > position || self.is_foreign(&chunk) =>
+                {
                     hole = Some(chunk);
                     break;
                 }
@@ -268,12 +270,21 @@ impl Loop {
         }
     }
 
-    /// Something between the checkpoint and a chunk never came: nothing of it is applied, and all of it read again.
+    /// Whether a chunk is of another stream than what has been committed.
+    fn is_foreign(&self, chunk: &Chunk) -> bool {
+        let known = self.filled().checkpoint().stream_created_ns;
+        let other =
+            |created_ns| chunk.origin().is_some_and(|origin| origin.created_ns != created_ns);
+        known.is_some_and(other)
+    }
+
+    /// A chunk does not continue what has been committed: nothing of it is applied, and all that is missing is read,
+    /// by a reader that verifies the stream first.
     #[cold]
     fn read_again(&mut self, chunk: &Chunk) -> Batched {
         let position = self.position();
         let (committed, after) = (position.sequence, chunk.after());
-        tracing::error!(projection = self.name, %committed, %after, "a hole between readers, reading again");
+        tracing::error!(projection = self.name, %committed, %after, "what was read does not continue the view, reading again");
         self.worker.watch.reader.status().tally().count_recreate(Recreate::Hole);
         self.worker.feed.restart(position);
         Batched::Committed

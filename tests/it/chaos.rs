@@ -19,6 +19,7 @@ use self::schedule::{KINDS, Step, Trouble};
 use self::truth::{HEAD_POLL, History, Samples};
 use crate::daemon::{Daemon, Site};
 use crate::flights::{Week, assert_as_the_oracle_says};
+use crate::nats::{Server, create_stream, publish};
 use crate::proxy::{Counts, Fault, Proxy, Way};
 use crate::random::{Random, new_seed};
 use crate::wait;
@@ -41,6 +42,10 @@ add.sum    = ".sequence"
 "#;
 const ALL: &str = r#"["flights.>"]"#;
 const SOME: &str = r#"["flights.UA.>", "flights.*.JFK.departed"]"#;
+
+fn kinds(subjects: &str) -> String {
+    KINDS_OF_EVENTS.replacen('\n', &format!("\nsubjects = {subjects}\n"), 1)
+}
 
 /// The subjects of `SOME`.
 fn is_of_some(subject: &str) -> bool {
@@ -199,9 +204,7 @@ impl<'a> Run<'a> {
         let proxy = Proxy::seeded(&wave.url, seed);
         proxy.set(Fault::both(USUAL));
         let beside = [None, Some(ALL), Some(SOME)][random.below(3) as usize];
-        let definition = beside.map(|subjects| {
-            KINDS_OF_EVENTS.replacen('\n', &format!("\nsubjects = {subjects}\n"), 1)
-        });
+        let definition = beside.map(kinds);
         let more: Vec<_> = definition.iter().map(|text| ("kinds", text.as_str())).collect();
         let site = Week::site_at(&[proxy.url()], &more);
         let batch = format!("limits.batch_events_max={}", random.within(200..=5_000));
@@ -409,6 +412,29 @@ fn report(outcomes: &[Outcome], took: Duration) {
     ] {
         println!("{what}: {count}");
     }
+}
+
+/// What is in flight takes ten times as long as an answer may: requests must not wait behind it, or time and again
+/// everything in flight is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_slow_link_nothing_is_read_twice() {
+    const ENOUGH: u64 = 1_500;
+    let server = Server::start();
+    let client = server.client().await;
+    create_stream(&client, "FLIGHTS", &["flights.>"], |_| {}).await;
+    let payload = format!("{{\"type\":\"x\",\"pad\":\"{}\"}}", "x".repeat(1_000));
+    // Every other message is passed over: the stream is asked about each time.
+    let subject = |n: u64| if n % 2 == 0 { "flights.UA.EWR.x" } else { "flights.AA.EWR.x" };
+    let messages = (0..12_000).map(|n| (subject(n).to_owned(), payload.clone().into_bytes()));
+    publish(&client, messages).await;
+    let proxy = Proxy::start(&server.url());
+    proxy.set(Fault::to_client(Way { bytes_per_second: Some(500_000), ..Way::default() }));
+    let source = "[sources.flights]\nstream = \"FLIGHTS\"";
+    let site = Site::at(&[proxy.url()], source, &[("kinds", &kinds(SOME))]);
+    let daemon = site.start(&["limits.heartbeat_ms=250", "limits.head_poll_ms=100"]);
+    daemon.reaches("kinds", ENOUGH);
+    let metrics = daemon.get("/metrics").1;
+    assert_eq!(sum(&metrics, "viewd_source_recreates_total", ""), 0, "{metrics}");
 }
 
 /// A schedule that hurts nobody proves nothing.

@@ -52,8 +52,12 @@ impl Session<'_> {
         if changed || (quiet && head.last_sequence < self.reader.position.sequence) {
             return Err(End::again(Recreate::Identity, "the stream is no longer what it was"));
         }
-        // What arrives moves the position by itself.
-        let quiet = quiet && self.gathered.builder.is_empty() && !self.pulls.is_idle();
+        // What arrives moves the position by itself. What is known to come does too: over a slow link the answer, which is
+        // a whole message, would come after it, or too late.
+        let quiet = quiet
+            && !self.more_pending
+            && self.gathered.builder.is_empty()
+            && !self.pulls.is_idle();
         // Not with what was received: an empty stream may begin behind a position of nothing.
         if !quiet || head.last_sequence <= self.reader.position.sequence {
             return Ok(());

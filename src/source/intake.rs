@@ -123,6 +123,8 @@ impl Session<'_> {
         match message.status {
             Some(StatusCode::IDLE_HEARTBEAT) => {
                 self.prove();
+                // What matched and was deleted since will not come.
+                self.more_pending = false;
                 // It follows everything that was sent: a dropped tail shows here.
                 match number("Nats-Last-Consumer") {
                     Some(sent) if sent != self.consumer_sequence => {

@@ -56,7 +56,7 @@ pub(super) struct Session<'a> {
     pub(super) consumer_sequence: u64,
     /// Nothing more matched when the last message was sent, and the server has been free to send since.
     pub(super) at_head: bool,
-    /// More matched when the last message was sent.
+    /// More matched when the last message was sent, and the server has not been idle since.
     pub(super) more_pending: bool,
     /// How far it had come when it was last looked whether the position can move to where somebody waits.
     pub(super) advance_tried: Option<(Sequence, u64)>,

@@ -414,27 +414,41 @@ fn report(outcomes: &[Outcome], took: Duration) {
     }
 }
 
-/// What is in flight takes ten times as long as an answer may: requests must not wait behind it, or time and again
-/// everything in flight is given up.
+/// What is in flight takes ten times as long as an answer may: requests must not wait behind it, or time and again all of
+/// it is given up.
 #[tokio::test(flavor = "multi_thread")]
 async fn over_a_slow_link_nothing_is_read_twice() {
-    const ENOUGH: u64 = 1_500;
+    over_a_slow_link(1_000, 12_000, 1_500, 250).await;
+}
+
+/// Nor is a message asked for that is on its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_slow_link_a_large_message_comes_once() {
+    let bytes = over_a_slow_link(600_000, 6, 6, 5_000).await;
+    assert!((1_800_000..2_200_000).contains(&bytes), "{bytes} bytes for three messages");
+}
+
+/// Reads up to a message of so many, every other of which is large and matches; returns how many bytes came.
+async fn over_a_slow_link(bytes: usize, messages: u64, enough: u64, heartbeat_ms: u64) -> u64 {
     let server = Server::start();
     let client = server.client().await;
     create_stream(&client, "FLIGHTS", &["flights.>"], |_| {}).await;
-    let payload = format!("{{\"type\":\"x\",\"pad\":\"{}\"}}", "x".repeat(1_000));
-    // Every other message is passed over: the stream is asked about each time.
-    let subject = |n: u64| if n % 2 == 0 { "flights.UA.EWR.x" } else { "flights.AA.EWR.x" };
-    let messages = (0..12_000).map(|n| (subject(n).to_owned(), payload.clone().into_bytes()));
-    publish(&client, messages).await;
+    let message = |n: u64| {
+        let (carrier, pad) = if n.is_multiple_of(2) { ("UA", bytes) } else { ("AA", 0) };
+        let payload = format!("{{\"type\":\"x\",\"pad\":\"{}\"}}", "x".repeat(pad));
+        (format!("flights.{carrier}.EWR.x"), payload.into_bytes())
+    };
+    publish(&client, (0..messages).map(message)).await;
     let proxy = Proxy::start(&server.url());
     proxy.set(Fault::to_client(Way { bytes_per_second: Some(500_000), ..Way::default() }));
     let source = "[sources.flights]\nstream = \"FLIGHTS\"";
     let site = Site::at(&[proxy.url()], source, &[("kinds", &kinds(SOME))]);
-    let daemon = site.start(&["limits.heartbeat_ms=250", "limits.head_poll_ms=100"]);
-    daemon.reaches("kinds", ENOUGH);
+    let heartbeat = format!("limits.heartbeat_ms={heartbeat_ms}");
+    let daemon = site.start(&[&heartbeat, "limits.head_poll_ms=100"]);
+    daemon.reaches("kinds", enough);
     let metrics = daemon.get("/metrics").1;
-    assert_eq!(sum(&metrics, "viewd_source_recreates_total", ""), 0, "{metrics}");
+    assert_eq!(sum(&metrics, "viewd_source_recreates_total", ""), 0, "{}", site.log());
+    proxy.counts().bytes_to_client
 }
 
 /// A schedule that hurts nobody proves nothing.

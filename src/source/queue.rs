@@ -181,7 +181,7 @@ impl Drained {
         self.0.notified()
     }
 
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         self.0.notify_waiters();
     }
 }

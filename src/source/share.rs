@@ -84,7 +84,11 @@ impl Share {
             return None;
         }
         state.members.push(Member { sender, patience: Patience::new(Instant::now()), left });
-        Some(Seat { receiver, position: state.position.sequence, left: leaves })
+        let position = state.position.sequence;
+        drop(state);
+        // Who waits for a member that is stuck now keeps this one waiting.
+        self.drained.wake();
+        Some(Seat { receiver, position, left: leaves })
     }
 
     /// Where its reader stands.
@@ -348,6 +352,27 @@ mod tests {
         assert_eq!(drain(&slow, &mut at), Some(ReceiveError::Closed));
         assert_eq!(slow.left.await.expect("a position").sequence, at);
         assert_eq!(at, Sequence(3));
+    }
+
+    #[tokio::test]
+    async fn who_joins_is_not_kept_waiting_by_who_is_stuck() {
+        let share = share();
+        let stuck = join(&share);
+        for sequence in 0..3 {
+            share.send(chunk(sequence)).await.expect("there is a member");
+        }
+        let sending = tokio::spawn({
+            let share = Arc::clone(&share);
+            async move { share.send(chunk(3)).await }
+        });
+        tokio::task::yield_now().await;
+        let joined = join(&share);
+        let sent = tokio::time::timeout(Wait::from_secs(60), sending).await;
+        sent.expect("the stuck one is dismissed").expect("no panic").expect("there is a member");
+        let mut at = joined.position;
+        assert_eq!(drain(&joined, &mut at), Some(ReceiveError::Timeout));
+        assert_eq!(at, Sequence(4));
+        assert_eq!(stuck.left.await.expect("a position").sequence, Sequence(3));
     }
 
     #[tokio::test]

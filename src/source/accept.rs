@@ -83,11 +83,6 @@ impl Look {
 
 impl Stream {
     async fn ask(&mut self, position: &Position) -> Result<Seen, String> {
-        if self.connection.has_ended() {
-            let opened = self.connection.reopen().await;
-            self.connection = opened.map_err(|error| error.to_string())?;
-            self.api = Api::new(&self.connection);
-        }
         if !self.connection.link().borrow().connected {
             return Err("not connected to NATS".to_owned());
         }

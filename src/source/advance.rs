@@ -15,6 +15,18 @@ use super::status::Recreate;
 use crate::event::Sequence;
 use crate::event::chunk::Chunk;
 
+/// So many times a consumer may say that it has nothing to send while the stream holds a message for it: the first may
+/// have been under way when that was asked.
+const WITHHELD_BEATS: u64 = 2;
+
+/// A message that a consumer owes.
+#[derive(Clone, Copy)]
+pub(super) struct Withheld {
+    sequence: Sequence,
+    /// How often the consumer had said that it has nothing when the message was found.
+    idle_beats: u64,
+}
+
 impl Session<'_> {
     /// Somebody waits for the stream's head as it is now, and not for the next poll.
     pub(super) async fn advance_asked(&mut self) -> Result<(), End> {
@@ -69,8 +81,8 @@ impl Session<'_> {
         let (api, settings) = (&self.reader.api, &self.reader.settings);
         let mut steps = Steps::new(api, &settings.stream, &settings.filters);
         let next = steps.after(self.gathered.received).await.map_err(again)?;
-        if next.is_some_and(|next| next.sequence <= head.last_sequence) {
-            return Ok(());
+        if let Some(next) = next.filter(|next| next.sequence <= head.last_sequence) {
+            return self.withholds(next.sequence);
         }
         // What was sent before all that was asked may be under way still, and comes by itself.
         if !has_all_that_was_sent(self.reader, self.consumer_sequence).await? {
@@ -94,6 +106,23 @@ impl Session<'_> {
         self.gathered.received = head.last_sequence;
         let chunk = Chunk::advance(head.last_sequence, Some(self.gathered.origin), anchor);
         self.reader.hand_on(chunk).await
+    }
+
+    /// What matches comes by itself, unless the consumer is paused, or blind: then it goes on saying that it has nothing.
+    fn withholds(&mut self, sequence: Sequence) -> Result<(), End> {
+        match self.withheld {
+            Some(Withheld { sequence: known, idle_beats }) if known == sequence => {
+                if self.idle_beats < idle_beats + WITHHELD_BEATS {
+                    return Ok(());
+                }
+                let detail = format!("the consumer does not send message {sequence}");
+                Err(End::again(Recreate::Stalled, detail))
+            }
+            _ => {
+                self.withheld = Some(Withheld { sequence, idle_beats: self.idle_beats });
+                Ok(())
+            }
+        }
     }
 
     fn last_stored_at_ns(&self) -> Option<i64> {

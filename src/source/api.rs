@@ -308,21 +308,24 @@ impl Api {
         let body = if body == b"null" { Bytes::new() } else { Bytes::from(body) };
         let asked_for = subject;
         let subject = format!("{}.{subject}", self.prefix);
-        let limit = self.connection.pace.answer_max();
-        if self.connection.link().borrow().is_deaf() {
+        let connection = self.connection.alive().await;
+        let connection =
+            connection.map_err(|error| Error::Client { request, detail: error.to_string() })?;
+        let limit = connection.pace.answer_max();
+        if connection.link().borrow().is_deaf() {
             // The subscription for answers is made once a connection: a right that was given since needs another.
-            self.connection.renew().await;
-            let _ = tokio::time::timeout(limit, self.connection.connected()).await;
+            connection.renew().await;
+            let _ = tokio::time::timeout(limit, connection.connected()).await;
         }
-        let denials = self.connection.link().borrow().denials;
+        let denials = connection.link().borrow().denials;
         let asked = async_nats::Request::new().payload(body).timeout(Some(limit));
         let answer = tokio::select! {
-            answer = self.connection.client.send_request(subject.clone(), asked) => answer,
-            denied = self.connection.denied(denials, &subject) => {
+            answer = connection.client.send_request(subject.clone(), asked) => answer,
+            denied = connection.denied(denials, &subject) => {
                 return Err(Error::Denied { request, denied });
             }
             // An answer comes over the connection that the request went over, or never.
-            () = self.connection.lost(self.connection.connects()) => {
+            () = connection.lost(connection.connects()) => {
                 return Err(Error::Disconnected { request, hint: self.hint() });
             }
         };

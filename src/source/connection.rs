@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_nats::{AuthError, Client, ConnectOptions, Event, Server, ServerAddr, ServerError};
@@ -29,6 +29,8 @@ pub struct Connection {
     link: watch::Receiver<Link>,
     /// What it takes to open it anew.
     opening: Arc<(Nats, String, usize)>,
+    /// The one that took its place, for all who share it.
+    successor: Arc<Mutex<Option<Connection>>>,
 }
 
 /// How soon a connection takes silence for a fault, and how often it tries again.
@@ -150,7 +152,8 @@ impl Connection {
         }
         let client = options.connect(servers).await.map_err(Error::Connect)?;
         let opening = Arc::new((nats.clone(), name.to_owned(), channel_messages));
-        Ok(Self { client, domain: nats.domain.clone(), pace, link, opening })
+        let successor = Arc::default();
+        Ok(Self { client, domain: nats.domain.clone(), pace, link, opening, successor })
     }
 
     /// Whether the client's own task is gone, which nothing brings back: a header with a carriage return in its value
@@ -165,9 +168,35 @@ impl Connection {
         Self::open_bounded(nats, name, self.pace, *channel_messages).await
     }
 
-    /// Follows the state of the connection.
+    /// This connection or, if its client has ended, the one that takes its place, opened by whoever comes first.
+    pub(super) async fn alive(&self) -> Result<Self, Error> {
+        let mut connection = self.newest();
+        while connection.has_ended() {
+            let opened = connection.reopen().await?;
+            let next = connection.successor().get_or_insert(opened).clone();
+            connection = next;
+        }
+        Ok(connection)
+    }
+
+    fn newest(&self) -> Self {
+        let mut connection = self.clone();
+        loop {
+            let next = connection.successor().clone();
+            match next {
+                Some(next) => connection = next,
+                None => return connection,
+            }
+        }
+    }
+
+    fn successor(&self) -> MutexGuard<'_, Option<Self>> {
+        self.successor.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Follows the state of the connection, or of the one that took its place.
     pub fn link(&self) -> watch::Receiver<Link> {
-        self.link.clone()
+        self.newest().link
     }
 
     /// Gives the connection up for a new one: a link that is open on one side alone is never noticed by that side.

@@ -95,8 +95,13 @@ impl Poll {
         let polls = async {
             loop {
                 beat.tick().await;
-                self.connection.stands(&self.trouble, &self.stream).await;
-                self.poll().await;
+                match self.connection.alive().await {
+                    Ok(connection) => {
+                        connection.stands(&self.trouble, &self.stream).await;
+                        self.poll().await;
+                    }
+                    Err(error) => self.trouble.failed(&self.stream, error.to_string()),
+                }
             }
         };
         // A poll holds nothing that a sudden end could leave half done.

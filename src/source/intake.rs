@@ -125,6 +125,7 @@ impl Session<'_> {
                 self.prove();
                 // What matched and was deleted since will not come.
                 self.more_pending = false;
+                self.idle_beats += 1;
                 // It follows everything that was sent: a dropped tail shows here.
                 match number("Nats-Last-Consumer") {
                     Some(sent) if sent != self.consumer_sequence => {

@@ -215,6 +215,10 @@ impl Reader {
             return end;
         }
         let rest = self.status.pulse.rest();
+        match self.control.alive().await {
+            Ok(alive) => self.control = alive,
+            Err(error) => return End::again(Recreate::Disconnected, error),
+        }
         self.control.stands(&self.status.trouble, &self.settings.stream).await;
         self.connection.stands(&self.status.trouble, &self.settings.stream).await;
         drop(rest);

@@ -15,6 +15,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::advance::Withheld;
 use super::api::Error;
 use super::connection::Link;
 use super::gather::Gathered;
@@ -58,6 +59,10 @@ pub(super) struct Session<'a> {
     pub(super) at_head: bool,
     /// More matched when the last message was sent, and the server has not been idle since.
     pub(super) more_pending: bool,
+    /// A message that the stream holds and the consumer has not sent, as first seen.
+    pub(super) withheld: Option<Withheld>,
+    /// How often the consumer has said that it has nothing to send.
+    pub(super) idle_beats: u64,
     /// How far it had come when it was last looked whether the position can move to where somebody waits.
     pub(super) advance_tried: Option<(Sequence, u64)>,
     link: watch::Receiver<Link>,
@@ -118,6 +123,8 @@ impl<'a> Session<'a> {
             consumer_sequence: 0,
             at_head: pending == 0,
             more_pending: pending > 0,
+            withheld: None,
+            idle_beats: 0,
             advance_tried: None,
             link,
             link_at_start,

@@ -126,7 +126,9 @@ impl Batcher {
         committed_at: Timestamp,
     ) -> Result<Done, Error> {
         self.rules.beat.begin(Stage::Commit, assembled.sequence);
-        let last = chunks.iter().rfind(|chunk| chunk.scanned_to() <= assembled.sequence);
+        // Of chunks that overlap, not always the last one.
+        let done = chunks.iter().filter(|chunk| chunk.scanned_to() <= assembled.sequence);
+        let last = done.max_by_key(|chunk| chunk.scanned_to());
         let anchor = last.and_then(|chunk| chunk.anchor());
         let committed = store.commit(Batch {
             sequence: assembled.sequence,

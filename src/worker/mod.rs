@@ -251,6 +251,7 @@ impl Loop {
                     hole = Some(chunk);
                     break;
                 }
+                Ok(Delivery::Chunk(chunk)) if chunk.scanned_to() <= position => {}
                 Ok(Delivery::Chunk(chunk)) => {
                     events += size(&chunk);
                     position = position.max(chunk.scanned_to());

@@ -17,6 +17,8 @@ use crate::wait;
 
 // Messages of every kind that JetStream has, and deletions of every kind: no gap where there is none.
 mod traffic;
+// What is taken from a reader before it has read it, or withheld.
+mod unread;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_read_once_and_in_order() {

@@ -109,8 +109,10 @@ fn problem(daemon: &Daemon, name: &str, sequence: Sequence, unreached: Unreached
             late("beyond-head", detail, current)
                 .hint("a sequence is of one stream: is it that of this projection?")
         }
-        Unreached::TimedOut { current } => {
-            let detail = format!("projection `{name}` has not reached sequence {sequence} in time");
+        Unreached::TimedOut { current, detail } => {
+            let because = detail.map_or(String::new(), |detail| format!(": {detail}"));
+            let detail =
+                format!("projection `{name}` has not reached sequence {sequence} in time{because}");
             late("timed-out", detail, current)
         }
         Unreached::TooMany => unavailable("too-many-waits", "more requests wait than may"),

@@ -179,6 +179,13 @@ fn store_failure(error: store::Error) -> Failure {
         store::Error::Internal { .. } => Kind::Internal,
         _ => Kind::Io,
     };
-    let hint = error.hint();
+    let hint = match &error {
+        // Nothing goes on by itself in a process that ends.
+        store::Error::Full { .. } => Some("free some space, and start again".to_owned()),
+        store::Error::Busy { .. } => {
+            Some("end the other program's transaction, and start again".to_owned())
+        }
+        error => error.hint(),
+    };
     Failure::new(kind, error).hints(hint)
 }

@@ -29,8 +29,17 @@ pub(super) fn request(
     let asking = || format!("ask the daemon on {}", socket.display());
     match UnixStream::connect(&socket) {
         Ok(stream) => {
-            let answer = ask(stream, method, path, timeout).with_context(asking);
-            Ok(Some(answer.map_err(|error| Failure::new(Kind::Unreachable, error))?))
+            let answer = ask(stream, method, path, timeout);
+            let failed = |error: anyhow::Error| {
+                let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+                if matches!(kind, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)) {
+                    let error = anyhow::anyhow!("the daemon did not answer").context(asking());
+                    return Failure::new(Kind::Unreachable, error)
+                        .hint("its process may be stopped, or have no time: look at it");
+                }
+                Failure::new(Kind::Unreachable, error.context(asking()))
+            };
+            Ok(Some(answer.map_err(failed)?))
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             let error = anyhow::Error::from(error).context(asking());

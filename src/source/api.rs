@@ -351,7 +351,9 @@ impl Api {
 /// What an operator can do about a refusal.
 fn remedy(code: u64) -> &'static str {
     match code {
-        STREAM_NOT_FOUND => " (create it, or name another as `stream` in [sources])",
+        STREAM_NOT_FOUND => {
+            " (where a view has read it, restore it; else create it, or name another as `stream` in [sources])"
+        }
         _ => "",
     }
 }

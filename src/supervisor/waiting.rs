@@ -62,6 +62,8 @@ pub enum Unreached {
     },
     TimedOut {
         current: Sequence,
+        /// What keeps the projection from going on, if that is known.
+        detail: Option<String>,
     },
     /// The daemon is shutting down.
     Draining,
@@ -88,7 +90,8 @@ impl Daemon {
             .observe(begun.elapsed().as_secs_f64());
         let Ok(reached) = waited else {
             metrics.sequence_wait_timeouts_total.with_label_values(&[projection]).inc();
-            return Err(Unreached::TimedOut { current: tracked.shared.numbers().sequence });
+            let Numbers { sequence: current, detail, .. } = tracked.shared.numbers();
+            return Err(Unreached::TimedOut { current, detail });
         };
         let (current, generation) = reached?;
         let folder = tracked.folder.clone();

@@ -322,7 +322,13 @@ impl Loop {
             match self.batcher.take(&mut self.worker.store, chunks, live, clock::now()) {
                 Ok(done) => {
                     self.committed(&done);
-                    return done.stop.map_or(Batched::Committed, Batched::Failed);
+                    let at = self.worker.store.checkpoint().sequence.next();
+                    // A batch ends right before the message that stops the projection.
+                    let stop = |stop: Stop| Stop {
+                        detail: format!("message {at}: {}", stop.detail),
+                        ..stop
+                    };
+                    return done.stop.map(stop).map_or(Batched::Committed, Batched::Failed);
                 }
                 Err(error @ (StoreError::Full { .. } | StoreError::Busy { .. })) => {
                     self.count_error(&error);

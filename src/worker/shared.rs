@@ -185,13 +185,22 @@ impl Shared {
         let mut numbers = self.lock();
         let before = (numbers.state, numbers.sequence);
         change(&mut numbers);
-        let (state, reason) = (numbers.state, numbers.reason);
+        let (state, reason, detail) = (numbers.state, numbers.reason, numbers.detail.clone());
         let moved = before != (state, numbers.sequence);
         drop(numbers);
         // Who fails it says so with the reason.
         if before.0 != state && state != State::Failed {
             let reason = reason.map(Reason::word);
-            tracing::info!(projection = self.name, state = state.word(), reason, "state");
+            match state {
+                State::Degraded => tracing::warn!(
+                    projection = self.name,
+                    state = state.word(),
+                    reason,
+                    detail,
+                    "state"
+                ),
+                state => tracing::info!(projection = self.name, state = state.word(), "state"),
+            }
         }
         if moved {
             self.moved.notify_waiters();

@@ -82,7 +82,10 @@ async fn a_stream_that_reading_would_empty_is_an_error() {
     let site = Site::new(&server, SOURCES, &[("one", &definition("shop", "\"shop.>\""))]);
     let (code, found) = check(&site);
     assert_eq!(code, 78);
-    assert!(found[0].contains("retention interest") && found[0].contains("`limits`"), "{found:?}");
+    assert!(
+        found[0].contains("retention interest") && found[0].contains("the retention limits"),
+        "{found:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

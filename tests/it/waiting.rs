@@ -172,7 +172,7 @@ async fn what_cannot_come_is_not_waited_for() {
     let (code, body) = route(&daemon, "halts/wait?_sequence=2&_timeout=5m");
     assert_eq!((code, &body["code"]), (409, &"projection-stands-still".into()), "{body}");
     let failed = command(&site, "halts", 2, &["--timeout", "1h"]);
-    check(&failed, 3, "projection `halts` is failed (halted): null_key");
+    check(&failed, 3, "projection `halts` is failed (halted): message ");
     check(&failed, 3, "Hint: correct the definition");
 
     check(&command(&site, "order", 1, &[]), 2, "did you mean `orders`?");

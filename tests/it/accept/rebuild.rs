@@ -143,6 +143,37 @@ async fn an_empty_stream_makes_an_empty_view() {
     rig.succeeded();
 }
 
+/// The store refuses the cut-over, and the stream goes on meanwhile: what it brings is for no other generation.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_is_given_up_leaves_the_old_view_as_it_was() {
+    let rig = Rig::new(REBUILD).await;
+    rig.publish(1..=10).await;
+    let daemon = rig.start();
+    rig.live(&daemon, "log", &[1..=10]);
+    let obstacle = rig.site.path("data/log/.current.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    rig.recreate().await;
+    rig.publish(1..=20).await;
+    let mut published = 20;
+    wait::until("two builds given up", DEADLINE, || {
+        (rig.lines("WARN", "rebuild given up") >= 2).then_some(())
+    });
+    for _ in 0..20 {
+        published += 1;
+        rig.publish(published..=published).await;
+        let projection = daemon.projection("log");
+        assert_eq!(
+            (projection.state, projection.reason, projection.generation),
+            (State::Failed, Some(Reason::SourceChanged), 1),
+            "{:?}",
+            projection.detail
+        );
+    }
+    rig.holds("log", &[1..=10]);
+    std::fs::remove_dir(&obstacle).unwrap();
+    rig.live(&daemon, "log", &[1..=published]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_changes_under_a_build_begins_another() {
     let rig = Rig::new(REBUILD).await;

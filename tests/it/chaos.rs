@@ -281,10 +281,7 @@ impl<'a> Run<'a> {
 
     /// How many steps were in the catch-up, and how many in live.
     fn through_the_steps(&mut self) -> [u64; 2] {
-        wait::until("the first events", DEADLINE, || {
-            self.sample();
-            (self.position() > 0).then_some(())
-        });
+        self.until("the first events", |_, said| said.iter().all(|said| said.position > 0));
         let [mut in_catch_up, mut in_live] = [0; 2];
         let steps = std::mem::take(&mut self.steps);
         for (index, step) in steps.iter().enumerate() {
@@ -338,26 +335,33 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Looks as often as always: to ask without a pause would take the machine's time from those who are asked.
+    fn until(&mut self, what: &str, mut look: impl FnMut(&Wave, &[Projection]) -> bool) {
+        let wave = self.wave;
+        wait::until(what, DEADLINE, || {
+            let found = look(wave, &self.sample());
+            if !found {
+                wait::pass(SAMPLE_EVERY / 2);
+            }
+            found.then_some(())
+        });
+    }
+
     /// Waits until it is live, and then for the others, and for events to follow.
     fn live(&mut self) {
-        let live = |said: &Projection| said.state == State::Live;
-        wait::until("the live state", DEADLINE, || self.sample().iter().all(live).then_some(()));
+        self.until("the live state", |_, said| said.iter().all(|said| said.state == State::Live));
         self.live.tell();
-        wait::until("the other seeds", DEADLINE, || {
-            self.sample();
-            self.wave.publishing.load(Ordering::Relaxed).then_some(())
-        });
+        self.until("the other seeds", |wave, _| wave.publishing.load(Ordering::Relaxed));
     }
 
     /// Without faults everything is caught up, by itself.
     fn live_again(&mut self) {
-        wait::until("the end of the stream", DEADLINE, || {
-            let all = self.wave.all;
+        self.until("the end of the stream", |wave, said| {
             let there = |said: &Projection| {
-                let at_the_end = said.position == all && said.pending_messages == Some(0);
+                let at_the_end = said.position == wave.all && said.pending_messages == Some(0);
                 at_the_end && said.state == State::Live
             };
-            self.sample().iter().all(there).then_some(())
+            said.iter().all(there)
         });
     }
 }

@@ -3,8 +3,8 @@
 //! | task | runs on | when it fails | when cancelled |
 //! |---|---|---|---|
 //! | control connection and head polls, one a stream | tokio | tries again for ever; lag becomes unknown | ends at once |
-//! | feed, one a projection, with its private reader | tokio | the reader tries again for ever, or gives its worker a fault; after a panic another begins | ends at once |
-//! | hub, with the readers that live projections share | tokio | likewise; whoever shared one goes on by itself | ends at once |
+//! | feed, one a projection, with its private reader | tokio; the reader on a thread of its own | the reader tries again for ever, or gives its worker a fault; after a panic another begins | ends at once |
+//! | hub, with the readers that live projections share | tokio; each reader on a thread of its own | likewise; whoever shared one goes on by itself | ends at once |
 //! | worker, one a projection | a thread of its own | the projection fails, and the thread stays for what mends it; a write of unknown outcome (74) or a panic (70) ends the process | commits the batch in hand, marks a clean end |
 //! | watchdog | tokio | pure but for what it reads: it does not fail | ends at once, after the workers |
 //! | HTTP on TCP and on the admin socket | tokio | a connection's trouble is its client's | finishes open requests |

@@ -29,11 +29,12 @@ lint: ## check format, lints and scripts
 	cargo clippy --locked --all-targets -- --deny warnings
 	@for script in $(SCRIPTS); do bash -n "$$script" || exit 1; done
 
-bench: ## measure expressions, reading beside the client's raw read, catch-up beside a hand-written loop
+bench: ## measure expressions, reading beside the client's raw read, sharing, catch-up beside a hand-written loop
 	cargo bench --locked --bench expressions
 	@tests/tools/nats-server >/dev/null
 	@tests/tools/flights-data >/dev/null
 	cargo bench --locked --bench source
+	cargo bench --locked --bench sharing
 	cargo bench --locked --bench catch_up
 
 # What it finds is kept in target/fuzz; mended, the input goes to tests/fuzz/regressions.

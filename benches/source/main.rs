@@ -6,8 +6,8 @@
 //! | row | what it does |
 //! |---|---|
 //! | pull:5000 | the client's stream of a pull consumer with 5,000 messages a pull, counted and dropped |
-//! | inbox:5000 | a bare subscription, with two such pulls in flight that are sent by hand |
-//! | push | an ordered push consumer |
+//! | inbox:20000 | a bare subscription, with two pulls of 20,000 in flight that are sent by hand |
+//! | push/one | an ordered push consumer |
 //! | .../one | the same with connection and reading on one thread |
 //! | reader | viewd's reader: every message checked, decoded and queued, to a thread that drops it |
 //! | worker | viewd's daemon with a projection that takes none of the events, to its checkpoint |
@@ -38,7 +38,7 @@ use measure::{Measured, median, range, say, value};
 const STREAMS: &str = "flights,bodies184,bodies300";
 /// About as many as there are flights.
 const BODIES: u64 = 1_000_000;
-const WAYS: &str = "pull:5000,inbox:5000,inbox:5000/one,inbox:20000,push,reader,worker";
+const WAYS: &str = "pull:5000,inbox:5000/one,inbox:20000/one,inbox:20000,push/one,reader,worker";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::failure::{Failure, Kind};
 use super::output::Output;
-use super::socket::{self, Answer};
+use super::socket::{self, Answer, Problem};
 use crate::config::Config;
 
 /// Longer than the daemon waits for the stream.
@@ -22,13 +22,6 @@ struct Report {
 struct Accepted {
     projection: String,
     detail: String,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    code: String,
-    detail: String,
-    hint: Option<String>,
 }
 
 pub(super) fn run(config: &Config, projection: &str, output: &Output) -> Result<(), Failure> {

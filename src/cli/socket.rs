@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 
 use super::failure::{Failure, Kind};
 use crate::api::serve;
@@ -16,6 +17,16 @@ pub(super) struct Answer {
     /// The code of HTTP.
     pub(super) code: u16,
     pub(super) body: String,
+}
+
+/// Why it refused, as its HTTP API says so.
+#[derive(Deserialize)]
+pub(super) struct Problem {
+    pub(super) code: String,
+    pub(super) detail: String,
+    pub(super) hint: Option<String>,
+    /// Where the view stands, if that is part of it.
+    pub(super) sequence: Option<u64>,
 }
 
 /// Asks; None if no daemon listens on this data directory.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::failure::{Failure, Kind};
 use super::output::Output;
-use super::socket::{self, Answer};
+use super::socket::{self, Answer, Problem};
 use crate::api::wait::TIMEOUT_MAX;
 use crate::config::Config;
 
@@ -39,7 +39,7 @@ pub(super) fn run(
             .with_context(|| format!("the daemon answered {}", answer.code))
             .map_err(|error| Failure::new(Kind::Unreachable, error))?;
         if problem.code != "timed-out" || begun.elapsed() >= timeout {
-            return Err(problem.failure(answer.code));
+            return Err(unreached(problem, answer.code));
         }
     }
 }
@@ -56,27 +56,18 @@ struct Message {
     reason: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Problem {
-    code: String,
-    detail: String,
-    hint: Option<String>,
-    sequence: Option<u64>,
-}
-
-impl Problem {
-    fn failure(self, code: u16) -> Failure {
-        let kind = match code {
-            400 | 404 => Kind::Usage,
-            409 => Kind::FoundProblems,
-            503 => Kind::Unreachable,
-            504 => Kind::TimedOut,
-            _ => Kind::Io,
-        };
-        let at =
-            self.sequence.map_or(String::new(), |sequence| format!("; its view is at {sequence}"));
-        Failure::new(kind, anyhow!("{}{at}", self.detail)).hints(self.hint)
-    }
+/// The end of a wait that was answered by a problem.
+fn unreached(problem: Problem, code: u16) -> Failure {
+    let kind = match code {
+        400 | 404 => Kind::Usage,
+        409 => Kind::FoundProblems,
+        503 => Kind::Unreachable,
+        504 => Kind::TimedOut,
+        _ => Kind::Io,
+    };
+    let at =
+        problem.sequence.map_or(String::new(), |sequence| format!("; its view is at {sequence}"));
+    Failure::new(kind, anyhow!("{}{at}", problem.detail)).hints(problem.hint)
 }
 
 fn print(projection: &str, sequence: u64, answer: &Answer, output: &Output) -> Result<(), Failure> {

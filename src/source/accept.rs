@@ -69,20 +69,15 @@ impl Look {
     }
 
     /// Asks the stream's leader; blocks until it has answered, has not in time, or `cancel`.
-    pub fn take(
-        &mut self,
-        position: &Position,
-        cancel: &CancellationToken,
-    ) -> Result<Seen, String> {
-        let Some(stream) = &mut self.0 else { return Err("there is no stream".to_owned()) };
-        let runtime = stream.runtime.clone();
-        let answer = runtime.block_on(cancel.run_until_cancelled(stream.ask(position)));
+    pub fn take(&self, position: &Position, cancel: &CancellationToken) -> Result<Seen, String> {
+        let Some(stream) = &self.0 else { return Err("there is no stream".to_owned()) };
+        let answer = stream.runtime.block_on(cancel.run_until_cancelled(stream.ask(position)));
         answer.unwrap_or_else(|| Err("viewd is ending".to_owned()))
     }
 }
 
 impl Stream {
-    async fn ask(&mut self, position: &Position) -> Result<Seen, String> {
+    async fn ask(&self, position: &Position) -> Result<Seen, String> {
         if !self.connection.link().borrow().connected {
             return Err("not connected to NATS".to_owned());
         }

@@ -17,6 +17,7 @@ use super::layout::Generation;
 use crate::event::Sequence;
 use crate::event::anchor::{Anchor, Origin};
 use crate::event::time::Timestamp;
+use crate::source::Position;
 use crate::status::Counts;
 
 /// How far a generation has come.
@@ -58,6 +59,15 @@ pub(super) struct Advance {
 }
 
 impl Checkpoint {
+    /// Where reading goes on from.
+    pub fn position(&self) -> Position {
+        Position {
+            sequence: self.sequence,
+            created_ns: self.stream_created_ns,
+            anchors: self.anchors.clone(),
+        }
+    }
+
     /// The checkpoint after `advance`; `commits` counts those of this run.
     pub(super) fn advanced(&self, advance: &Advance, commits: u64) -> Self {
         let mut next = self.clone();

@@ -24,7 +24,7 @@ use crate::source::connection::{Connection, Pace};
 use crate::source::head::{Head, Poll};
 use crate::source::hub::{self, Hub, Key, Source};
 use crate::source::status::Tally;
-use crate::source::{Position, feed, reader};
+use crate::source::{feed, reader};
 use crate::status::Reason;
 use crate::store::layout::{Build, Folder};
 use crate::store::lock::Lock;
@@ -216,12 +216,7 @@ fn launch(
     let definition = Arc::clone(declared.plan.definition());
     metrics.add_projection(&definition.name, definition.policy.freshness.as_secs_f64());
     let source = &config.sources[&definition.stream_source];
-    let checkpoint = store.checkpoint();
-    let position = Position {
-        sequence: checkpoint.sequence,
-        created_ns: checkpoint.stream_created_ns,
-        anchors: checkpoint.anchors.clone(),
-    };
+    let position = store.checkpoint().position();
     let Reading { control, stream, hub, key, queue_bytes_max } = reading;
     let settings = reader::Settings {
         stream: source.stream.clone(),

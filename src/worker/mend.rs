@@ -260,7 +260,7 @@ impl Loop {
         Batched::Committed
     }
 
-    fn look(&mut self) -> Result<Seen, String> {
+    fn look(&self) -> Result<Seen, String> {
         let position = self.position();
         self.worker.look.take(&position, &self.worker.shutdown)
     }

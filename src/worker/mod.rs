@@ -298,12 +298,7 @@ impl Loop {
 
     /// Where reading goes on from.
     fn position(&self) -> Position {
-        let checkpoint = self.filled().checkpoint();
-        Position {
-            sequence: checkpoint.sequence,
-            created_ns: checkpoint.stream_created_ns,
-            anchors: checkpoint.anchors.clone(),
-        }
+        self.filled().checkpoint().position()
     }
 
     /// Commits chunks, waiting for space if there is none.

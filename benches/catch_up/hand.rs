@@ -14,6 +14,8 @@ use futures_util::StreamExt;
 use rusqlite::{CachedStatement, Connection, params};
 use serde::Deserialize;
 
+use crate::measure::runtime;
+
 const BATCH: usize = 5000;
 
 /// The last sequence of a stream.
@@ -58,10 +60,6 @@ pub fn run(role: &str, server: &str, data: &Path, events: u64) -> Result<()> {
         }
         Ok(())
     })
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
 #[derive(Deserialize)]

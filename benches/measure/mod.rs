@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part of this")]
 
+pub mod raw;
 pub mod server;
 pub mod site;
 
@@ -104,6 +105,11 @@ pub fn tool(script: &str) -> Result<String> {
 pub fn value<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
     let at = arguments.iter().position(|argument| argument == name)?;
     arguments.get(at + 1).map(String::as_str)
+}
+
+/// As the daemon has it.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
 #[expect(clippy::print_stderr, reason = "a program's talk")]

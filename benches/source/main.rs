@@ -25,7 +25,6 @@ mod decode;
 mod flights;
 #[path = "../measure/mod.rs"]
 mod measure;
-mod raw;
 mod role;
 mod viewd;
 
@@ -33,7 +32,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use measure::server::Server;
-use measure::{Measured, median, range, say, value};
+use measure::{Measured, median, range, runtime, say, value};
 
 const STREAMS: &str = "flights,bodies184,bodies300";
 /// About as many as there are flights.
@@ -118,7 +117,7 @@ impl Stream {
     fn publish(server: &Server, name: &str, messages: Option<u64>) -> Result<Self> {
         say(&format!("publishing {name}"));
         match name.strip_prefix("bodies") {
-            Some(bytes) => role::runtime()?.block_on(bodies::publish(
+            Some(bytes) => runtime()?.block_on(bodies::publish(
                 &server.url,
                 name,
                 bytes.parse()?,
@@ -136,7 +135,7 @@ impl Stream {
             }
             None => bail!("unknown stream {name}"),
         }
-        let messages = role::runtime()?.block_on(async {
+        let messages = runtime()?.block_on(async {
             let client = async_nats::connect(&server.url).await?;
             let mut stream = async_nats::jetstream::new(client).get_stream(name).await?;
             anyhow::Ok(stream.info().await?.state.last_sequence)

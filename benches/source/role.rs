@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 
-use crate::measure::value;
-use crate::{raw, viewd};
+use crate::measure::{raw, value};
+use crate::viewd;
 
 /// What a role is told.
 #[derive(Clone, Debug)]
@@ -36,15 +36,13 @@ pub fn play(arguments: &[String]) -> Result<Option<Read>> {
         folder: told("--folder")?,
     };
     let read = match role.split(['/', ':']).next() {
-        Some("pull" | "inbox" | "push") => raw::run(&told)?,
+        Some("pull" | "inbox" | "push") => {
+            let Arguments { role, server, stream, messages, .. } = &told;
+            Read { seconds: raw::read(role, server, stream, *messages)?, messages: *messages }
+        }
         Some("reader") => viewd::reader(&told)?,
         Some("worker") => viewd::worker(&told)?,
         _ => bail!("unknown role {role}"),
     };
     Ok(Some(read))
-}
-
-/// As the daemon has it.
-pub fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

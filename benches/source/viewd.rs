@@ -15,8 +15,9 @@ use viewd::source::reader::Settings;
 use viewd::source::{Delivery, Position};
 use viewd::status::State;
 
+use crate::measure::runtime;
 use crate::measure::site::{self, SOURCE};
-use crate::role::{Arguments, Read, runtime};
+use crate::role::{Arguments, Read};
 
 /// No message of a benchmark comes so late.
 const TIMEOUT: Duration = Duration::from_secs(30);

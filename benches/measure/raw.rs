@@ -7,39 +7,40 @@ use async_nats::Client;
 use async_nats::jetstream::{self, consumer, stream::Stream};
 use futures_util::StreamExt;
 
-use crate::role::{Arguments, Read, runtime};
+use super::runtime;
 
 /// Longer than any pull of a benchmark takes.
 const EXPIRES: Duration = Duration::from_secs(30);
 
-/// Reads a stream's messages once, in the way that the role names.
-pub fn run(arguments: &Arguments) -> Result<Read> {
-    let (way, threads) = arguments.role.split_once('/').unwrap_or((&arguments.role, "many"));
-    let read = read(way.to_owned(), arguments.clone());
+/// Reads a stream's first messages once; the way is `pull:<batch>`, `inbox:<batch>` or `push`, with `/one` or `/tasks`
+/// behind it for other threads. Gives the seconds from before the connection was opened to the last message.
+pub fn read(way: &str, server: &str, stream: &str, messages: u64) -> Result<f64> {
+    let (way, threads) = way.split_once('/').unwrap_or((way, "many"));
+    let reading = reading(way.to_owned(), server.to_owned(), stream.to_owned(), messages);
     match threads {
         // The read on this thread, the connection on another.
-        "many" => runtime()?.block_on(read),
+        "many" => runtime()?.block_on(reading),
         // Both on one: nothing is handed over.
-        "one" => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(read),
+        "one" => {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(reading)
+        }
         // Each a task, where the runtime likes.
-        "tasks" => runtime()?.block_on(async { tokio::spawn(read).await? }),
+        "tasks" => runtime()?.block_on(async { tokio::spawn(reading).await? }),
         _ => bail!("unknown threads {threads}"),
     }
 }
 
-async fn read(way: String, arguments: Arguments) -> Result<Read> {
+async fn reading(way: String, server: String, stream: String, messages: u64) -> Result<f64> {
     let begun = Instant::now();
-    let client = async_nats::connect(&arguments.server).await?;
-    let stream = jetstream::new(client.clone()).get_stream(&arguments.stream).await?;
+    let client = async_nats::connect(server).await?;
+    let stream = jetstream::new(client.clone()).get_stream(stream).await?;
     match way.split_once(':') {
-        Some(("pull", batch)) => pull(&stream, batch.parse()?, arguments.messages).await?,
-        Some(("inbox", batch)) => {
-            inbox(&client, &stream, batch.parse()?, arguments.messages).await?;
-        }
-        None if way == "push" => push(&client, &stream, arguments.messages).await?,
+        Some(("pull", batch)) => pull(&stream, batch.parse()?, messages).await?,
+        Some(("inbox", batch)) => inbox(&client, &stream, batch.parse()?, messages).await?,
+        None if way == "push" => push(&client, &stream, messages).await?,
         _ => bail!("unknown way {way}"),
     }
-    Ok(Read { seconds: begun.elapsed().as_secs_f64(), messages: arguments.messages })
+    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// The client's stream of a pull consumer: what a program reads with.

@@ -21,6 +21,9 @@ pub const STATES: [&str; 7] =
 /// The stages of a batch, as the label `stage`.
 pub const STAGES: [&str; 4] = ["decode", "apply", "write", "commit"];
 
+/// The ends that an operation can have, as the label `outcome`.
+pub const OUTCOMES: [&str; 4] = ["done", "refused", "failed", "cancelled"];
+
 /// The kinds of error that SQLite's storage has, as the label `kind`.
 const STORAGE_ERRORS: [&str; 4] = ["full", "busy", "io", "corrupt"];
 
@@ -32,6 +35,8 @@ const EVENTS: [f64; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10
 /// The registry and its families; names as the reference of metrics has them.
 pub struct Metrics {
     registry: Registry,
+    pub config_last_reload_successful: IntGauge,
+    pub config_last_reload_success_timestamp_seconds: Gauge,
     pub nats_connected: IntGauge,
     pub nats_reconnects_total: IntCounter,
     pub stream_first_sequence: GaugeVec,
@@ -55,6 +60,9 @@ pub struct Metrics {
     pub projection_parked_events: IntGaugeVec,
     pub projection_restarts_total: IntCounterVec,
     pub projection_generation: IntGaugeVec,
+    pub rebuild_progress_ratio: GaugeVec,
+    pub rebuild_remaining_messages: GaugeVec,
+    pub rebuilds_total: IntCounterVec,
     pub sqlite_database_bytes: IntGaugeVec,
     pub sqlite_wal_bytes: IntGaugeVec,
     pub sqlite_checkpoints_total: IntCounterVec,
@@ -119,6 +127,8 @@ impl Metrics {
         let build = f.integers("viewd_build_info", "The version that runs; always 1.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
+            config_last_reload_successful: f.add(IntGauge::new("viewd_config_last_reload_successful", "1 if the last reload, or the start, took over everything that is on disk.")),
+            config_last_reload_success_timestamp_seconds: f.add(Gauge::new("viewd_config_last_reload_success_timestamp_seconds", "When a reload, or the start, last took over everything that is on disk.")),
             nats_connected: f.add(IntGauge::new("viewd_nats_connected", "1 while the connection that watches the streams is up.")),
             nats_reconnects_total: f.add(IntCounter::new("viewd_nats_reconnects_total", "Connections to NATS made again after a loss.")),
             stream_first_sequence: f.gauges("viewd_stream_first_sequence", "First sequence that the stream still holds.", &["stream"]),
@@ -142,6 +152,9 @@ impl Metrics {
             projection_parked_events: f.integers("viewd_projection_parked_events", "Events parked behind a dead letter of their order key.", &["projection"]),
             projection_restarts_total: f.counters("viewd_projection_restarts_total", "Times within this process that the projection's events were read anew from its checkpoint.", &["projection"]),
             projection_generation: f.integers("viewd_projection_generation", "The generation that is served.", &["projection"]),
+            rebuild_progress_ratio: f.gauges("viewd_rebuild_progress_ratio", "Part of the messages that the running build has passed, 0 to 1; NaN while none runs.", &["projection"]),
+            rebuild_remaining_messages: f.gauges("viewd_rebuild_remaining_messages", "Messages that the running build has yet to pass; NaN while none runs.", &["projection"]),
+            rebuilds_total: f.counters("viewd_rebuilds_total", "Builds beside a served generation (rebuilds, reshapes, rollbacks) by how they ended.", &["projection", "outcome"]),
             sqlite_database_bytes: f.integers("viewd_sqlite_database_bytes", "Size of the view's main file.", &["projection"]),
             sqlite_wal_bytes: f.integers("viewd_sqlite_wal_bytes", "Size of the view's write-ahead log.", &["projection"]),
             sqlite_checkpoints_total: f.counters("viewd_sqlite_checkpoints_total", "Checkpoints of the write-ahead log: full, partial (a reader pins it) or failed.", &["projection", "outcome"]),
@@ -178,6 +191,11 @@ impl Metrics {
         for outcome in ["full", "partial", "failed"] {
             self.sqlite_checkpoints_total.with_label_values(&[projection, outcome]);
         }
+        for outcome in OUTCOMES {
+            self.rebuilds_total.with_label_values(&[projection, outcome]);
+        }
+        self.rebuild_progress_ratio.with_label_values(labels).set(f64::NAN);
+        self.rebuild_remaining_messages.with_label_values(labels).set(f64::NAN);
         self.projection_pending_messages.with_label_values(labels).set(f64::NAN);
         self.projection_lag_seconds.with_label_values(labels).set(f64::NAN);
         self.projection_lag_target_seconds.with_label_values(labels).set(lag_target_seconds);

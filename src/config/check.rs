@@ -10,8 +10,8 @@ use figment::Figment;
 use crate::config::layer::{self, Given, Layer};
 use crate::config::rule::{self, RULES};
 use crate::config::{
-    ClientCertificate, Config, Http, Limits, Loaded, Login, Nats, Setting, SourceSettings, Tls,
-    raw, value,
+    ClientCertificate, Config, Http, Limits, Loaded, Login, Nats, Rebuild, Setting, SourceSettings,
+    Tls, raw, value,
 };
 use crate::diagnostic::{Diagnostic, Place};
 use crate::event::Format;
@@ -149,6 +149,7 @@ impl Check<'_> {
             .collect();
         let http = self.http(&raw.http);
         let limits = self.limits(&raw.limits)?;
+        let rebuild = rebuild(&raw.rebuild)?;
         self.transformed(&sources, limits.event_bytes_max);
         Some(Config {
             projections: raw.projections?,
@@ -163,6 +164,7 @@ impl Check<'_> {
             sources,
             http,
             limits,
+            rebuild,
         })
     }
 
@@ -328,6 +330,15 @@ impl Check<'_> {
             shutdown_timeout: Duration::from_millis(limits.shutdown_timeout_ms?),
         })
     }
+}
+
+/// None only if a default is missing, which a test rules out.
+fn rebuild(rebuild: &raw::Rebuild) -> Option<Rebuild> {
+    Some(Rebuild {
+        auto: rebuild.auto?,
+        keep_generations: rebuild.keep_generations?,
+        retire_grace: Duration::from_millis(rebuild.retire_grace_ms?),
+    })
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub struct Config {
     pub sources: BTreeMap<String, SourceSettings>,
     pub http: Http,
     pub limits: Limits,
+    pub rebuild: Rebuild,
 }
 
 #[derive(Debug, Clone)]
@@ -110,6 +111,17 @@ pub struct Limits {
     pub backoff_max: Duration,
     pub stall_max: Duration,
     pub shutdown_timeout: Duration,
+}
+
+/// When a new generation is built by itself, and how long an old one is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rebuild {
+    /// A definition that asks for one starts one, if nothing is forgotten by it.
+    pub auto: bool,
+    /// Retired ones that stay for a rollback.
+    pub keep_generations: usize,
+    /// So long a reader may keep one that has to go.
+    pub retire_grace: Duration,
 }
 
 /// The outcome of `Config::load`.

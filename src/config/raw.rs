@@ -15,6 +15,7 @@ pub(super) struct Settings {
     pub(super) sources: BTreeMap<String, Source>,
     pub(super) http: Http,
     pub(super) limits: Limits,
+    pub(super) rebuild: Rebuild,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,4 +70,12 @@ pub(super) struct Limits {
     pub(super) backoff_ms_max: Option<u64>,
     pub(super) stall_ms_max: Option<u64>,
     pub(super) shutdown_timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Rebuild {
+    pub(super) auto: Option<bool>,
+    pub(super) keep_generations: Option<usize>,
+    pub(super) retire_grace_ms: Option<u64>,
 }

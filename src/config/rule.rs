@@ -58,7 +58,7 @@ pub const FORMATS: [(&str, Format); 5] = [
 ];
 
 /// In the order of the sample file.
-pub const RULES: [Rule; 30] = [
+pub const RULES: [Rule; 33] = [
     rule("projections", Kind::Path, Some("\"projections\"")),
     rule("data_dir", Kind::Path, Some("\"data\"")),
     rule("nats.servers", Kind::Servers, Some("[\"nats://127.0.0.1:4222\"]")),
@@ -143,10 +143,25 @@ pub const RULES: [Rule; 30] = [
         10 * MINUTE_MS,
         "what is not finished by then is read again after the next start",
     ),
+    rule("rebuild.auto", Kind::Boolean, Some("true")),
+    number(
+        "rebuild.keep_generations",
+        "1",
+        0,
+        100,
+        "each one is a whole view on the disk",
+    ),
+    number(
+        "rebuild.retire_grace_ms",
+        "3600000",
+        0,
+        30 * 24 * 60 * MINUTE_MS,
+        "it bounds how long a reader that never closes its file keeps a retired view on the disk",
+    ),
 ];
 
 /// Settings that the design has and that nothing obeys yet: refused, so that nobody relies on them.
-pub(super) const LATER: [&str; 10] = [
+pub(super) const LATER: [&str; 9] = [
     "http.tls",
     "http.read_tokens_file",
     "http.admin_tokens_file",
@@ -155,7 +170,6 @@ pub(super) const LATER: [&str; 10] = [
     "limits.changes_keep",
     "limits.page_rows_max",
     "limits.search_commit_ms",
-    "rebuild",
     "data_mode",
 ];
 
@@ -237,13 +251,13 @@ mod tests {
             ("sources.shop", true),
             ("nats.servers", false),
             ("nats.tsl", false),
-            ("rebuild", false),
+            ("rebuild", true),
         ] {
             assert_eq!(is_section(key), expected, "{key}");
         }
         for (key, expected) in [
-            ("rebuild", true),
-            ("rebuild.auto", true),
+            ("rebuild.auto", false),
+            ("data_mode", true),
             ("http.tls.cert_file", true),
             ("sources.shop.transform", false),
             ("http", false),
@@ -253,6 +267,6 @@ mod tests {
         }
         assert_eq!(children("http"), ["listen", "insecure_no_auth"]);
         assert_eq!(children("sources.x"), ["stream", "format", "order_key", "transform"]);
-        assert_eq!(children(""), ["projections", "data_dir", "nats", "sources", "http", "limits"]);
+        assert_eq!(children(""), ["projections", "data_dir", "nats", "sources", "http", "limits", "rebuild"]);
     }
 }

@@ -120,7 +120,7 @@ fn expressions_are_compiled_where_they_stand() {
 
 #[test]
 fn all_errors_of_all_layers_at_once() {
-    let file = "projction = \"x\"\n[limits]\nheartbeat_ms = 50\nevent_bytes_max = \"8 MiB\"\n[rebuild]\nauto = true\n";
+    let file = "projction = \"x\"\n[limits]\nheartbeat_ms = 50\nevent_bytes_max = \"8 MiB\"\n[rebuild]\nauto = \"yes\"\nkeep_generations = -1\n";
     assert_eq!(
         errors(
             file,
@@ -134,7 +134,8 @@ fn all_errors_of_all_layers_at_once() {
         "viewd.toml:1:1: unknown setting `projction` (did you mean `projections`?)\n\
          viewd.toml:3:16: `limits.heartbeat_ms` is 50, but must be between 100 and 60000: NATS sends none faster, and a dead connection is noticed after two\n\
          viewd.toml:4:19: `limits.event_bytes_max` must be an integer, not a string\n\
-         viewd.toml:5:2: `rebuild` is not supported by this version of viewd\n\
+         viewd.toml:6:8: `rebuild.auto` must be true or false, not a string\n\
+         viewd.toml:7:20: `rebuild.keep_generations` is -1, but must be between 0 and 100: each one is a whole view on the disk\n\
          environment variable `VIEWD_LIMITS__HEAD_POLL_MS`: `limits.head_poll_ms` is 1, but must be between 100 and 60000: lag is known no better than this\n\
          environment variable `VIEWD_NATS__PASSWORD`: unknown setting `nats.password` (secrets stay in files, as settings show up in process lists: put it in one and set `nats.password_file`)\n\
          flag `--set limits.batch_events_max=...`: `limits.batch_events_max` must be an integer, not a string\n\

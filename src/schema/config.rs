@@ -92,7 +92,7 @@ fn about(key: &str) -> &'static str {
     ABOUT.iter().find(|(known, _)| *known == key).map_or("", |(_, about)| about)
 }
 
-const ABOUT: [(&str, &str); 37] = [
+const ABOUT: [(&str, &str); 41] = [
     (
         "",
         "The settings of viewd. Later ones win: default, this file, environment (VIEWD_LIMITS__HEARTBEAT_MS=1000), --set limits.heartbeat_ms=1000.",
@@ -168,6 +168,16 @@ const ABOUT: [(&str, &str); 37] = [
     (
         "limits.shutdown_timeout_ms",
         "Milliseconds; what is not finished by then is cut short, and read again after the next start.",
+    ),
+    ("rebuild", "When a new generation is built by itself, and how long an old one is kept."),
+    (
+        "rebuild.auto",
+        "A changed definition is built beside the view that is served, and then served, unless something would be forgotten by it. With false only `viewd rebuild` does.",
+    ),
+    ("rebuild.keep_generations", "Retired generations that are kept for `viewd rollback`."),
+    (
+        "rebuild.retire_grace_ms",
+        "Milliseconds; a retired generation that is not kept goes when nobody reads it, and after this in any case.",
     ),
 ];
 

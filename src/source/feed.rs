@@ -107,7 +107,7 @@ pub fn feed(
         Feed { lanes, arrived: RefCell::default(), epoch: Cell::new(0), orders: order_sender };
     let status = Arc::new(Status::new(Arc::clone(&tally)));
     status.set_position(&begin);
-    let current = Current { status: Mutex::new(status), ..Current::default() };
+    let current = Current::of(&status);
     let task = Task {
         source,
         hub,
@@ -124,7 +124,7 @@ pub fn feed(
 }
 
 impl Feed {
-    /// What one queue holds, and then the end.
+    /// What one queue holds, and then the end: it is not read anew.
     pub fn of(receiver: queue::Receiver) -> Self {
         Self {
             lanes: lane::channel().1,
@@ -186,6 +186,11 @@ impl Feed {
 }
 
 impl Current {
+    /// Of a reader that stays the same.
+    pub(super) fn of(status: &Arc<Status>) -> Self {
+        Self { status: Mutex::new(Arc::clone(status)), ..Self::default() }
+    }
+
     /// What the reader tells of itself.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.lock())

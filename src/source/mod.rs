@@ -5,6 +5,7 @@
 
 pub mod accept;
 pub mod connection;
+pub mod convoy;
 pub mod feed;
 pub mod head;
 pub mod hub;

@@ -36,6 +36,8 @@ struct State {
     /// Behind what was last put into the queues.
     position: Position,
     members: Vec<Member>,
+    /// Whether whoever holds up the others for too long is dismissed.
+    dismisses: bool,
     ended: bool,
 }
 
@@ -70,7 +72,15 @@ struct Patience {
 impl Share {
     /// A share that begins at a position, with queues of `bytes_max` each.
     pub(super) fn new(position: Position, bytes_max: usize) -> Arc<Self> {
-        let state = State { position, members: Vec::new(), ended: false };
+        Self::of(State { position, members: Vec::new(), dismisses: true, ended: false }, bytes_max)
+    }
+
+    /// The same for members that all wait for the slowest of them, however long it takes.
+    pub(super) fn patient(position: Position, bytes_max: usize) -> Arc<Self> {
+        Self::of(State { position, members: Vec::new(), dismisses: false, ended: false }, bytes_max)
+    }
+
+    fn of(state: State, bytes_max: usize) -> Arc<Self> {
         Arc::new(Self { bytes_max, drained: Drained::default(), state: Mutex::new(state) })
     }
 
@@ -177,7 +187,8 @@ impl State {
     /// Forgets who has gone, dismisses whoever has held up the others for too long.
     fn look(&mut self, bound: Level, now: Instant) -> Look {
         self.members.retain(|member| member.sender.level() != Level::Gone);
-        let starving = self.members.iter().any(|member| member.sender.level() == Level::Empty);
+        let empty = |member: &Member| member.sender.level() == Level::Empty;
+        let starving = self.dismisses && self.members.iter().any(empty);
         let (mut blocked, mut until) = (false, None::<Instant>);
         let mut index = 0;
         while let Some(member) = self.members.get_mut(index) {
@@ -392,6 +403,30 @@ mod tests {
         drop((one, other));
         share.closed().await;
         assert_eq!(share.room().await, Err(Closed));
+    }
+
+    #[tokio::test]
+    async fn the_patient_wait_for_the_slowest() {
+        let share = Share::patient(Position::default(), three_chunks());
+        let (slow, fast) = (join(&share), join(&share));
+        let mut at = (Sequence(0), Sequence(0));
+        for sequence in 0..3 {
+            share.send(chunk(sequence)).await.expect("there are members");
+        }
+        drain(&fast, &mut at.0);
+        let waited = PATIENCE + Wait::from_millis(200);
+        assert!(tokio::time::timeout(waited, share.send(chunk(3))).await.is_err());
+        assert_eq!((drain(&fast, &mut at.0), at.0), (Some(ReceiveError::Timeout), Sequence(3)));
+        drain(&slow, &mut at.1);
+        share.send(chunk(3)).await.expect("there are members");
+        drain(&slow, &mut at.1);
+        drop(fast);
+        // Who has gone is not waited for.
+        for sequence in 4..8 {
+            share.send(chunk(sequence)).await.expect("there is a member");
+            drain(&slow, &mut at.1);
+        }
+        assert_eq!(at.1, Sequence(8));
     }
 
     #[tokio::test]

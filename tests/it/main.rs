@@ -16,6 +16,8 @@ mod daemon;
 mod chaos;
 // Three servers with one stream, of which some are away.
 mod cluster;
+// One bulk read for several members: each chunk to each of them, at the pace of the slowest.
+mod convoy;
 // The crash tests: the daemon killed at any moment, its rows as if it never was.
 mod crash;
 // Messages of every bad kind: set aside with the reason, or applied as documented, and the daemon goes on.

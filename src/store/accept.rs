@@ -45,7 +45,7 @@ fn still(sequence: Sequence, committed_at: Timestamp) -> Advance {
 mod tests {
     use super::*;
     use crate::event::anchor::Anchor;
-    use crate::store::writer::Batch;
+    use crate::store::batch::Batch;
     use crate::store::writer::tests::{batch, store};
 
     #[test]

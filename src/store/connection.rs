@@ -30,11 +30,11 @@ pub(super) fn open_writer(path: &Path, cache_bytes: u64) -> Result<Connection, E
         connection.busy_timeout(BUSY_TIMEOUT)?;
         let mode: String =
             connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0))?;
-        let cache_kib = cache_bytes / 1024;
         connection.execute_batch(&format!(
             "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 0; \
-             PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}; PRAGMA cache_size = -{cache_kib}; \
-             PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;"
+             PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}; PRAGMA temp_store = MEMORY; \
+             PRAGMA trusted_schema = OFF; {}",
+            cache_sql(cache_bytes)
         ))?;
         connection.file_control(Some("main"), FileControl::PersistWal(&mut 1))?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -47,6 +47,11 @@ pub(super) fn open_writer(path: &Path, cache_bytes: u64) -> Result<Connection, E
         return Err(Error::Foreign { path: path.to_path_buf(), detail });
     }
     Ok(connection)
+}
+
+/// The statement that gives a connection's page cache its size.
+pub(super) fn cache_sql(bytes: u64) -> String {
+    format!("PRAGMA cache_size = -{};", bytes / 1024)
 }
 
 /// Opens a file that is there for reading: works while its writer runs, after it has stopped, and for another user.

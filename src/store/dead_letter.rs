@@ -78,6 +78,24 @@ pub struct Totals {
     pub oldest_stored_at: Option<Timestamp>,
 }
 
+impl Totals {
+    pub(super) fn add(&mut self, letters: &[DeadLetter]) {
+        for letter in letters {
+            match letter.state {
+                State::Dead => {
+                    self.dead += 1;
+                    let oldest = self
+                        .oldest_stored_at
+                        .map_or(letter.stored_at, |oldest| oldest.min(letter.stored_at));
+                    self.oldest_stored_at = Some(oldest);
+                }
+                State::Parked => self.parked += 1,
+                State::Skipped => self.skipped += 1,
+            }
+        }
+    }
+}
+
 /// A part of a message that was set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetAside {

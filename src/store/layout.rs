@@ -19,7 +19,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use super::files::Files;
-use super::{Error, schema, stored, writer};
+use super::state::State;
+use super::step::{Step, Steps};
+use super::{Error, stored, writer};
 use crate::definition::fingerprint::Fingerprint;
 use crate::definition::{Table, View};
 
@@ -44,6 +46,10 @@ pub struct Build<'a> {
     pub stream: &'a str,
     /// The text of its file.
     pub definition: &'a str,
+    /// The settings of its source, as JSON.
+    pub source: &'a str,
+    /// What makes rows of events.
+    pub engine: &'a str,
     pub fingerprint: &'a Fingerprint,
     pub tables: &'a [Table],
     pub views: &'a [View],
@@ -53,12 +59,13 @@ pub struct Build<'a> {
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
+    steps: Steps,
 }
 
 impl Generation {
     const FIRST: Self = Self(1);
 
-    fn parse(name: &str) -> Option<Self> {
+    pub(super) fn parse(name: &str) -> Option<Self> {
         let digits = name.strip_prefix("gen-").filter(|digits| digits.len() >= 6)?;
         digits
             .bytes()
@@ -77,7 +84,16 @@ impl fmt::Display for Generation {
 
 impl Folder {
     pub fn new(data_dir: &Path, projection: &str) -> Self {
-        Self { path: data_dir.join(projection) }
+        Self { path: data_dir.join(projection), steps: Steps::default() }
+    }
+
+    /// The same, with something to be done at its steps.
+    pub fn with_steps(self, steps: Steps) -> Self {
+        Self { steps, ..self }
+    }
+
+    pub(super) fn steps(&self) -> &Steps {
+        &self.steps
     }
 
     pub fn path(&self) -> &Path {
@@ -125,7 +141,7 @@ impl Folder {
     /// Makes the first generation: all of it is on disk before the link appears.
     fn make_first(&self, build: &Build<'_>) -> Result<Generation, Error> {
         let generation = Generation::FIRST;
-        self.make(generation, build, schema::SERVING)?;
+        self.make(generation, build, State::Serving)?;
         self.link(generation)?;
         if let Some(data_dir) = self.path.parent() {
             sync(data_dir)?;
@@ -134,7 +150,7 @@ impl Folder {
     }
 
     /// Makes an empty generation: its folder and its file, synced.
-    fn make(&self, generation: Generation, build: &Build<'_>, state: &str) -> Result<(), Error> {
+    fn make(&self, generation: Generation, build: &Build<'_>, state: State) -> Result<(), Error> {
         make_folder(&self.path)?;
         self.fill(&self.path.join(generation.to_string()), generation, build, state)
     }
@@ -144,14 +160,17 @@ impl Folder {
         &self,
         generation: Generation,
         build: &Build<'_>,
-        state: &str,
+        state: State,
     ) -> Result<(), Error> {
         self.remove_rest()?;
         let made = self.path.join(format!("{UNNAMED}{generation}"));
         self.fill(&made, generation, build, state)?;
+        self.steps.reached(Step::Filled);
         let folder = self.path.join(generation.to_string());
         fs::rename(&made, &folder).map_err(|error| Error::access("name folder", &folder, error))?;
-        sync(&self.path)
+        sync(&self.path)?;
+        self.steps.reached(Step::Made);
+        Ok(())
     }
 
     fn fill(
@@ -159,7 +178,7 @@ impl Folder {
         folder: &Path,
         generation: Generation,
         build: &Build<'_>,
-        state: &str,
+        state: State,
     ) -> Result<(), Error> {
         let database = folder.join(DATABASE);
         make_folder(folder)?;

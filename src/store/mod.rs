@@ -14,10 +14,15 @@
 //! | `sql_problem` | what is wrong with the SQL of a view |
 //! | `sql_token` | the words of an SQL statement |
 //! | `connection` | how a file is opened, for writing and for reading |
-//! | `writer` | [`Store`](writer::Store): commits batches, gets rows |
+//! | `writer` | [`Store`](writer::Store): commits batches |
+//! | `batch` | one transaction |
+//! | `rows` | the rows as committed |
 //! | `shape` | from a transition to the SQL that carries it out |
 //! | `statement` | prepared statements, and their bindings |
 //! | `succession` | how one generation follows another |
+//! | `control` | what a person has told a projection to do |
+//! | `state` | what a generation is |
+//! | `step` | failpoints |
 //! | `accept` | the checkpoint past a gap, or on a restored stream |
 //! | `checkpoint` | the durable position and what stands beside it |
 //! | `dead_letter` | events set aside |
@@ -34,15 +39,18 @@
 
 mod accept;
 mod anchors;
+pub mod batch;
 pub mod checkpoint;
 mod connection;
 pub mod contents;
+pub mod control;
 pub mod dead_letter;
 mod error;
 pub mod files;
 pub mod layout;
 pub mod lock;
 pub mod query;
+mod rows;
 mod run;
 mod schema;
 mod select_list;
@@ -50,7 +58,9 @@ mod shape;
 pub mod shown;
 mod sql_problem;
 mod sql_token;
+pub mod state;
 mod statement;
+pub mod step;
 pub mod stored;
 mod succession;
 pub mod view;

@@ -22,11 +22,39 @@
 
 use rusqlite::{Connection, params};
 
+use super::Error;
 use super::checkpoint::{restored, stored};
+use super::writer::Store;
 use crate::event::Sequence;
 
+impl Store {
+    /// Called once after opening, before anything is read from the stream: how often the process has ended at this
+    /// checkpoint while at work (see `run`). At three, do not run: the projection has failed, `crash_loop`.
+    pub fn begin_run(&mut self) -> Result<u32, Error> {
+        let sequence = self.checkpoint.sequence;
+        self.execute(|connection| begin(connection, sequence))
+    }
+
+    /// Called before each batch's first event is looked at; writes only once a run.
+    pub fn begin_batch(&mut self) -> Result<(), Error> {
+        if !self.working {
+            self.execute(work)?;
+            self.working = true;
+        }
+        Ok(())
+    }
+
+    /// Called after the last batch of a run that ends in order. Not for a projection that was never run because of
+    /// `crash_loop`: that would forget why.
+    pub fn end_run(&mut self) -> Result<(), Error> {
+        self.execute(end)?;
+        self.working = false;
+        Ok(())
+    }
+}
+
 /// Reads the mark of the last run and leaves that of this one: how often the process has ended here.
-pub(super) fn begin(connection: &Connection, checkpoint: Sequence) -> rusqlite::Result<u32> {
+fn begin(connection: &Connection, checkpoint: Sequence) -> rusqlite::Result<u32> {
     let (sequence, ends, state) =
         connection.query_row("SELECT sequence, ends, state FROM _viewd_run", (), |row| {
             Ok((Sequence(restored(row.get(0)?)), row.get::<_, u32>(1)?, row.get::<_, String>(2)?))
@@ -37,13 +65,13 @@ pub(super) fn begin(connection: &Connection, checkpoint: Sequence) -> rusqlite::
 }
 
 /// Before the first batch of a run.
-pub(super) fn work(connection: &Connection) -> rusqlite::Result<()> {
+fn work(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("UPDATE _viewd_run SET state = 'working'", ())?;
     Ok(())
 }
 
 /// After the last batch of a run that ended in order.
-pub(super) fn end(connection: &Connection) -> rusqlite::Result<()> {
+fn end(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("UPDATE _viewd_run SET state = 'clean', ends = 0", ())?;
     Ok(())
 }

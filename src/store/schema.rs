@@ -6,6 +6,7 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::layout::{Build, Generation};
+use super::state::State;
 use super::view;
 use crate::definition::fingerprint::Fingerprint;
 use crate::definition::{Table, View};
@@ -13,22 +14,19 @@ use crate::definition::{Table, View};
 /// `view`, in a file's header.
 pub(super) const APPLICATION_ID: i32 = 0x7669_6577;
 /// The version of the `_viewd_*` tables and of how cells are stored.
-pub(super) const FORMAT: i32 = 1;
+pub(super) const FORMAT: i32 = 2;
 
-/// What a generation is, in `_viewd_meta.state`.
-pub(super) const BUILDING: &str = "building";
-pub(super) const SERVING: &str = "serving";
-pub(super) const RETIRED: &str = "retired";
-
-/// `_viewd_meta`, `_viewd_checkpoint`, `_viewd_counts`, `_viewd_definition` and `_viewd_run` hold one row each.
+/// `_viewd_meta`, `_viewd_checkpoint`, `_viewd_counts`, `_viewd_definition`, `_viewd_control` and `_viewd_run` hold one
+/// row each.
 const INTERNAL: &str = "
 CREATE TABLE _viewd_meta (
     projection  TEXT NOT NULL,
     generation  INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,
     stream      TEXT NOT NULL,
-    state       TEXT NOT NULL CHECK (state IN ('building', 'serving', 'retired')),
-    successor   TEXT
+    state       TEXT NOT NULL CHECK (state IN ('building', 'sealed', 'serving', 'retired')),
+    successor   TEXT,
+    retired_at  TEXT
 ) STRICT;
 CREATE TABLE _viewd_checkpoint (
     sequence          INTEGER NOT NULL,
@@ -76,10 +74,17 @@ CREATE TABLE _viewd_counts (
 ) STRICT;
 CREATE TABLE _viewd_definition (
     text   TEXT NOT NULL,
+    source TEXT NOT NULL,
+    engine TEXT NOT NULL,
     events TEXT NOT NULL,
     rows   TEXT NOT NULL,
     shapes TEXT NOT NULL,
     words  TEXT NOT NULL
+) STRICT;
+CREATE TABLE _viewd_control (
+    paused INTEGER NOT NULL DEFAULT 0,
+    pinned TEXT,
+    writes INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE _viewd_run (
     sequence INTEGER NOT NULL DEFAULT 0,
@@ -87,6 +92,7 @@ CREATE TABLE _viewd_run (
     state    TEXT NOT NULL DEFAULT 'clean' CHECK (state IN ('clean', 'begun', 'working'))
 ) STRICT;
 INSERT INTO _viewd_counts DEFAULT VALUES;
+INSERT INTO _viewd_control DEFAULT VALUES;
 INSERT INTO _viewd_run DEFAULT VALUES;
 ";
 
@@ -105,7 +111,7 @@ pub(super) fn create(
     connection: &Connection,
     generation: Generation,
     build: &Build<'_>,
-    state: &str,
+    state: State,
 ) -> rusqlite::Result<()> {
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", FORMAT)?;
@@ -113,14 +119,23 @@ pub(super) fn create(
     let number = super::checkpoint::stored(generation.0);
     connection.execute(
         "INSERT INTO _viewd_meta (projection, generation, fingerprint, stream, state) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![build.projection, number, build.fingerprint.to_string(), build.stream, state],
+        params![build.projection, number, build.fingerprint.to_string(), build.stream, state.word()],
     )?;
     connection
         .execute("INSERT INTO _viewd_checkpoint (sequence, generation) VALUES (0, ?1)", [number])?;
     let fingerprint = build.fingerprint;
     connection.execute(
-        "INSERT INTO _viewd_definition (text, events, rows, shapes, words) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![build.definition, fingerprint.events, fingerprint.rows, fingerprint.shapes, fingerprint.words],
+        "INSERT INTO _viewd_definition (text, source, engine, events, rows, shapes, words) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            build.definition,
+            build.source,
+            build.engine,
+            fingerprint.events,
+            fingerprint.rows,
+            fingerprint.shapes,
+            fingerprint.words
+        ],
     )?;
     for (number, table) in build.tables.iter().enumerate() {
         connection.execute_batch(&table_sql(table))?;

@@ -7,9 +7,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::Error;
 use super::checkpoint::{self, Checkpoint};
 use super::connection::open_reader;
+use super::control::Control;
 use super::dead_letter::{self, Totals};
-use super::layout;
+use super::layout::{self, Generation};
+use super::state::State;
 use crate::definition::fingerprint::Fingerprint;
+use crate::event::time::Timestamp;
 use crate::status::Counts;
 
 /// One generation, as of one snapshot.
@@ -17,12 +20,19 @@ use crate::status::Counts;
 pub struct Stored {
     pub projection: String,
     pub stream: String,
-    /// `serving`, `building` or `retired`.
-    pub state: String,
-    pub successor: Option<String>,
+    pub generation: Generation,
+    pub state: State,
+    pub successor: Option<Generation>,
+    /// Of one that is retired, or was and is to be served again.
+    pub retired_at: Option<Timestamp>,
     pub fingerprint: Fingerprint,
     /// The text of the file that it was built by.
     pub definition: String,
+    /// The settings of its source, as JSON.
+    pub source: String,
+    /// What made its rows of events.
+    pub engine: String,
+    pub control: Control,
     pub checkpoint: Checkpoint,
     pub counts: Counts,
     pub set_aside: Totals,
@@ -43,18 +53,26 @@ pub(super) fn read_database(path: &Path) -> Result<Stored, Error> {
         let fingerprint = fingerprint(&transaction)?;
         let checkpoint = Checkpoint::read(&transaction)?;
         let counts = checkpoint::read_counts(&transaction)?;
+        let control = Control::read(&transaction)?;
         let set_aside = dead_letter::totals(&transaction)?;
         let ends = transaction.query_row("SELECT ends FROM _viewd_run", (), |row| row.get(0))?;
         transaction.query_row(
-            "SELECT projection, stream, state, successor, text FROM _viewd_meta, _viewd_definition",
+            "SELECT projection, stream, generation, state, successor, retired_at, text, source, engine \
+             FROM _viewd_meta, _viewd_definition",
             (),
             |row| {
+                let text = |column| row.get::<_, Option<String>>(column);
                 Ok(Stored {
                     projection: row.get(0)?,
                     stream: row.get(1)?,
-                    state: row.get(2)?,
-                    successor: row.get(3)?,
-                    definition: row.get(4)?,
+                    generation: Generation(checkpoint::restored(row.get(2)?)),
+                    state: State::of(&row.get::<_, String>(3)?),
+                    successor: text(4)?.as_deref().and_then(Generation::parse),
+                    retired_at: text(5)?.as_deref().and_then(Timestamp::parse),
+                    definition: row.get(6)?,
+                    source: row.get(7)?,
+                    engine: row.get(8)?,
+                    control,
                     fingerprint,
                     checkpoint,
                     counts,

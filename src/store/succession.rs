@@ -9,25 +9,24 @@
 //!
 //! In each line the link alone says which one is served. A retired generation stays.
 
-use rusqlite::params;
+use rusqlite::Connection;
 
 use super::connection::{check_format, open_writer};
 use super::layout::{Build, Folder, Generation};
-use super::schema::{BUILDING, RETIRED, SERVING};
+use super::state::{self, State};
 use super::writer::Store;
 use super::{Error, stored};
+use crate::clock;
 
 /// For one row: no more than SQLite itself needs.
 const CACHE_BYTES: u64 = 1 << 20;
-
-const MARK: &str = "UPDATE _viewd_meta SET state = ?1, successor = ?2";
 
 impl Folder {
     /// Makes the generation after all others, empty: nobody is served by it until [`Folder::cut_over`].
     pub fn make_next(&self, build: &Build<'_>) -> Result<Generation, Error> {
         let newest = self.generations()?.into_iter().max();
         let next = Generation(newest.map_or(1, |newest| newest.0 + 1));
-        self.make_beside(next, build, BUILDING)?;
+        self.make_beside(next, build, State::Building)?;
         Ok(next)
     }
 
@@ -39,7 +38,10 @@ impl Folder {
         new.seal()?;
         self.link(generation)?;
         // It is done. What is said of it can be said again by the next start.
-        let marked = mark(new, SERVING, None).and_then(|()| mark(old, RETIRED, Some(generation)));
+        let marked =
+            new.execute(|connection| state::mark(connection, State::Serving)).and_then(|()| {
+                old.execute(|connection| state::retire(connection, Some(generation), clock::now()))
+            });
         if let Err(error) = marked {
             tracing::warn!(%error, "mark the generations");
         }
@@ -63,11 +65,13 @@ impl Folder {
             let is_served = generation == served;
             let state = if is_served { self.shown_state(served) } else { self.state(generation) };
             let settled = match (state, is_served) {
-                (Ok(state), true) if state == BUILDING => self.mark(generation, SERVING, None),
-                (Ok(state), false) if state == BUILDING => self.remove(generation),
-                (Ok(state), false) if state == SERVING => {
-                    self.mark(generation, RETIRED, Some(served))
+                (Ok(State::Building), true) => {
+                    self.mark(generation, |connection| state::mark(connection, State::Serving))
                 }
+                (Ok(State::Building), false) => self.remove(generation),
+                (Ok(State::Serving), false) => self.mark(generation, |connection| {
+                    state::retire(connection, Some(served), clock::now())
+                }),
                 _ => Ok(()),
             };
             if let Err(error) = settled {
@@ -78,39 +82,30 @@ impl Folder {
     }
 
     /// As any reader sees it: the file is opened for writing soon enough.
-    fn shown_state(&self, served: Generation) -> Result<String, Error> {
+    fn shown_state(&self, served: Generation) -> Result<State, Error> {
         Ok(stored::read_database(&self.database(served))?.state)
     }
 
     /// Opened for writing: a file that was left by a crash may be of no use to readers before that.
-    fn state(&self, generation: Generation) -> Result<String, Error> {
+    fn state(&self, generation: Generation) -> Result<State, Error> {
         let path = self.database(generation);
         let connection = open_writer(&path, CACHE_BYTES)?;
         check_format(&connection, &path)?;
-        let state = connection
-            .query_row("SELECT state FROM _viewd_meta", (), |row| row.get::<_, String>(0));
+        let state = connection.query_row("SELECT state FROM _viewd_meta", (), |row| {
+            Ok(State::of(&row.get::<_, String>(0)?))
+        });
         state.map_err(|error| Error::sqlite(&path, error))
     }
 
     fn mark(
         &self,
         generation: Generation,
-        state: &str,
-        successor: Option<Generation>,
+        mark: impl FnOnce(&Connection) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
         let path = self.database(generation);
         let connection = open_writer(&path, CACHE_BYTES)?;
-        let successor = successor.map(|generation| generation.to_string());
-        connection
-            .execute(MARK, params![state, successor])
-            .map(drop)
-            .map_err(|error| Error::sqlite(&path, error))
+        mark(&connection).map_err(|error| Error::sqlite(&path, error))
     }
-}
-
-fn mark(store: &Store, state: &str, successor: Option<Generation>) -> Result<(), Error> {
-    let successor = successor.map(|generation| generation.to_string());
-    store.execute(|connection| connection.execute(MARK, params![state, successor]).map(drop))
 }
 
 #[cfg(test)]
@@ -132,7 +127,7 @@ mod tests {
     }
 
     /// Folders, the one that is served, and what each says of itself.
-    fn found(data: &Path) -> (Generation, Vec<(u64, String, Option<String>)>) {
+    fn found(data: &Path) -> (Generation, Vec<(u64, State, Option<Generation>)>) {
         let folder = Folder::new(data, "p");
         let served = folder.current().expect("a link").expect("a generation");
         let mut generations = folder.generations().expect("a folder");
@@ -144,8 +139,8 @@ mod tests {
         (served, each.collect())
     }
 
-    fn retired_and_serving() -> Vec<(u64, String, Option<String>)> {
-        vec![(1, RETIRED.to_owned(), Some("gen-000002".to_owned())), (2, SERVING.to_owned(), None)]
+    fn retired_and_serving() -> Vec<(u64, State, Option<Generation>)> {
+        vec![(1, State::Retired, Some(Generation(2))), (2, State::Serving, None)]
     }
 
     #[test]
@@ -168,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_crash_at_any_step_leaves_one_serving_generation() {
-        let serving_first = vec![(1, SERVING.to_owned(), None)];
+        let serving_first = vec![(1, State::Serving, None)];
         for step in ["folder", "file", "made", "being removed", "sealed", "linked", "marked one"] {
             let data = tempfile::tempdir().expect("a temporary folder");
             let old = store(data.path());
@@ -202,7 +197,8 @@ mod tests {
                     folder.link(Generation(2)).expect("linked");
                 }
                 if step == "marked one" {
-                    mark(&new, SERVING, None).expect("marked");
+                    new.execute(|connection| state::mark(connection, State::Serving))
+                        .expect("marked");
                 }
             }
             drop(old);

@@ -438,6 +438,7 @@ mod tests {
     use crate::definition::parse;
     use crate::diagnostic::Source;
     use crate::store::layout::{Build, Generation};
+    use crate::store::state::State;
     use crate::store::{query, schema};
 
     const TEXT: &str = r#"
@@ -471,12 +472,14 @@ mod tests {
             projection: "shop",
             stream: "SHOP",
             definition: TEXT,
+            source: "{}",
+            engine: "e",
             fingerprint: &fingerprint,
             tables: &definition.tables,
             views: &definition.views,
         };
         let connection = Connection::open_in_memory().unwrap();
-        schema::create(&connection, Generation(1), &build, schema::SERVING).unwrap();
+        schema::create(&connection, Generation(1), &build, State::Serving).unwrap();
         connection.execute_batch("INSERT INTO orders VALUES (1, 500, 100), (2, 900, 0)").unwrap();
         let most: (i64, i64) = connection
             .query_row("SELECT id, most FROM largest", (), |row| Ok((row.get(0)?, row.get(1)?)))

@@ -5,78 +5,49 @@
 //! fails after COMMIT is reported as a failure of the batch: the caller would apply it twice.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::batch::{self, Batch, Committed};
 use super::checkpoint::{self, Advance, Checkpoint};
-use super::connection::{check_format, open_writer};
-use super::dead_letter::{self, Blocked, DeadLetter, State, Totals};
+use super::connection::{self, check_format, open_writer};
+use super::control::Control;
+use super::dead_letter::{self, Blocked, Totals};
 use super::error::Fault;
 use super::files::Files;
 use super::layout::{Build, Folder, Generation};
-use super::statement::{self, Failure, Flush, Shapes};
+use super::state::State;
+use super::statement::Shapes;
+use super::step::{Step, Steps};
 use super::wal::Wal;
-use super::{Error, run, schema, stored};
+use super::{Error, schema, stored};
 use crate::definition::Table;
 use crate::definition::fingerprint::Fingerprint;
 use crate::event::Sequence;
-use crate::event::anchor::{Anchor, Origin};
-use crate::event::time::Timestamp;
-use crate::projection::fold::Rows;
-use crate::projection::transition::Transition;
-use crate::row::{Cell, Key, Row};
 use crate::status::Counts;
 
 /// A new database is small: its cache needs not be the writer's.
 const CREATE_CACHE_BYTES: u64 = 1 << 20;
 
-/// What one transaction writes.
-#[derive(Debug)]
-pub struct Batch<'a> {
-    /// The position after it.
-    pub sequence: Sequence,
-    /// When the stream stored its last message; None: it moves the position alone.
-    pub stored_at: Option<Timestamp>,
-    pub messages: u64,
-    /// One list a table, in the definition's order, each key once.
-    pub tables: Vec<Vec<(Key, Transition)>>,
-    pub dead_letters: &'a [DeadLetter],
-    /// What to add to the stocks (I4).
-    pub counts: Counts,
-    pub origin: Option<Origin>,
-    pub anchor: Option<Anchor>,
-    /// Whether it reaches the head of the stream.
-    pub live: bool,
-    pub committed_at: Timestamp,
-}
-
-/// What a commit has done.
-#[derive(Clone, Copy, Debug)]
-pub struct Committed {
-    pub rows_changed: u64,
-    /// Rows, dead letters, counts and checkpoint.
-    pub write: Duration,
-    /// COMMIT, and copying the log if it was due.
-    pub commit: Duration,
-}
-
 /// The one writer of a generation. Used by one thread.
 pub struct Store {
-    path: PathBuf,
-    connection: Connection,
-    tables: Vec<Table>,
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) tables: Vec<Table>,
+    steps: Steps,
     fingerprint: Fingerprint,
-    shapes: Shapes,
+    pub(super) shapes: Shapes,
     /// As committed.
-    checkpoint: Checkpoint,
+    pub(super) checkpoint: Checkpoint,
     counts: Counts,
     totals: Totals,
+    pub(super) control: Control,
     wal: Wal,
     /// Commits of this run that had an anchor.
     anchored_commits: u64,
     /// This run has left its mark that it is at work.
-    working: bool,
+    pub(super) working: bool,
     /// Found while copying the log, after a commit: fatal, and reported before anything else is written.
     broken: Option<Error>,
 }
@@ -91,7 +62,7 @@ impl Store {
     ) -> Result<Self, Error> {
         let path = folder.database(generation);
         let connection = open_writer(&path, cache_bytes)?;
-        Self::of(path, connection, tables)
+        Self::of(path, connection, tables, folder.steps())
     }
 
     /// A new view in memory, for tests of definitions: everything but the files.
@@ -101,20 +72,25 @@ impl Store {
             let connection = Connection::open_in_memory()?;
             let transaction =
                 Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)?;
-            schema::create(&transaction, Generation(1), build, schema::SERVING)?;
+            schema::create(&transaction, Generation(1), build, State::Serving)?;
             transaction.commit()?;
             Ok(connection)
         };
         let connection = create().map_err(|error| Error::sqlite(&path, error))?;
-        Self::of(path, connection, build.tables)
+        Self::of(path, connection, build.tables, &Steps::default())
     }
 
     /// The same view as another process would find it: with nothing but what is committed.
     pub fn reopen(self) -> Result<Self, Error> {
-        Self::of(self.path, self.connection, &self.tables)
+        Self::of(self.path, self.connection, &self.tables, &self.steps)
     }
 
-    fn of(path: PathBuf, connection: Connection, tables: &[Table]) -> Result<Self, Error> {
+    pub(super) fn of(
+        path: PathBuf,
+        connection: Connection,
+        tables: &[Table],
+        steps: &Steps,
+    ) -> Result<Self, Error> {
         check_format(&connection, &path)?;
         let read = || {
             Ok((
@@ -123,19 +99,22 @@ impl Store {
                 Checkpoint::read(&connection)?,
                 checkpoint::read_counts(&connection)?,
                 dead_letter::totals(&connection)?,
+                Control::read(&connection)?,
             ))
         };
-        let (shapes, fingerprint, checkpoint, counts, totals) =
+        let (shapes, fingerprint, checkpoint, counts, totals, control) =
             read().map_err(|error| Error::sqlite(&path, error))?;
         Ok(Self {
             path,
             connection,
             tables: tables.to_vec(),
+            steps: steps.clone(),
             fingerprint,
             shapes,
             checkpoint,
             counts,
             totals,
+            control,
             wal: Wal::default(),
             anchored_commits: 0,
             working: false,
@@ -152,15 +131,17 @@ impl Store {
         for transitions in &mut batch.tables {
             transitions.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         }
-        let committed = transact(
+        let committed = batch::transact(
             &self.connection,
             &mut self.shapes,
             &self.tables,
             &self.checkpoint,
             &batch,
             self.anchored_commits + 1,
+            &self.steps,
         );
         let (next, rows_changed, written) = committed.map_err(|fault| fault.at(&self.path))?;
+        self.steps.reached(Step::Committed);
         self.checkpoint = next;
         self.anchored_commits += u64::from(batch.anchor.is_some());
         self.counts = checkpoint::sum(self.counts, batch.counts);
@@ -191,40 +172,14 @@ impl Store {
         Ok(())
     }
 
-    /// Called once after opening, before anything is read from the stream: how often the process has ended at this
-    /// checkpoint while at work (see `run`). At three, do not run: the projection has failed, `crash_loop`.
-    pub fn begin_run(&mut self) -> Result<u32, Error> {
-        let sequence = self.checkpoint.sequence;
-        self.execute(|connection| run::begin(connection, sequence))
-    }
-
-    /// Called before each batch's first event is looked at; writes only once a run.
-    pub fn begin_batch(&mut self) -> Result<(), Error> {
-        if !self.working {
-            self.execute(run::work)?;
-            self.working = true;
-        }
-        Ok(())
-    }
-
-    /// Called after the last batch of a run that ends in order. Not for a projection that was never run because of
-    /// `crash_loop`: that would forget why.
-    pub fn end_run(&mut self) -> Result<(), Error> {
-        self.execute(run::end)?;
-        self.working = false;
-        Ok(())
-    }
-
     /// Moves the checkpoint without any event, all or nothing, and survives a loss of power from then on.
     pub(super) fn advance(&mut self, advance: &Advance) -> Result<(), Error> {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
         let next = self.checkpoint.advanced(advance, self.anchored_commits);
-        self.execute(|connection| connection.execute_batch("PRAGMA synchronous = FULL"))?;
-        let moved = move_checkpoint(&self.connection, &next, self.checkpoint.sequence);
-        self.execute(|connection| connection.execute_batch("PRAGMA synchronous = NORMAL"))?;
-        moved.map_err(|fault| fault.at(&self.path))?;
+        let previous = self.checkpoint.sequence;
+        self.durably(|connection| move_checkpoint(connection, &next, previous))?;
         self.checkpoint = next;
         Ok(())
     }
@@ -269,33 +224,9 @@ impl Store {
         Ok(self.blocked()?.into_iter().map(|blocked| blocked.order_key).collect())
     }
 
-    /// The row as committed.
-    pub fn get(&self, table: usize, key: &Key) -> Result<Option<Row>, Error> {
-        self.execute(|connection| statement::get(connection, self.shapes.select(table), key))
-    }
-
-    /// At most `limit` of the rows as committed whose columns hold these cells, in any order.
-    pub fn matching(
-        &self,
-        table: usize,
-        columns: &[usize],
-        cells: &[Cell],
-        limit: usize,
-    ) -> Result<Vec<Row>, Error> {
-        let search = self.shapes.search(table, columns);
-        self.execute(|connection| statement::matching(connection, &search, cells, limit))
-    }
-
-    /// Every row of a table as committed, in key order.
-    pub fn rows(&self, table: usize) -> Result<Vec<Row>, Error> {
-        let mut rows = self.matching(table, &[], &[], usize::MAX)?;
-        let key = &self.tables[table].key;
-        let order = |a: &Row, b: &Row| {
-            let cells = key.iter().map(|&column| a[column].partial_cmp(&b[column]));
-            cells.flatten().find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-        };
-        rows.sort_unstable_by(order);
-        Ok(rows)
+    /// Gives the page cache another size: what a store may take changes with the number of stores.
+    pub fn set_cache(&mut self, bytes: u64) -> Result<(), Error> {
+        self.execute(|connection| connection.execute_batch(&connection::cache_sql(bytes)))
     }
 
     /// The files, to be looked at from other threads.
@@ -315,6 +246,17 @@ impl Store {
         &self.fingerprint
     }
 
+    /// Writes what survives a loss of power from then on, with all that was committed before.
+    pub(super) fn durably(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<(), Fault>,
+    ) -> Result<(), Error> {
+        self.execute(|connection| connection.execute_batch("PRAGMA synchronous = FULL"))?;
+        let written = write(&self.connection);
+        self.execute(|connection| connection.execute_batch("PRAGMA synchronous = NORMAL"))?;
+        written.map_err(|fault| fault.at(&self.path))
+    }
+
     pub(super) fn execute<T>(
         &self,
         run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -323,48 +265,12 @@ impl Store {
     }
 }
 
-impl Rows for Store {
-    type Error = Error;
-
-    fn row(&mut self, table: usize, key: &Key) -> Result<Option<Row>, Error> {
-        self.get(table, key)
-    }
-
-    fn matching(
-        &mut self,
-        table: usize,
-        columns: &[usize],
-        cells: &[Cell],
-        limit: usize,
-    ) -> Result<Vec<Row>, Error> {
-        Store::matching(self, table, columns, cells, limit)
-    }
-}
-
-impl Totals {
-    fn add(&mut self, letters: &[DeadLetter]) {
-        for letter in letters {
-            match letter.state {
-                State::Dead => {
-                    self.dead += 1;
-                    let oldest = self
-                        .oldest_stored_at
-                        .map_or(letter.stored_at, |oldest| oldest.min(letter.stored_at));
-                    self.oldest_stored_at = Some(oldest);
-                }
-                State::Parked => self.parked += 1,
-                State::Skipped => self.skipped += 1,
-            }
-        }
-    }
-}
-
 /// Fills the empty file of a new generation and closes it with everything in the database file.
 pub(super) fn create(
     path: &Path,
     generation: Generation,
     build: &Build<'_>,
-    state: &str,
+    state: State,
 ) -> Result<(), Error> {
     let mut connection = open_writer(path, CREATE_CACHE_BYTES)?;
     let fill = |connection: &mut Connection| {
@@ -392,73 +298,6 @@ fn move_checkpoint(
     Ok(transaction.commit()?)
 }
 
-/// Writes a batch: the checkpoint after it, rows changed, and when COMMIT began.
-fn transact(
-    connection: &Connection,
-    shapes: &mut Shapes,
-    tables: &[Table],
-    checkpoint: &Checkpoint,
-    batch: &Batch<'_>,
-    commits: u64,
-) -> Result<(Checkpoint, u64, Instant), Fault> {
-    // Dropped without a commit, it rolls back.
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let rows_changed = write_rows(connection, shapes, tables, &batch.tables)?;
-    dead_letter::insert(connection, batch.dead_letters)?;
-    checkpoint::add_counts(connection, &batch.counts)?;
-    let advance = Advance {
-        sequence: batch.sequence,
-        event_time: batch.stored_at,
-        committed_at: batch.committed_at,
-        messages: batch.messages,
-        missed_sequences: 0,
-        live: batch.live,
-        origin: batch.origin,
-        anchor: batch.anchor,
-        rows_changed: rows_changed > 0,
-    };
-    let next = checkpoint.advanced(&advance, commits);
-    let previous = checkpoint.sequence;
-    if !next.compare_and_set(previous, connection)? {
-        let path = PathBuf::from(connection.path().unwrap_or_default());
-        return Err(Error::Stale { path, previous }.into());
-    }
-    let written = Instant::now();
-    transaction.commit()?;
-    Ok((next, rows_changed, written))
-}
-
-/// Writes the sorted transitions of all tables; how many rows changed.
-fn write_rows(
-    connection: &Connection,
-    shapes: &mut Shapes,
-    tables: &[Table],
-    transitions: &[Vec<(Key, Transition)>],
-) -> Result<u64, Fault> {
-    let mut changed = 0;
-    let mut flush = Flush::new(connection, shapes, tables);
-    for (table, transitions) in transitions.iter().enumerate() {
-        for (key, transition) in transitions {
-            changed +=
-                u64::from(flush.write(table, key, transition).map_err(
-                    |failure| match failure {
-                        Failure::Sqlite(error) => Fault::Sqlite(error),
-                        Failure::OutOfRange(column) => {
-                            Fault::Store(on_row(&tables[table], table, key, column))
-                        }
-                    },
-                )?);
-        }
-    }
-    Ok(changed)
-}
-
-#[cold]
-fn on_row(declared: &Table, table: usize, key: &Key, column: usize) -> Error {
-    let place = format!("{}.{}", declared.name, declared.columns[column].name);
-    Error::OnRow { table, key: key.clone(), column, place }
-}
-
 /// Whether a failure to copy the log means more than that it can be tried again.
 fn is_lasting(error: &Error) -> bool {
     !matches!(error, Error::Full { .. } | Error::Busy { .. })
@@ -468,7 +307,9 @@ fn is_lasting(error: &Error) -> bool {
 pub(super) mod tests {
     use super::*;
     use crate::definition::Column;
-    use crate::row::ColumnType;
+    use crate::event::time::Timestamp;
+    use crate::projection::transition::Transition;
+    use crate::row::{Cell, ColumnType, Key};
 
     /// The store of whichever generation is served, with one table of an integer key and a text.
     pub(in crate::store) fn store(data: &Path) -> Store {
@@ -503,6 +344,8 @@ pub(super) mod tests {
             projection: "p",
             stream: "S",
             definition: "",
+            source: "{}",
+            engine: "e",
             fingerprint: &fingerprint,
             tables: &tables,
             views: &[],

@@ -16,7 +16,7 @@ use super::waiting::Waiting;
 use super::watchdog::Watchdog;
 use super::{Declared, Error, Running, Tasks, Worked, Workers, signals};
 use crate::config::Config;
-use crate::definition::fingerprint::Fingerprint;
+use crate::definition::fingerprint::{ENGINE, Fingerprint};
 use crate::lag::Watch;
 use crate::metrics::Metrics;
 use crate::source::accept::Look;
@@ -107,12 +107,15 @@ pub async fn start(
 fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened, Error> {
     let definition = Arc::clone(declared.plan.definition());
     let source = &config.sources[&definition.stream_source];
-    let fingerprint = Fingerprint::new(&definition, source.reading(config.limits.event_bytes_max));
+    let reading = source.reading(config.limits.event_bytes_max);
+    let fingerprint = Fingerprint::new(&definition, reading);
     let folder = Folder::new(&config.data_dir, &definition.name);
     let generation = folder.current_or_first(&Build {
         projection: &definition.name,
         stream: &source.stream,
         definition: &definition.source.text,
+        source: &reading.json(),
+        engine: ENGINE,
         fingerprint: &fingerprint,
         tables: &definition.tables,
         views: &definition.views,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use self::outcome::{Outcome, Relation, SetAside};
 use crate::clock;
 use crate::config::SourceSettings;
-use crate::definition::fingerprint::Fingerprint;
+use crate::definition::fingerprint::{ENGINE, Fingerprint};
 use crate::event::chunk::Chunk;
 use crate::expression::Expression;
 use crate::projection::plan::Plan;
@@ -87,6 +87,8 @@ impl Trial {
             projection: &definition.name,
             stream: &setup.stream,
             definition: &definition.source.text,
+            source: "{}",
+            engine: ENGINE,
             fingerprint: &setup.fingerprint,
             tables: &definition.tables,
             views: &definition.views,

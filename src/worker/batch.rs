@@ -16,8 +16,9 @@ use crate::expression::Expression;
 use crate::projection::plan::Plan;
 use crate::status::{Counts, Reason};
 use crate::store::Error;
+use crate::store::batch::{Batch, Committed};
 use crate::store::dead_letter::DeadLetter;
-use crate::store::writer::{Batch, Committed, Store};
+use crate::store::writer::Store;
 
 /// Makes batches of one projection.
 pub struct Batcher {

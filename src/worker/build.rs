@@ -23,6 +23,7 @@ use crate::source::accept::Seen;
 use crate::status::{Phase, Rebuild};
 use crate::store::Error as StoreError;
 use crate::store::layout::Build;
+use crate::store::stored;
 use crate::store::writer::Store;
 
 /// After a build that came to nothing: a second, doubled up to a minute, as each begins at the first message.
@@ -162,10 +163,13 @@ impl Loop {
         let plan = &self.worker.plan;
         let definition = plan.definition();
         let folder = &self.worker.folder;
+        let served = stored::read(folder.path())?;
         let generation = folder.make_next(&Build {
             projection: &definition.name,
             stream: self.worker.shared.stream(),
             definition: &definition.source.text,
+            source: &served.source,
+            engine: &served.engine,
             fingerprint: &self.worker.fingerprint,
             tables: &definition.tables,
             views: &definition.views,

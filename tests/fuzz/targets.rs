@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use viewd::definition::fingerprint::{Fingerprint, Reading};
+use viewd::definition::fingerprint::{ENGINE, Fingerprint, Reading};
 use viewd::definition::{self, Definition};
 use viewd::diagnostic::{self, Diagnostic, Place, Source};
 use viewd::event::chunk::{Chunk, ChunkBuilder, Event, Message};
@@ -402,10 +402,13 @@ fn built(text: &str, definition: Definition, warned: &str) -> Answer {
     let fingerprint = Fingerprint::new(&definition, reading);
     let definition = Arc::new(definition);
     let plan = Plan::new(Arc::clone(&definition));
+    let source = reading.json();
     let build = Build {
         projection: "fuzz",
         stream: "S",
         definition: text,
+        source: &source,
+        engine: ENGINE,
         fingerprint: &fingerprint,
         tables: plan.tables(),
         views: &definition.views,

@@ -16,10 +16,12 @@ use viewd::event::time::Timestamp;
 use viewd::projection::transition::{Assigned, By, Operation, Transition};
 use viewd::row::{Cell, ColumnType, Key};
 use viewd::status::Counts;
+use viewd::store::batch::Batch;
 use viewd::store::dead_letter::{DeadLetter, State};
 use viewd::store::layout::{Build, Folder, Generation};
 use viewd::store::query::{self, Limits};
-use viewd::store::writer::{Batch, Store};
+use viewd::store::state::State as Kind;
+use viewd::store::writer::Store;
 use viewd::store::{Error, stored};
 
 const CACHE_BYTES: u64 = 2 << 20;
@@ -101,6 +103,8 @@ impl View {
             projection: "shop",
             stream: "SHOP",
             definition: "source = \"shop\"",
+            source: "{\"stream\":\"SHOP\"}",
+            engine: "e",
             fingerprint: &fingerprint,
             tables: &self.tables,
             views: &[],
@@ -298,10 +302,11 @@ fn all_that_a_batch_says_is_there_after_a_restart() {
         (checkpoint, counts, after.totals())
     );
     assert_eq!(
-        (stored.projection.as_str(), stored.stream.as_str(), stored.state.as_str()),
-        ("shop", "SHOP", "serving")
+        (stored.projection.as_str(), stored.stream.as_str(), stored.state),
+        ("shop", "SHOP", Kind::Serving)
     );
     assert_eq!(stored.definition, "source = \"shop\"");
+    assert_eq!((stored.source.as_str(), stored.engine.as_str()), ("{\"stream\":\"SHOP\"}", "e"));
     assert_eq!(&stored.fingerprint, after.fingerprint());
     let shown = view.shown(
         "SELECT sequence, part, type, headers, payload FROM _viewd_dead_letters WHERE part = 1",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use viewd::clock;
-use viewd::definition::fingerprint::{Fingerprint, Reading};
+use viewd::definition::fingerprint::{ENGINE, Fingerprint, Reading};
 use viewd::definition::{Definition, parse};
 use viewd::diagnostic::{Source, render};
 use viewd::event::chunk::Chunk;
@@ -220,6 +220,8 @@ impl Engine {
             projection: NAME,
             stream: "EVENTS",
             definition: &definition.source.text,
+            source: "{}",
+            engine: ENGINE,
             fingerprint: &self.fingerprint,
             tables: &definition.tables,
             views: &definition.views,

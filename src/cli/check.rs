@@ -9,11 +9,11 @@ use crate::config::Config;
 use crate::definition::{Definition, subject};
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::source::head::{self, StreamHead};
-use crate::supervisor::Declared;
+use crate::supervisor::disk::{Declared, Definitions};
 use crate::syntax;
 
 pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(), Failure> {
-    let (declared, mut diagnostics) = definitions::read(config)?;
+    let Definitions { declared, mut diagnostics, .. } = definitions::read(config)?;
     let asked = if offline { Ok(Vec::new()) } else { online(config, &declared) };
     diagnostics.extend(asked.as_ref().ok().into_iter().flatten().cloned());
     if output.json {

@@ -33,7 +33,7 @@ use crate::config::{Config, Loaded};
 use crate::diagnostic::did_you_mean;
 use crate::source::connection;
 use crate::store;
-use crate::supervisor::Declared;
+use crate::supervisor::disk::{Declared, Disk};
 use crate::trial::Setup;
 
 /// Parses and runs one command line.
@@ -69,7 +69,8 @@ fn misunderstood(error: &clap::Error, given: &[OsString]) -> ExitCode {
 
 fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let global = &arguments.global;
-    let settings = || definitions::settings(global.config.as_deref(), &global.set, output);
+    let disk = Disk::new(global.config.as_deref(), &global.set);
+    let settings = || definitions::settings(&disk, output);
     match &arguments.command {
         Command::Run { exit_when_caught_up } => {
             run::run(settings()?.config, *exit_when_caught_up, output)

@@ -16,13 +16,13 @@ use super::failure::Failure;
 use super::output::Output;
 use super::{definitions, messages};
 use crate::config::Config;
-use crate::definition::fingerprint::Fingerprint;
+use crate::definition::fingerprint::{Fingerprint, Need};
 use crate::definition::{self, Definition};
 use crate::diagnostic::Source;
 use crate::source::head::{self, StreamHead};
 use crate::store::layout;
 use crate::store::stored::{self, Stored};
-use crate::supervisor::Declared;
+use crate::supervisor::disk::Declared;
 use crate::syntax::{self, Kind};
 
 /// What becomes of a projection.
@@ -162,14 +162,11 @@ fn compared(config: &Config, definition: &Definition, stored: Stored) -> (Planne
     let source = &config.sources[&definition.stream_source];
     let reading = source.reading(config.limits.event_bytes_max);
     let (before, now) = (&stored.fingerprint, Fingerprint::new(definition, reading));
-    let action = if before.events != now.events || before.rows != now.rows {
-        Action::Rebuild
-    } else if before.shapes != now.shapes {
-        Action::Reshape
-    } else if before.words != now.words {
-        Action::Adopt
-    } else {
-        Action::Nothing
+    let action = match now.needs_of(before) {
+        Need::Rebuild => Action::Rebuild,
+        Need::Reshape => Action::Reshape,
+        Need::Adopt => Action::Adopt,
+        Need::Nothing => Action::Nothing,
     };
     let mut changes = Vec::new();
     if action != Action::Nothing {

@@ -10,7 +10,7 @@ use super::{args, definitions, events, messages};
 use crate::config::Config;
 use crate::status::Counts;
 use crate::store::dead_letter::State;
-use crate::supervisor::Declared;
+use crate::supervisor::disk::Declared;
 use crate::trial::outcome::{Outcome, Relation, SetAside};
 use crate::trial::{Setup, Trial, given};
 

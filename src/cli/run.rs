@@ -11,7 +11,8 @@ use crate::api::{self, serve};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::status::{Report, State};
-use crate::supervisor::{self, Declared, Ended, start};
+use crate::supervisor::disk::Declared;
+use crate::supervisor::{self, Ended, start};
 use crate::telemetry;
 
 pub(super) fn run(

@@ -19,7 +19,7 @@ use super::output::Output;
 use super::{args, definitions};
 use crate::config::Config;
 use crate::definition::{Definition, Test};
-use crate::supervisor::Declared;
+use crate::supervisor::disk::Declared;
 use crate::trial::{self, Setup};
 
 /// A test and what became of it.

@@ -144,13 +144,7 @@ pub const RULES: [Rule; 33] = [
         "what is not finished by then is read again after the next start",
     ),
     rule("rebuild.auto", Kind::Boolean, Some("true")),
-    number(
-        "rebuild.keep_generations",
-        "1",
-        0,
-        100,
-        "each one is a whole view on the disk",
-    ),
+    number("rebuild.keep_generations", "1", 0, 100, "each one is a whole view on the disk"),
     number(
         "rebuild.retire_grace_ms",
         "3600000",
@@ -267,6 +261,9 @@ mod tests {
         }
         assert_eq!(children("http"), ["listen", "insecure_no_auth"]);
         assert_eq!(children("sources.x"), ["stream", "format", "order_key", "transform"]);
-        assert_eq!(children(""), ["projections", "data_dir", "nats", "sources", "http", "limits", "rebuild"]);
+        assert_eq!(
+            children(""),
+            ["projections", "data_dir", "nats", "sources", "http", "limits", "rebuild"]
+        );
     }
 }

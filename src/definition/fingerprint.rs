@@ -44,6 +44,18 @@ pub struct Fingerprint {
     pub words: String,
 }
 
+/// What a view needs to become what a definition says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    Nothing,
+    /// Other words, which touch no row.
+    Adopt,
+    /// Other indexes or views, made from its rows.
+    Reshape,
+    /// Other events or rows: a replay.
+    Rebuild,
+}
+
 impl Reading<'_> {
     /// As a generation keeps it beside the text of its definition.
     pub fn json(&self) -> String {
@@ -72,6 +84,26 @@ impl Fingerprint {
             shapes: shapes(definition),
             words: words(definition),
         }
+    }
+}
+
+impl Fingerprint {
+    /// What a view that was built by `stored` needs to become what this says.
+    pub fn needs_of(&self, stored: &Self) -> Need {
+        if self.events != stored.events || self.rows != stored.rows {
+            Need::Rebuild
+        } else if self.shapes != stored.shapes {
+            Need::Reshape
+        } else if self.words != stored.words {
+            Need::Adopt
+        } else {
+            Need::Nothing
+        }
+    }
+
+    /// Whether a view of the other is one of this: only words may differ.
+    pub fn gives_same_view(&self, other: &Self) -> bool {
+        self.needs_of(other) <= Need::Adopt
     }
 }
 
@@ -366,7 +398,15 @@ mod tests {
         ] {
             let text = BASE.replacen(from, to, 1);
             assert_ne!(text, BASE, "{from} is not in the definition");
-            assert_eq!(changed(&base, &fingerprint(&text, READING)), expected, "{from} -> {to}");
+            let other = fingerprint(&text, READING);
+            assert_eq!(changed(&base, &other), expected, "{from} -> {to}");
+            let needs = match expected {
+                "" => Need::Nothing,
+                "w" => Need::Adopt,
+                "s" => Need::Reshape,
+                _ => Need::Rebuild,
+            };
+            assert_eq!(other.needs_of(&base), needs, "{from} -> {to}");
         }
     }
 

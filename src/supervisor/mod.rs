@@ -15,6 +15,7 @@
 pub mod at_rest;
 mod command;
 pub mod daemon;
+pub mod disk;
 pub mod start;
 pub mod waiting;
 mod watchdog;
@@ -29,21 +30,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::daemon::Daemon;
-use crate::expression::Expression;
-use crate::projection::plan::Plan;
 use crate::source::connection;
 use crate::status::{Report, State};
 use crate::store;
 use crate::store::lock::Lock;
 use crate::worker::End;
-
-/// One projection to run.
-#[derive(Clone)]
-pub struct Declared {
-    pub plan: Arc<Plan>,
-    /// Of its source.
-    pub order_key: Option<Arc<Expression>>,
-}
 
 /// How a run ended.
 pub enum Ended {

@@ -12,9 +12,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::daemon::{Daemon, Tracked};
+use super::disk::Declared;
 use super::waiting::Waiting;
 use super::watchdog::Watchdog;
-use super::{Declared, Error, Running, Tasks, Worked, Workers, signals};
+use super::{Error, Running, Tasks, Worked, Workers, signals};
 use crate::config::Config;
 use crate::definition::fingerprint::{ENGINE, Fingerprint};
 use crate::lag::Watch;

@@ -36,6 +36,10 @@ pub enum Error {
     #[error("{}: another program is writing to it", path.display())]
     Busy { path: PathBuf },
 
+    /// The caller's: it asked for a long read to be stopped.
+    #[error("{}: reading it was stopped", path.display())]
+    Stopped { path: PathBuf },
+
     /// The projection's: it fails as `corrupt`.
     #[error("{}: damaged: {detail}", path.display())]
     Corrupt { path: PathBuf, detail: String },
@@ -102,6 +106,7 @@ impl Error {
             ErrorCode::DiskFull => Self::Full { path },
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy { path },
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Corrupt { path, detail },
+            ErrorCode::OperationInterrupted => Self::Stopped { path },
             ErrorCode::SystemIoFailure => match failure.extended_code {
                 // The wal-index is grown by writing: this is how a full disk shows there.
                 ffi::SQLITE_IOERR_SHMSIZE => Self::Full { path },

@@ -23,6 +23,10 @@
 //! | `control` | what a person has told a projection to do |
 //! | `state` | what a generation is |
 //! | `step` | failpoints |
+//! | `snapshot` | one generation at one sequence, to be read on any thread |
+//! | `digest` | a canonical hash of each table |
+//! | `difference` | where two snapshots differ, row by row |
+//! | `verify` | what can be seen to be wrong in one file |
 //! | `accept` | the checkpoint past a gap, or on a restored stream |
 //! | `checkpoint` | the durable position and what stands beside it |
 //! | `dead_letter` | events set aside |
@@ -45,6 +49,8 @@ mod connection;
 pub mod contents;
 pub mod control;
 pub mod dead_letter;
+pub mod difference;
+pub mod digest;
 mod error;
 pub mod files;
 pub mod layout;
@@ -56,6 +62,7 @@ mod schema;
 mod select_list;
 mod shape;
 pub mod shown;
+pub mod snapshot;
 mod sql_problem;
 mod sql_token;
 pub mod state;
@@ -63,6 +70,7 @@ mod statement;
 pub mod step;
 pub mod stored;
 mod succession;
+pub mod verify;
 pub mod view;
 mod wal;
 pub mod writer;

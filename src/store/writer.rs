@@ -257,6 +257,10 @@ impl Store {
         written.map_err(|fault| fault.at(&self.path))
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn execute<T>(
         &self,
         run: impl FnOnce(&Connection) -> rusqlite::Result<T>,

@@ -166,6 +166,30 @@ Examples:
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
     },
+    /// Prints a canonical hash of each table: two builds of the same events have the same.
+    #[command(after_help = "\
+Examples:
+  viewd digest orders
+  viewd digest orders --at 1234 --json          as the view is at exactly this sequence
+
+Neither the layout of the file nor the order in which rows were written counts. With --at the running daemon ends a \
+batch at the sequence; ends with 3 if the view is past it, with 4 if it does not come to it in time.")]
+    Digest(Digest),
+    /// Checks a projection's view: its file, its counts, its indexes against its rows; prints its digest.
+    #[command(after_help = "\
+Examples:
+  viewd verify orders
+  viewd verify orders --deep                    builds it again beside, and compares row by row
+
+Works with and without a daemon; --deep is carried out by the running one, and what it builds is never served. \
+Ends with 3 if something is wrong.")]
+    Verify {
+        /// Whose view.
+        projection: String,
+        /// Builds it again from the stream, by the definition that it was built by, and compares.
+        #[arg(long)]
+        deep: bool,
+    },
     /// Prints the JSON Schema of definitions or of viewd.toml, for editors.
     #[command(after_help = "\
 Example:
@@ -188,6 +212,18 @@ Example:
     Completions { shell: clap_complete::Shell },
     /// Prints the version.
     Version,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Digest {
+    /// Of whose view.
+    pub(super) projection: String,
+    /// At exactly this sequence of its stream.
+    #[arg(long, value_name = "N")]
+    pub(super) at: Option<u64>,
+    /// How long at most to wait for it: 500ms, 10s, 2m.
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = timeout, requires = "at")]
+    pub(super) timeout: Duration,
 }
 
 #[derive(Debug, Args)]

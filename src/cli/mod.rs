@@ -4,6 +4,7 @@ mod accept;
 mod args;
 mod check;
 mod definitions;
+mod digest;
 mod events;
 mod failure;
 mod messages;
@@ -18,6 +19,7 @@ mod skeleton;
 mod socket;
 mod status;
 mod test;
+mod verify;
 mod wait;
 
 use std::ffi::OsString;
@@ -33,6 +35,7 @@ use crate::config::{Config, Loaded};
 use crate::diagnostic::did_you_mean;
 use crate::source::connection;
 use crate::store;
+use crate::store::layout::{self, Folder};
 use crate::supervisor::disk::{Declared, Disk};
 use crate::trial::Setup;
 
@@ -85,6 +88,10 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         Command::Accept { projection } => accept::run(&settings()?.config, projection, output),
         Command::Query { projection, sql, limit } => {
             query::run(&settings()?.config, projection, sql, *limit, output)
+        }
+        Command::Digest(arguments) => digest::run(&settings()?.config, arguments, output),
+        Command::Verify { projection, deep } => {
+            verify::run(&settings()?.config, projection, *deep, output)
         }
         Command::Test(arguments) => test::run(&settings()?.config, arguments, output),
         Command::Events(arguments) => events::run(&settings()?.config, arguments, output),
@@ -148,6 +155,20 @@ fn setup(config: &Config, declared: &Declared) -> Setup {
     let limits = &config.limits;
     let plan = Arc::clone(&declared.plan);
     Setup::new(plan, source, limits.event_bytes_max, limits.parked_events_max)
+}
+
+/// The folder of a projection that has a view.
+fn view_folder(config: &Config, projection: &str) -> Result<Folder, Failure> {
+    let known = layout::projections(&config.data_dir).map_err(store_failure)?;
+    if known.iter().any(|name| name == projection) {
+        return Ok(Folder::new(&config.data_dir, projection));
+    }
+    if known.is_empty() {
+        let error =
+            anyhow::anyhow!("no projection has a view in {} yet", config.data_dir.display());
+        return Err(Failure::new(Kind::Usage, error).hint("`viewd run` builds them"));
+    }
+    Err(unknown_projection(projection, &known))
 }
 
 /// A name that no projection has.

@@ -1,11 +1,8 @@
 //! `viewd query`: one SELECT over a projection's view, read-only, on its files: a daemon need not run.
 
-use std::path::Path;
-
 use super::failure::{Failure, Kind};
 use super::output::{Align, Output, Table};
 use crate::config::Config;
-use crate::store::layout;
 use crate::store::query::{self, Limits, Rows, Shown};
 
 pub(super) fn run(
@@ -15,12 +12,9 @@ pub(super) fn run(
     limit: usize,
     output: &Output,
 ) -> Result<(), Failure> {
-    let known = layout::projections(&config.data_dir).map_err(super::store_failure)?;
-    if !known.iter().any(|name| name == projection) {
-        return Err(unknown(&config.data_dir, projection, &known));
-    }
+    let folder = super::view_folder(config, projection)?;
     let limits = Limits { rows: limit, timeout: config.limits.query_timeout };
-    let rows = query::run(&config.data_dir.join(projection), sql, &limits).map_err(failure)?;
+    let rows = query::run(folder.path(), sql, &limits).map_err(failure)?;
     if output.json {
         output.line(&json(&rows));
     } else {
@@ -43,14 +37,6 @@ fn failure(error: query::Error) -> Failure {
         query::Error::TimedOut { .. } | query::Error::TooLarge { .. } => Kind::FoundProblems,
     };
     Failure::new(kind, error).hints(hint)
-}
-
-fn unknown(data_dir: &Path, projection: &str, known: &[String]) -> Failure {
-    if known.is_empty() {
-        let error = anyhow::anyhow!("no projection has a view in {} yet", data_dir.display());
-        return Failure::new(Kind::Usage, error).hint("`viewd run` builds them");
-    }
-    super::unknown_projection(projection, known)
 }
 
 /// `{"data":[{column: value}], "sequence": N}`; of columns with one name the last counts.

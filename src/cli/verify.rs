@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use super::digest;
 use super::failure::{Failure, Kind};
 use super::output::Output;
-use super::digest;
 use crate::config::Config;
 use crate::store::digest::Digest;
 use crate::store::snapshot;
@@ -29,7 +29,8 @@ pub(super) fn run(
     let findings = verify::check(&snapshot).map_err(super::store_failure)?;
     // Of a damaged file it would say nothing, if it can be made at all.
     let damaged = findings.iter().any(Finding::is_damage);
-    let digest = if damaged { None } else { Some(Digest::of(&snapshot).map_err(super::store_failure)?) };
+    let digest =
+        if damaged { None } else { Some(Digest::of(&snapshot).map_err(super::store_failure)?) };
     if output.json {
         let report = Report { digest: digest.as_ref(), findings: &findings };
         output.line(&serde_json::to_string(&report).expect("a report is plain data"));

@@ -26,6 +26,26 @@ pub struct TableDigest {
     pub digest: String,
 }
 
+/// A whole view as hashes: what commands print and the API answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    #[serde(rename = "data")]
+    pub tables: Vec<TableDigest>,
+    pub sequence: u64,
+    pub generation: u64,
+    /// Of all tables.
+    pub digest: String,
+}
+
+impl Digest {
+    pub fn of(snapshot: &Snapshot) -> Result<Self, Error> {
+        let tables = snapshot.digest()?;
+        let digest = whole(&tables);
+        let (sequence, generation) = (snapshot.sequence().0, snapshot.generation().0);
+        Ok(Self { tables, sequence, generation, digest })
+    }
+}
+
 impl Snapshot {
     /// The hash of every table.
     pub fn digest(&self) -> Result<Vec<TableDigest>, Error> {

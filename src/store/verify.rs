@@ -23,18 +23,26 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Checkpoint, read_counts};
 use super::dead_letter;
-use super::schema::{BUILDING, SERVING};
 use super::snapshot::{Relation, Snapshot};
+use super::state::State;
 use super::{Error, shown};
 use crate::event::time::{Timestamp, is_date};
 use crate::row::ColumnType;
 
 /// Of the file, or of the cells of one table: more say nothing new.
 const FINDINGS_MAX: usize = 20;
+/// Where damage is.
+const FILE: &str = "file";
 /// What SQLite says of a sound file.
 const SOUND: &str = "ok";
-const SINGLE: [&str; 5] =
-    ["_viewd_meta", "_viewd_checkpoint", "_viewd_counts", "_viewd_definition", "_viewd_run"];
+const SINGLE: [&str; 6] = [
+    "_viewd_meta",
+    "_viewd_checkpoint",
+    "_viewd_counts",
+    "_viewd_definition",
+    "_viewd_control",
+    "_viewd_run",
+];
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,15 +63,22 @@ pub fn check(snapshot: &Snapshot) -> Result<Vec<Finding>, Error> {
         match seen {
             Ok(seen) => findings.extend(seen),
             // What is damaged is found by whichever check comes upon it.
-            Err(Error::Corrupt { detail, .. }) => findings.push(rebuild("file", detail)),
+            Err(Error::Corrupt { detail, .. }) => findings.push(rebuild(FILE, detail)),
             Err(error) => return Err(error),
         }
         // Nothing that is read of a damaged file can be relied on.
-        if findings.iter().any(|finding| finding.place == "file") {
+        if findings.iter().any(Finding::is_damage) {
             break;
         }
     }
     Ok(findings)
+}
+
+impl Finding {
+    /// The file itself is damaged: what else it says means nothing.
+    pub fn is_damage(&self) -> bool {
+        self.place == FILE
+    }
 }
 
 impl fmt::Display for Finding {
@@ -90,7 +105,7 @@ fn rebuild(place: impl Into<String>, what: impl Into<String>) -> Finding {
 fn file(sight: &Sight<'_>) -> Seen {
     let sql = format!("PRAGMA integrity_check({FINDINGS_MAX})");
     let found: Vec<String> = sight.all(&sql, |row| row.get(0))?;
-    Ok(found.into_iter().filter(|line| line != SOUND).map(|line| rebuild("file", line)).collect())
+    Ok(found.into_iter().filter(|line| line != SOUND).map(|line| rebuild(FILE, line)).collect())
 }
 
 fn single_rows(sight: &Sight<'_>) -> Seen {
@@ -133,28 +148,19 @@ fn state(sight: &Sight<'_>) -> Seen {
     let served = link.as_deref().map(|link| link.as_os_str())
         == folder.and_then(|folder| folder.file_name());
     let place = "_viewd_meta.state";
-    let next = "the next start of `viewd run` sets it right";
-    Ok(match (served, state.as_str(), successor) {
-        (true, SERVING, None) => Vec::new(),
-        (true, SERVING, Some(successor)) => {
-            let what = format!("is serving, and names {successor} as its successor");
-            vec![finding(place, what, next)]
+    let what = match (served, State::of(&state), successor) {
+        (true, State::Serving, Some(successor)) => {
+            format!("is serving, and names {successor} as its successor")
         }
-        (true, state, _) => {
-            vec![finding(place, format!("is {state}, though the link names this generation"), next)]
+        // Retired without a successor: no definition names the projection any more.
+        (true, State::Serving | State::Retired, None) => return Ok(Vec::new()),
+        (true, ..) => format!("is {state}, though the link names this generation"),
+        (false, State::Serving, _) => {
+            "is serving, though the link names another generation".to_owned()
         }
-        (false, SERVING, _) => {
-            vec![finding(place, "is serving, though the link names another generation", next)]
-        }
-        (false, BUILDING, Some(successor)) => {
-            vec![finding(
-                place,
-                format!("is building, and names {successor} as its successor"),
-                next,
-            )]
-        }
-        (false, ..) => Vec::new(),
-    })
+        (false, ..) => return Ok(Vec::new()),
+    };
+    Ok(vec![finding(place, what, "the next start of `viewd run` sets it right")])
 }
 
 /// Columns by table and name, as SQLite has them: its type, NOT NULL, place in the key.
@@ -274,13 +280,21 @@ fn counts(sight: &Sight<'_>) -> Seen {
         ("parked", counts.parked, "parked", totals.parked),
         ("skipped", counts.skipped, "skipped", totals.skipped),
     ];
+    let transform = "SELECT count(*) FROM _viewd_definition WHERE json_valid(source) AND source ->> '$.transform' IS NULL";
+    let whole = sight.number(transform)? == 1;
+    let messages = Checkpoint::read(sight.connection)?.messages;
     let wrong = stocks.into_iter().filter(|(_, count, _, found)| count != found);
     let wrong = wrong.map(|(column, count, state, found)| {
         let what =
             format!("is {count}, and _viewd_dead_letters has {found} events that are {state}");
         rebuild(format!("_viewd_counts.{column}"), what)
     });
-    Ok(wrong.collect())
+    let mut wrong: Vec<_> = wrong.collect();
+    if whole && counts.sum() != messages {
+        let what = format!("say {} events, of {messages} messages that were read", counts.sum());
+        wrong.push(rebuild("_viewd_counts", what));
+    }
+    Ok(wrong)
 }
 
 /// Whatever is parked waits for a dead letter that came before it.
@@ -346,6 +360,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::status::Counts;
+    use crate::store::batch::Batch;
     use crate::store::layout::{Folder, Generation};
     use crate::store::snapshot;
     use crate::store::writer::tests::{batch, store};
@@ -355,10 +371,17 @@ mod tests {
         check(&snapshot).expect("readable").iter().map(ToString::to_string).collect()
     }
 
+    /// One message at sequence 10 made these rows.
+    fn fill(data: &Path, rows: i64) {
+        let counts = Counts { applied: 1, ..Counts::default() };
+        let batch = Batch { counts, ..batch(10, 0..rows) };
+        store(data).commit(batch).expect("committed");
+    }
+
     /// What is found in a view of ten rows after its file was treated with SQL.
     fn treated(sql: &str) -> Vec<String> {
         let data = tempfile::tempdir().expect("a temporary folder");
-        store(data.path()).commit(batch(10, 0..10)).expect("committed");
+        fill(data.path(), 10);
         let database = Folder::new(data.path(), "p").database(Generation(1));
         let connection = Connection::open(database).expect("a connection");
         connection.execute_batch(sql).expect("SQL");
@@ -372,7 +395,7 @@ mod tests {
         );
         format!(
             "INSERT INTO _viewd_dead_letters {letters} VALUES ({sequence}, 0, 's', 'k', '{state}', '', x'', '{{}}', ''); \
-             UPDATE _viewd_counts SET {count} = {count} + 1;"
+             UPDATE _viewd_counts SET {count} = {count} + 1; UPDATE _viewd_checkpoint SET messages = messages + 1;"
         )
     }
 
@@ -407,8 +430,8 @@ mod tests {
                 "_viewd_checkpoint.generation: is 2 in the folder gen-000001",
             ),
             (
-                "UPDATE _viewd_meta SET state = 'retired'".into(),
-                "_viewd_meta.state: is retired, though the link names this generation",
+                "UPDATE _viewd_meta SET state = 'sealed'".into(),
+                "_viewd_meta.state: is sealed, though the link names this generation",
             ),
             (
                 "UPDATE _viewd_meta SET successor = 'gen-000002'".into(),
@@ -442,7 +465,15 @@ mod tests {
                 "u.c of 2: is \"2013-01-01T05:00:00Z\", which is no timestamp",
             ),
             (
-                "UPDATE _viewd_counts SET dead_lettered = 1".into(),
+                "UPDATE _viewd_counts SET ignored = 3".into(),
+                "_viewd_counts: say 4 events, of 1 messages that were read",
+            ),
+            (
+                "UPDATE _viewd_counts SET ignored = 3; UPDATE _viewd_definition SET source = '{\"transform\":\".data[]\"}'".into(),
+                "",
+            ),
+            (
+                "UPDATE _viewd_counts SET dead_lettered = 1, applied = 0".into(),
                 "_viewd_counts.dead_lettered: is 1, and _viewd_dead_letters has 0 events that are dead",
             ),
             (letter(3, "dead") + &letter(4, "parked"), ""),
@@ -459,7 +490,7 @@ mod tests {
                 "_viewd_dead_letters: has 1 events outside of 1 to 10, which were read",
             ),
             (
-                "UPDATE _viewd_checkpoint SET from_sequence = 8, messages = 4".into(),
+                "UPDATE _viewd_checkpoint SET from_sequence = 8, messages = 4; UPDATE _viewd_counts SET applied = 4".into(),
                 "_viewd_checkpoint.messages: is 4, of 3 sequences from 8 to 10",
             ),
             (
@@ -485,7 +516,7 @@ mod tests {
     #[test]
     fn damage_is_found_and_nothing_else_believed() {
         let data = tempfile::tempdir().expect("a temporary folder");
-        store(data.path()).commit(batch(10, 0..1000)).expect("committed");
+        fill(data.path(), 1000);
         let path = Folder::new(data.path(), "p").database(Generation(1));
         let connection = Connection::open(&path).expect("a connection");
         connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("copied");

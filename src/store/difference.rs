@@ -5,33 +5,41 @@ use std::collections::BTreeMap;
 
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
-use serde::ser::SerializeMap as _;
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::digest::Digest;
 use super::shown::Shown;
 use super::snapshot::{Relation, Snapshot};
 
+/// So many are named: the first say where to look.
+const NAMED_MAX: usize = 10;
+
+/// What came of comparing the generation that is served with one that was built again, at one sequence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    pub equal: bool,
+    #[serde(flatten)]
+    pub served: Digest,
+    pub rebuilt: Digest,
+    /// The first differences, as sentences.
+    pub differences: Vec<String>,
+}
+
 /// A row, or a whole table, that is not the same in two snapshots.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     pub table: String,
     /// Of the row: the columns of its key. Empty where the table has one row, or is itself what differs.
-    #[serde(serialize_with = "as_object")]
     pub key: Vec<(String, Shown)>,
-    #[serde(flatten)]
     pub what: What,
 }
 
 /// What of it is not the same.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "difference", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// These columns of a row.
-    Columns {
-        columns: Vec<Values>,
-    },
+    Columns(Vec<Values>),
     /// A row that is not there in the other.
     RowOnlyHere,
     RowOnlyThere,
@@ -40,13 +48,28 @@ pub enum What {
 }
 
 /// One column of one row.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Values {
     pub column: String,
-    #[serde(serialize_with = "as_json")]
     pub here: Shown,
-    #[serde(serialize_with = "as_json")]
     pub there: Shown,
+}
+
+impl Comparison {
+    /// Both are read once if they are equal, and once more to name what differs if they are not.
+    pub fn of(served: &Snapshot, rebuilt: &Snapshot) -> Result<Self, Error> {
+        let digests = (Digest::of(served)?, Digest::of(rebuilt)?);
+        let equal = digests.0.digest == digests.1.digest;
+        let differences =
+            if equal { Vec::new() } else { served.differences(rebuilt, NAMED_MAX)? };
+        let differences = differences.iter().map(|found| found.sentence("served", "rebuilt"));
+        Ok(Self {
+            equal,
+            served: digests.0,
+            rebuilt: digests.1,
+            differences: differences.collect(),
+        })
+    }
 }
 
 impl Snapshot {
@@ -121,7 +144,7 @@ impl Difference {
             What::Table => format!("{place}: another table {there} than {here}"),
             What::RowOnlyHere => format!("{place}: a row {here}, none {there}"),
             What::RowOnlyThere => format!("{place}: no row {here}, one {there}"),
-            What::Columns { columns } => {
+            What::Columns(columns) => {
                 let value = |values: &Values| {
                     let Values { column, here: a, there: b } = values;
                     format!("{column} is {} {here}, {} {there}", a.json(), b.json())
@@ -173,7 +196,7 @@ fn values(relation: &Relation, a: &Row<'_>, b: &Row<'_>) -> rusqlite::Result<Opt
     if columns.is_empty() {
         return Ok(None);
     }
-    difference(relation, a, What::Columns { columns }).map(Some)
+    difference(relation, a, What::Columns(columns)).map(Some)
 }
 
 /// Bit for bit, as the digest has it.
@@ -209,24 +232,6 @@ fn cell_order(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     }
 }
 
-fn as_object<S: Serializer>(key: &[(String, Shown)], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut object = serializer.serialize_map(Some(key.len()))?;
-    for (name, value) in key {
-        object.serialize_entry(name, &raw(value))?;
-    }
-    object.end()
-}
-
-fn as_json<S: Serializer>(value: &Shown, serializer: S) -> Result<S::Ok, S::Error> {
-    raw(value).serialize(serializer)
-}
-
-/// With its digits: 12.50 stays 12.50. What is no JSON in a damaged file is shown as text.
-fn raw(value: &Shown) -> Box<RawValue> {
-    let text = |_| RawValue::from_string(serde_json::Value::from(value.text()).to_string());
-    RawValue::from_string(value.json()).or_else(text).expect("a text is JSON")
-}
-
 #[cfg(test)]
 mod tests {
     use rusqlite::Connection;
@@ -248,8 +253,9 @@ mod tests {
         let open = |data: &tempfile::TempDir| snapshot::open(&Folder::new(data.path(), "p"));
         let (ours, theirs) = (open(&ours).expect("ours"), open(&theirs).expect("theirs"));
         let found = ours.differences(&theirs, limit).expect("readable");
-        let same = ours.digest().expect("readable") == theirs.digest().expect("readable");
-        assert_eq!(found.is_empty(), same, "digests say the same: {sql}");
+        let comparison = Comparison::of(&ours, &theirs).expect("readable");
+        assert_eq!(found.is_empty(), comparison.equal, "digests say the same: {sql}");
+        assert_eq!(found.len().min(limit), comparison.differences.len().min(limit), "{sql}");
         found
     }
 
@@ -297,26 +303,6 @@ mod tests {
         let found = differences("UPDATE t SET text = 'a' WHERE id > 2", 2);
         let keys: Vec<_> = found.iter().map(|found| found.key[0].1.clone()).collect();
         assert_eq!(keys, [Shown::Integer(3), Shown::Integer(4)]);
-    }
-
-    #[test]
-    fn as_json() {
-        let json = |sql: &str| {
-            let found = differences(sql, 1);
-            serde_json::to_string(&found[0]).expect("JSON")
-        };
-        assert_eq!(
-            json("UPDATE _viewd_columns SET type = 'json' WHERE type = 'text'"),
-            r#"{"table":"t","key":{},"difference":"table"}"#
-        );
-        assert_eq!(
-            json("DELETE FROM t WHERE id = 4"),
-            r#"{"table":"t","key":{"id":4},"difference":"row_only_here"}"#
-        );
-        assert_eq!(
-            json("UPDATE _viewd_counts SET parked = 2"),
-            r#"{"table":"_viewd_counts","key":{},"difference":"columns","columns":[{"column":"parked","here":0,"there":2}]}"#
-        );
     }
 
     #[test]

@@ -70,6 +70,17 @@ impl Cell {
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
+
+    /// What it holds outside of itself, as an allocator rounds it.
+    #[inline]
+    pub fn heap_bytes(&self) -> usize {
+        let allocated = |bytes: usize| (bytes + 8).next_multiple_of(16).max(32);
+        match self {
+            Self::Text(text) if text.is_heap_allocated() => allocated(text.capacity()),
+            Self::Bytes(bytes) if !bytes.is_empty() => allocated(bytes.len()),
+            _ => 0,
+        }
+    }
 }
 
 /// The cells of a row in the order of the table's columns.

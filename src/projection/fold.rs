@@ -1,19 +1,20 @@
 //! A batch's operations, folded to one transition per touched key.
 //!
-//! A fold is in one of two modes. *Open* is the fast one: a row is read only if something asks for it ([`Fold::row`]),
-//! and an operation that may fail on a row says [`Failed::Uncertain`]. *Exact* follows it when an open fold or its
-//! flush has failed: every touched row is loaded first, so an operation fails exactly if it would have failed alone,
-//! and the event that holds it is undone without a trace. Both give the same rows; a property test holds that.
+//! A row is either *known*, with everything that was applied to it ([`Known`]), or its transition is *open*. A fold is
+//! in one of two modes. *Open* is for small batches over a large store: a row is read only if something asks for it
+//! ([`Fold::row`]), and an operation that may fail on a row says [`Failed::Uncertain`]. In an *exact* fold every touched
+//! row is known, so an operation fails exactly if it would have failed alone, and the event that holds it is undone
+//! without a trace. It follows an open fold that has failed, or whose flush has; and it is what a new store is filled
+//! with ([`Fold::fresh`]), where a row that is not known is absent, and nothing is read. Both give the same rows; a
+//! property test holds that.
 //!
 //! Rows that were read are remembered until the batch has been written. In a table that some handler searches by
-//! columns every touched row is known, and the fold finds the rows that it has changed without going through all of
-//! them ([`Fold::matching`]).
-
-use std::collections::BTreeSet;
+//! columns every touched row is known.
 
 use hashbrown::{HashMap, HashSet};
-use smallvec::SmallVec;
 
+use super::known::{Kept, Known, Slot};
+use super::seen::Seen;
 use super::transition::{By, Operation, OutOfRange, Transition};
 use crate::definition::Table;
 use crate::row::{Cell, Key, Row};
@@ -42,7 +43,7 @@ pub enum Failed<E> {
     Uncertain,
     /// Exact fold only: the event fails on a row.
     OutOfRange { failure: OutOfRange, by: By },
-    /// A row could not be read.
+    /// A row could not be read. The fold is spoilt.
     Rows(E),
 }
 
@@ -52,85 +53,100 @@ pub type Searches = Vec<Vec<usize>>;
 /// The pending transitions of one batch.
 pub struct Fold {
     exact: bool,
-    /// One a table, in the definition's order.
-    tables: Vec<Pending>,
-    /// What the running event's operations replaced, each key once; only while it is asked for.
-    undo: Vec<(usize, Key, Option<Transition>)>,
-    /// The keys in `undo`.
+    /// One a table, in the definition's order, as below.
+    open: Vec<HashMap<Key, Transition>>,
+    known: Vec<Known>,
+    undo: Undo,
+}
+
+/// How to leave no trace of an event, or of the message that it is a part of.
+#[derive(Default)]
+struct Undo {
+    /// What was there, in the order in which it was replaced.
+    before: Vec<Before>,
+    /// Where the running event begins in it.
+    event: usize,
+    /// Counts events that were written down.
+    moment: u32,
+    /// Open transitions that the running event has replaced.
     touched: HashSet<(usize, Key)>,
     recording: bool,
+    /// The message has several events.
+    several: bool,
 }
 
-/// The pending transitions of one table.
-struct Pending {
-    transitions: HashMap<Key, Transition>,
-    /// Rows that were read and have not been changed.
-    unchanged: HashMap<Key, Option<Row>>,
-    found: Vec<Found>,
-}
-
-/// Where changed rows may be that hold certain cells: more keys than that, never fewer.
-struct Found {
-    columns: Vec<usize>,
-    keys: HashMap<Key, BTreeSet<Key>>,
+/// What an event has replaced.
+enum Before {
+    Known(usize, Slot, Kept),
+    Open(usize, Key, Option<Transition>),
 }
 
 impl Fold {
     /// An empty fold for tables that are searched by these columns.
-    pub fn new(tables: &[Searches], exact: bool) -> Self {
-        let pending = |searches: &Searches| Pending {
-            transitions: HashMap::new(),
-            unchanged: HashMap::new(),
-            found: searches.iter().map(|columns| Found::new(columns)).collect(),
-        };
+    pub fn new(tables: &[Table], searches: &[Searches], exact: bool) -> Self {
+        Self::over(tables, searches, exact, || Seen::Anything)
+    }
+
+    /// The fold that fills a store without rows.
+    pub fn fresh(tables: &[Table], searches: &[Searches]) -> Self {
+        Self::over(tables, searches, true, || Seen::Nothing)
+    }
+
+    fn over(tables: &[Table], searches: &[Searches], exact: bool, seen: impl Fn() -> Seen) -> Self {
+        let known = |(table, searches): (&Table, &Searches)| Known::new(table, searches, seen());
         Self {
             exact,
-            tables: tables.iter().map(pending).collect(),
-            undo: Vec::new(),
-            touched: HashSet::new(),
-            recording: exact,
+            open: tables.iter().map(|_| HashMap::new()).collect(),
+            known: tables.iter().zip(searches).map(known).collect(),
+            undo: Undo::default(),
         }
+    }
+
+    /// Begins a message; one that has several events can be undone as a whole.
+    pub fn begin_message(&mut self, several: bool) {
+        self.undo.several = several;
+        self.undo.before.clear();
     }
 
     /// Begins an event: what it does from here on can be undone.
     pub fn begin(&mut self) {
-        self.forget_undo();
-        self.recording = true;
+        self.begin_event(true);
     }
 
     /// Whether what has been applied since [`Fold::begin`] may fail on a row that is not known.
     pub fn is_uncertain(&self) -> bool {
-        let uncertain =
-            |(table, key, _): &(usize, Key, _)| match self.tables[*table].transitions.get(key) {
+        let uncertain = |before: &Before| match before {
+            Before::Known(..) => false,
+            Before::Open(table, key, _) => match self.open[*table].get(key) {
                 Some(Transition::Open { .. }) => true,
                 Some(Transition::Settled { guards, .. }) => !guards.is_empty(),
                 None => false,
-            };
-        self.undo.iter().any(uncertain)
+            },
+        };
+        self.undo.before[self.undo.event..].iter().any(uncertain)
     }
 
     /// Leaves no trace of what has been applied since [`Fold::begin`].
     pub fn roll_back(&mut self) {
-        for (table, key, before) in self.undo.drain(..) {
-            let pending = &mut self.tables[table];
-            match before {
-                Some(transition) => pending.put(key, transition),
-                None => {
-                    pending.transitions.remove(&key);
-                }
-            }
-        }
+        self.roll_back_to(self.undo.event);
+    }
+
+    /// Leaves no trace of what has been applied since [`Fold::begin_message`], if the message has several events.
+    pub fn roll_back_message(&mut self) {
+        self.roll_back_to(0);
     }
 
     /// Takes one event's operations, all or (in an exact fold) none.
+    #[inline]
     pub fn apply<R: Rows>(
         &mut self,
         operations: &mut Vec<Operation>,
         tables: &[Table],
         rows: &mut R,
     ) -> Result<(), Failed<R::Error>> {
-        self.forget_undo();
-        self.recording = self.exact;
+        // An operation that fails has done nothing itself.
+        let undoable = self.exact && operations.iter().skip(1).any(Operation::may_fail);
+        self.begin_event(undoable);
         for operation in operations.drain(..) {
             if let Err(failed) = self.apply_one(operation, tables, rows) {
                 self.roll_back();
@@ -141,35 +157,38 @@ impl Fold {
     }
 
     /// Takes one operation of an event that was begun.
+    #[inline]
     pub fn apply_one<R: Rows>(
         &mut self,
-        operation: Operation,
+        mut operation: Operation,
         tables: &[Table],
         rows: &mut R,
     ) -> Result<(), Failed<R::Error>> {
-        let table = &tables[operation.table];
-        let pending = &mut self.tables[operation.table];
-        if self.recording && self.touched.insert((operation.table, operation.key.clone())) {
-            let before = pending.transitions.get(&operation.key).cloned();
-            self.undo.push((operation.table, operation.key.clone(), before));
+        let number = operation.table;
+        let table = &tables[number];
+        let known = &self.known[number];
+        let hash = known.hash(&operation.key);
+        let slot = match known.find(hash, &operation.key) {
+            Some(slot) => slot,
+            None if self.exact
+                || known.is_searched()
+                || Transition::needs_known(&operation, table) =>
+            {
+                let key = std::mem::replace(&mut operation.key, Key(Default::default()));
+                self.settle(number, hash, key, table, rows)?
+            }
+            None => return self.apply_open(&operation, table),
+        };
+        let known = &mut self.known[number];
+        if self.undo.recording
+            && let Some(kept) = known.keep(slot, self.undo.moment)
+        {
+            self.undo.before.push(Before::Known(number, slot, kept));
         }
-        if self.exact || !pending.found.is_empty() || Transition::needs_known(&operation, table) {
-            pending.settle(operation.table, &operation.key, table, rows)?;
-        } else if let Some(row) = pending.unchanged.remove(&operation.key) {
-            pending.transitions.insert(operation.key.clone(), Transition::known(row));
-        }
-        let transition = pending
-            .transitions
-            .entry_ref(&operation.key)
-            .or_insert_with(|| Transition::identity(table));
-        transition.apply(&operation, table).map_err(|failure| match self.exact {
+        known.apply(slot, &mut operation, table).map_err(|failure| match self.exact {
             true => Failed::OutOfRange { failure, by: operation.by },
             false => Failed::Uncertain,
-        })?;
-        for found in &mut pending.found {
-            found.remember(&operation.key, transition);
-        }
-        Ok(())
+        })
     }
 
     /// The row as it stands after everything that was applied.
@@ -179,20 +198,14 @@ impl Fold {
         key: &Key,
         tables: &[Table],
         rows: &mut R,
-    ) -> Result<Option<&Row>, Failed<R::Error>> {
-        let pending = &mut self.tables[table];
-        if pending.transitions.contains_key(key) {
-            pending.settle(table, key, &tables[table], rows)?;
-            return Ok(match pending.transitions.get(key) {
-                Some(Transition::Settled { row, .. }) => row.as_ref(),
-                _ => unreachable!("settled above"),
-            });
-        }
-        if !pending.unchanged.contains_key(key) {
-            let row = rows.row(table, key).map_err(Failed::Rows)?;
-            pending.unchanged.insert(key.clone(), row);
-        }
-        Ok(pending.unchanged[key].as_ref())
+    ) -> Result<Option<&[Cell]>, Failed<R::Error>> {
+        let known = &self.known[table];
+        let hash = known.hash(key);
+        let slot = match known.find(hash, key) {
+            Some(slot) => slot,
+            None => self.settle(table, hash, key.clone(), &tables[table], rows)?,
+        };
+        Ok(self.known[table].row(slot))
     }
 
     /// The keys of the rows whose columns hold these cells after everything that was applied, in key order.
@@ -207,99 +220,116 @@ impl Fold {
         tables: &[Table],
         rows: &mut R,
     ) -> Result<Vec<Key>, Failed<R::Error>> {
-        let pending = &mut self.tables[table];
-        let mut keys = pending.changed_matching(columns, cells);
-        // Those that were changed may be among them as they were.
-        let limit = limit.saturating_add(1).saturating_add(pending.transitions.len());
+        let known = &mut self.known[table];
+        let found = known.matching(columns, cells);
+        let mut keys: Vec<Key> = found.into_iter().map(|slot| known.key_at(slot)).collect();
+        if known.holds_all() {
+            keys.sort_unstable();
+            return Ok(keys);
+        }
+        // Those that are known may be among them as they were.
+        let limit = limit.saturating_add(1).saturating_add(known.len());
         for row in rows.matching(table, columns, cells, limit).map_err(Failed::Rows)? {
             let key = key_of(&row, &tables[table]);
-            if !pending.transitions.contains_key(&key) {
+            let hash = known.hash(&key);
+            if known.find(hash, &key).is_none() {
                 keys.push(key.clone());
-                pending.unchanged.insert(key, Some(row));
+                known.load(hash, key, Some(row));
             }
         }
         keys.sort_unstable();
         Ok(keys)
     }
 
-    fn forget_undo(&mut self) {
-        self.undo.clear();
-        self.touched.clear();
+    /// The rows that are known, by table.
+    pub fn known(&self) -> &[Known] {
+        &self.known
     }
 
-    /// The transitions by table, leaving the fold empty.
-    pub fn take(&mut self) -> Vec<Vec<(Key, Transition)>> {
-        let take = |pending: &mut Pending| {
-            pending.unchanged.clear();
-            pending.found.iter_mut().for_each(|found| found.keys.clear());
-            pending.transitions.drain().collect()
-        };
-        self.tables.iter_mut().map(take).collect()
+    /// The open transitions by table, which the fold then no longer has.
+    pub fn take_open(&mut self) -> Vec<Vec<(Key, Transition)>> {
+        self.open.iter_mut().map(|open| open.drain().collect()).collect()
     }
-}
 
-impl Pending {
-    /// Makes the transition of a key one onto a known row.
+    /// Forgets the rows that are known, which have been written.
+    pub fn written(&mut self) {
+        self.begin_message(false);
+        self.known.iter_mut().for_each(Known::written);
+    }
+
+    /// The memory of the rows that are known.
+    pub fn bytes(&self) -> usize {
+        self.known.iter().map(Known::bytes).sum()
+    }
+
+    fn begin_event(&mut self, recording: bool) {
+        let undo = &mut self.undo;
+        if !undo.several {
+            undo.before.clear();
+        }
+        undo.event = undo.before.len();
+        undo.recording = recording || undo.several;
+        if undo.recording {
+            undo.touched.clear();
+            undo.moment = undo.moment.checked_add(1).unwrap_or_else(|| {
+                self.known.iter_mut().for_each(Known::forget_moments);
+                1
+            });
+        }
+    }
+
+    fn apply_open<E>(&mut self, operation: &Operation, table: &Table) -> Result<(), Failed<E>> {
+        let open = &mut self.open[operation.table];
+        let undo = &mut self.undo;
+        if undo.recording && undo.touched.insert((operation.table, operation.key.clone())) {
+            let before = open.get(&operation.key).cloned();
+            undo.before.push(Before::Open(operation.table, operation.key.clone(), before));
+        }
+        let transition =
+            open.entry_ref(&operation.key).or_insert_with(|| Transition::identity(table));
+        transition.apply(operation, table).map_err(|_| Failed::Uncertain)
+    }
+
+    /// Makes a row known: as it is stored, with what its open transition does to it.
     fn settle<R: Rows>(
         &mut self,
         number: usize,
-        key: &Key,
+        hash: u64,
+        key: Key,
         table: &Table,
         rows: &mut R,
-    ) -> Result<(), Failed<R::Error>> {
-        let open = match self.transitions.get(key) {
-            Some(Transition::Settled { .. }) => return Ok(()),
-            Some(_) => self.transitions.remove(key),
-            None => None,
+    ) -> Result<Slot, Failed<R::Error>> {
+        let known = &mut self.known[number];
+        let stored = match known.may_be_stored(hash) {
+            true => rows.row(number, &key).map_err(Failed::Rows)?,
+            false => None,
         };
-        let row = match self.unchanged.remove(key) {
-            Some(row) => row,
-            None => rows.row(number, key).map_err(Failed::Rows)?,
+        let Some(open) = self.open[number].remove(&key) else {
+            return Ok(known.load(hash, key, stored));
         };
-        let row = match open {
-            Some(open) => open.onto(row, table).map_err(|_| Failed::Uncertain)?,
-            None => row,
-        };
-        self.transitions.insert(key.clone(), Transition::known(row));
-        Ok(())
+        let slot = known.load(hash, key, stored.clone());
+        known.replace(slot, open.onto(stored, table).map_err(|_| Failed::Uncertain)?);
+        Ok(slot)
     }
 
-    fn put(&mut self, key: Key, transition: Transition) {
-        for found in &mut self.found {
-            found.remember(&key, &transition);
-        }
-        self.transitions.insert(key, transition);
-    }
-
-    /// Of the rows that were changed, those whose columns hold these cells now.
-    fn changed_matching(&self, columns: &[usize], cells: &[Cell]) -> Vec<Key> {
-        let found = self.found.iter().find(|found| found.columns == columns);
-        let found = found.expect("a fold is told every search of its handlers");
-        let Some(keys) = found.keys.get(&Key(cells.into())) else { return Vec::new() };
-        let holds = |key: &&Key| match self.transitions.get(*key) {
-            Some(Transition::Settled { row: Some(row), .. }) => {
-                columns.iter().zip(cells).all(|(&column, cell)| row[column] == *cell)
-            }
-            _ => false,
-        };
-        keys.iter().filter(holds).cloned().collect()
-    }
-}
-
-impl Found {
-    fn new(columns: &[usize]) -> Self {
-        Self { columns: columns.to_vec(), keys: HashMap::new() }
-    }
-
-    fn remember(&mut self, key: &Key, transition: &Transition) {
-        if let Transition::Settled { row: Some(row), .. } = transition {
-            let cells: SmallVec<[Cell; 2]> =
-                self.columns.iter().map(|&column| row[column].clone()).collect();
-            let keys = self.keys.entry(Key(cells)).or_default();
-            if !keys.contains(key) {
-                keys.insert(key.clone());
+    fn roll_back_to(&mut self, mark: usize) {
+        for before in self.undo.before.drain(mark..).rev() {
+            match before {
+                Before::Known(table, slot, kept) => self.known[table].restore(slot, kept),
+                Before::Open(table, key, transition) => {
+                    let known = &mut self.known[table];
+                    // It has been settled since.
+                    if let Some(slot) = known.find(known.hash(&key), &key) {
+                        known.forget(slot);
+                    }
+                    match transition {
+                        Some(transition) => drop(self.open[table].insert(key, transition)),
+                        None => drop(self.open[table].remove(&key)),
+                    }
+                }
             }
         }
+        self.undo.event = self.undo.event.min(mark);
     }
 }
 

@@ -5,8 +5,10 @@
 
 pub mod fold;
 mod handler;
+pub mod known;
 pub mod plan;
 pub mod reject;
 pub mod run;
+pub mod seen;
 pub mod transition;
 mod view;

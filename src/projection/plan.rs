@@ -67,7 +67,12 @@ impl Plan {
 
     /// An empty fold for its tables.
     pub fn fold(&self, exact: bool) -> Fold {
-        Fold::new(&self.searches, exact)
+        Fold::new(&self.definition.tables, &self.searches, exact)
+    }
+
+    /// An empty fold that fills a store without rows.
+    pub fn fresh_fold(&self) -> Fold {
+        Fold::fresh(&self.definition.tables, &self.searches)
     }
 
     /// Folds what an event does to the rows; false if no handler applies to it.

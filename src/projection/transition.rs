@@ -104,6 +104,19 @@ pub struct OutOfRange {
     pub sub: bool,
 }
 
+impl Operation {
+    /// Whether it can fail on a row.
+    pub fn may_fail(&self) -> bool {
+        self.assignments.iter().any(Assigned::is_sum)
+    }
+}
+
+impl Assigned {
+    fn is_sum(&self) -> bool {
+        matches!(self.action, Action::Add | Action::Sub)
+    }
+}
+
 impl Transition {
     /// The transition that changes nothing.
     pub fn identity(table: &Table) -> Self {
@@ -171,8 +184,7 @@ impl Transition {
     /// Whether an operation can be composed exactly only on a known row: sums of reals run in event order.
     pub fn needs_known(operation: &Operation, table: &Table) -> bool {
         operation.assignments.iter().any(|assigned| {
-            matches!(assigned.action, Action::Add | Action::Sub)
-                && table.columns[assigned.column].column_type == ColumnType::Real
+            assigned.is_sum() && table.columns[assigned.column].column_type == ColumnType::Real
         })
     }
 }
@@ -186,20 +198,17 @@ fn settle(row: &mut Option<Row>, operation: &Operation, table: &Table) -> Result
             for assigned in
                 operation.assignments.iter().filter(|assigned| assigned.action != Action::SetOnce)
             {
-                assign(&mut cells[assigned.column], assigned, table)?;
+                assign_to(&mut cells[assigned.column], assigned, table)?;
             }
         }
         (Verb::Insert | Verb::Upsert, None) => {
-            let mut cells: Row = table
-                .columns
-                .iter()
-                .map(|column| column.default.clone().unwrap_or(Cell::Null))
-                .collect();
+            let mut cells: Row = vec![Cell::Null; table.columns.len()].into();
             for (&column, cell) in table.key.iter().zip(&operation.key.0) {
                 cells[column] = cell.clone();
             }
+            fill(&mut cells, &table.key, table);
             for assigned in &operation.assignments {
-                assign(&mut cells[assigned.column], assigned, table)?;
+                assign_to(&mut cells[assigned.column], assigned, table)?;
             }
             *row = Some(cells);
         }
@@ -208,34 +217,67 @@ fn settle(row: &mut Option<Row>, operation: &Operation, table: &Table) -> Result
 }
 
 /// Applies one assignment to a known cell.
-fn assign(cell: &mut Cell, assigned: &Assigned, table: &Table) -> Result<(), OutOfRange> {
-    match assigned.action {
-        Action::Set | Action::SetOnce => *cell = assigned.cell.clone(),
-        Action::Add | Action::Sub => {
-            *cell = added(cell, assigned)
-                .ok_or_else(|| out_of_range(assigned.column, assigned.action, table))?;
-        }
-        Action::Min if cell.is_null() || assigned.cell < *cell => *cell = assigned.cell.clone(),
-        Action::Max if cell.is_null() || assigned.cell > *cell => *cell = assigned.cell.clone(),
-        Action::Min | Action::Max => {}
+fn assign_to(cell: &mut Cell, assigned: &Assigned, table: &Table) -> Result<(), OutOfRange> {
+    let before = std::mem::replace(cell, Cell::Null);
+    *cell = assign(before, assigned.action, assigned.cell.clone())
+        .ok_or_else(|| out_of_range(assigned.column, assigned.action, table))?;
+    Ok(())
+}
+
+/// Whether an operation's sums stay in range on a row, or on a new one.
+pub(super) fn check_sums(
+    row: Option<&[Cell]>,
+    operation: &Operation,
+    table: &Table,
+) -> Result<(), OutOfRange> {
+    for assigned in operation.assignments.iter().filter(|assigned| assigned.is_sum()) {
+        let Assigned { column, action, ref cell } = *assigned;
+        let before = match row {
+            Some(cells) => &cells[column],
+            None => table.columns[column].default.as_ref().unwrap_or(&Cell::Null),
+        };
+        added(before, action, cell).ok_or_else(|| out_of_range(column, action, table))?;
     }
     Ok(())
 }
 
+/// Gives the cells of a new row their defaults; those of its key have their values.
+pub(super) fn fill(cells: &mut [Cell], key: &[usize], table: &Table) {
+    for (index, (cell, column)) in cells.iter_mut().zip(&table.columns).enumerate() {
+        if !key.contains(&index) {
+            *cell = column.default.clone().unwrap_or(Cell::Null);
+        }
+    }
+}
+
+/// What an assignment makes of a known cell; None if that leaves the column's range.
+#[inline]
+pub(super) fn assign(cell: Cell, action: Action, value: Cell) -> Option<Cell> {
+    Some(match action {
+        Action::Set | Action::SetOnce => value,
+        Action::Add | Action::Sub => return added(&cell, action, &value),
+        Action::Min if cell.is_null() || value < cell => value,
+        Action::Max if cell.is_null() || value > cell => value,
+        Action::Min | Action::Max => cell,
+    })
+}
+
 /// The cell plus or minus what is assigned; None if that leaves the column's range.
-fn added(cell: &Cell, assigned: &Assigned) -> Option<Cell> {
+fn added(cell: &Cell, action: Action, value: &Cell) -> Option<Cell> {
     let real = |cell: &Cell| match cell {
         Cell::Real(value) => *value,
         _ => 0.0,
     };
-    if let Cell::Real(amount) = assigned.cell {
-        let amount = if assigned.action == Action::Sub { -amount } else { amount };
+    if let Cell::Real(amount) = *value {
+        let amount = if action == Action::Sub { -amount } else { amount };
         let sum = real(cell) + amount;
         // -0.0 is stored as 0.0.
         return sum.is_finite().then_some(Cell::Real(sum + 0.0));
     }
-    let sum = i128::from(integer(cell)) + amount(assigned);
-    i64::try_from(sum).ok().map(Cell::Integer)
+    let (base, amount) = (integer(cell), integer(value));
+    let sum =
+        if action == Action::Sub { base.checked_sub(amount) } else { base.checked_add(amount) };
+    sum.map(Cell::Integer)
 }
 
 /// Composes one assignment on a column of a row that is there but not known.
@@ -251,7 +293,7 @@ fn change(
             guards.extend(guard(assigned.column, change));
             *change = Change::Set(assigned.cell.clone());
         }
-        (_, Change::Set(cell)) => assign(cell, assigned, table)?,
+        (_, Change::Set(cell)) => assign_to(cell, assigned, table)?,
         (Action::Add | Action::Sub, Change::Add(sum)) => sum.add(amount(assigned)),
         (Action::Add | Action::Sub, _) => {
             let mut sum = Sum::default();
@@ -260,7 +302,7 @@ fn change(
         }
         // A definition lets one column take only one of add, min and max, so what is there is of the same kind.
         (Action::Min, Change::Min(cell)) | (Action::Max, Change::Max(cell)) => {
-            assign(cell, assigned, table)?
+            assign_to(cell, assigned, table)?
         }
         (Action::Min, _) => *change = Change::Min(assigned.cell.clone()),
         (Action::Max, _) => *change = Change::Max(assigned.cell.clone()),

@@ -7,7 +7,7 @@ use super::transition::Operation;
 use crate::definition::Table;
 use crate::expression::convert::convert;
 use crate::expression::{Lookup, Output, Value};
-use crate::row::{Cell, Key, Row};
+use crate::row::{Cell, Key};
 
 /// Fold and stored rows, lent to the expressions of one event.
 pub(super) struct View<'a, R: Rows> {
@@ -76,7 +76,7 @@ impl<R: Rows> Lookup for View<'_, R> {
     }
 }
 
-fn shown(table: &Table, row: &Row) -> Value {
+fn shown(table: &Table, row: &[Cell]) -> Value {
     let columns = table.columns.iter().map(|column| (column.name.as_str(), column.column_type));
     Value::of_row(columns, row)
 }

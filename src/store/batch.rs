@@ -17,20 +17,22 @@ use crate::definition::Table;
 use crate::event::Sequence;
 use crate::event::anchor::{Anchor, Origin};
 use crate::event::time::Timestamp;
+use crate::projection::known::Known;
 use crate::projection::transition::Transition;
 use crate::row::Key;
 use crate::status::Counts;
 
 /// What one transaction writes.
-#[derive(Debug)]
 pub struct Batch<'a> {
     /// The position after it.
     pub sequence: Sequence,
     /// When the stream stored its last message; None: it moves the position alone.
     pub stored_at: Option<Timestamp>,
     pub messages: u64,
-    /// One list a table, in the definition's order, each key once.
+    /// Transitions of rows that are not known: one list a table, in the definition's order, each key once.
     pub tables: Vec<Vec<(Key, Transition)>>,
+    /// Rows that are known, by table; none of them is among `tables`.
+    pub known: &'a [Known],
     pub dead_letters: &'a [DeadLetter],
     /// What to add to the stocks (I4).
     pub counts: Counts,
@@ -63,7 +65,7 @@ pub(super) fn transact(
 ) -> Result<(Checkpoint, u64, Instant), Fault> {
     // Dropped without a commit, it rolls back.
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let rows_changed = write_rows(connection, shapes, tables, &batch.tables)?;
+    let rows_changed = write_rows(connection, shapes, tables, batch)?;
     dead_letter::insert(connection, batch.dead_letters)?;
     checkpoint::add_counts(connection, &batch.counts)?;
     let advance = Advance {
@@ -89,16 +91,21 @@ pub(super) fn transact(
     Ok((next, rows_changed, written))
 }
 
-/// Writes the sorted transitions of all tables; how many rows changed.
+/// Writes known rows and sorted transitions of all tables; how many rows changed.
 fn write_rows(
     connection: &Connection,
     shapes: &mut Shapes,
     tables: &[Table],
-    transitions: &[Vec<(Key, Transition)>],
+    batch: &Batch<'_>,
 ) -> Result<u64, Fault> {
     let mut changed = 0;
     let mut flush = Flush::new(connection, shapes, tables);
-    for (table, transitions) in transitions.iter().enumerate() {
+    for (table, known) in batch.known.iter().enumerate() {
+        for row in known.changed() {
+            changed += u64::from(flush.write_known(table, &row)?);
+        }
+    }
+    for (table, transitions) in batch.tables.iter().enumerate() {
         for (key, transition) in transitions {
             changed +=
                 u64::from(flush.write(table, key, transition).map_err(

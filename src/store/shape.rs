@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 
 use super::schema::quoted;
 use crate::definition::Table;
+use crate::projection::known::Changed;
 use crate::projection::transition::{Change, Sum, Transition};
 use crate::row::{Cell, Row};
 
@@ -48,6 +49,8 @@ mod kind {
     /// The row, whatever was there.
     pub(super) const REPLACE: u8 = 3;
     pub(super) const DELETE: u8 = 4;
+    /// Make the row: none is there.
+    pub(super) const NEW: u8 = 5;
 }
 
 /// What is done to one column of a row that is there: a byte each, after the kind.
@@ -121,6 +124,17 @@ pub(super) fn shape<'t>(shape: &mut Vec<u8>, table: usize, transition: &'t Trans
     }
 }
 
+/// The same for a row that is known.
+pub(super) fn shape_of_known(shape: &mut Vec<u8>, table: usize, changed: &Changed<'_>) {
+    shape.clear();
+    shape.extend(u16::try_from(table).expect("a definition has a handful of tables").to_le_bytes());
+    shape.push(match changed {
+        Changed { is_there: false, .. } => kind::DELETE,
+        Changed { is_stored: false, .. } => kind::NEW,
+        _ => kind::REPLACE,
+    });
+}
+
 /// The table's number, the kind and the codes of a shape.
 pub(super) fn split(shape: &[u8]) -> (usize, u8, &[u8]) {
     (usize::from(u16::from_le_bytes([shape[0], shape[1]])), shape[2], &shape[3..])
@@ -175,7 +189,8 @@ impl TableSql {
                 format!("UPDATE {} SET {set} WHERE {key}{}", self.name, and(unless_same))
             }
             kind::DELETE => format!("DELETE FROM {} WHERE {}", self.name, self.key_is(1)),
-            kind::INSERT => format!("{} DO NOTHING", self.insert()),
+            kind::INSERT => format!("{} DO NOTHING", self.insert_unless()),
+            kind::NEW => self.insert(),
             kind::MERGE => self.upsert(codes),
             _ => {
                 let code =
@@ -189,11 +204,11 @@ impl TableSql {
     fn upsert(&self, codes: &[u8]) -> String {
         let (set, unless_same, _) = self.changes(codes, self.columns.len() + 1);
         if set.is_empty() {
-            return format!("{} DO NOTHING", self.insert());
+            return format!("{} DO NOTHING", self.insert_unless());
         }
         let unless_same =
             unless_same.map_or(String::new(), |condition| format!(" WHERE {condition}"));
-        format!("{} DO UPDATE SET {set}{unless_same}", self.insert())
+        format!("{} DO UPDATE SET {set}{unless_same}", self.insert_unless())
     }
 
     /// The alias keeps a table named `excluded` apart from what SQLite calls the new row.
@@ -203,16 +218,17 @@ impl TableSql {
             .map(|number| format!("?{number}"))
             .collect::<Vec<_>>()
             .join(", ");
+        format!("INSERT INTO {} AS _row ({columns}) VALUES ({values})", self.name)
+    }
+
+    fn insert_unless(&self) -> String {
         let key = self
             .key
             .iter()
             .map(|&column| self.columns[column].as_str())
             .collect::<Vec<_>>()
             .join(", ");
-        format!(
-            "INSERT INTO {} AS _row ({columns}) VALUES ({values}) ON CONFLICT ({key})",
-            self.name
-        )
+        format!("{} ON CONFLICT ({key})", self.insert())
     }
 
     fn key_is(&self, first: usize) -> String {

@@ -11,8 +11,9 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
 
-use super::shape::{OUT_OF_RANGE, Step, TableSql, code, shape, split};
+use super::shape::{OUT_OF_RANGE, Step, TableSql, code, shape, shape_of_known, split};
 use crate::definition::Table;
+use crate::projection::known::Changed;
 use crate::projection::transition::{Change, Transition};
 use crate::row::{Cell, Key, Row};
 
@@ -135,6 +136,28 @@ impl<'a> Flush<'a> {
                 self.write(table, key, &Transition::known(after))
             }
         }
+    }
+
+    /// Writes a row that is known; whether it changed the table.
+    pub(super) fn write_known(
+        &mut self,
+        table: usize,
+        changed: &Changed<'_>,
+    ) -> rusqlite::Result<bool> {
+        shape_of_known(&mut self.scratch, table, changed);
+        self.turn_to_shape()?;
+        let (_, statement) = self.last.as_mut().expect("set by turn_to_shape");
+        let mut binding = Binding { statement, next: 1 };
+        if changed.is_there {
+            for cell in changed.cells {
+                binding.cell(cell)?;
+            }
+        } else {
+            for &column in &self.tables[table].key {
+                binding.cell(&changed.cells[column])?;
+            }
+        }
+        Ok(statement.raw_execute()? > 0)
     }
 
     fn execute(

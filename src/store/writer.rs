@@ -367,6 +367,7 @@ pub(super) mod tests {
             stored_at: None,
             messages: 1,
             tables: vec![rows.map(row).collect()],
+            known: &[],
             dead_letters: &[],
             counts: Counts::default(),
             origin: None,

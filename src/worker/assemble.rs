@@ -20,7 +20,9 @@ use crate::projection::reject::Reject;
 use crate::projection::run::Stopped;
 use crate::projection::transition::Operation;
 use crate::status::{Counts, Reason};
+use crate::store::Error;
 use crate::store::dead_letter::{DeadLetter, State};
+use crate::store::writer::Store;
 
 /// What a batch comes to.
 pub(super) struct Assembled {
@@ -34,6 +36,8 @@ pub(super) struct Assembled {
     pub(super) messages: u64,
     /// When the stream stored its last message; None if it holds none.
     pub(super) stored_at: Option<Timestamp>,
+    /// The memory of dead letters and blocked keys.
+    pub(super) letters_bytes: usize,
 }
 
 /// Why the chunks must be gone through again.
@@ -64,6 +68,21 @@ pub(super) struct SetAside {
     pub(super) parked: u64,
 }
 
+impl SetAside {
+    pub(super) fn of(store: &Store) -> Result<Self, Error> {
+        let blocked = store.blocked_keys()?.into_iter().collect();
+        let mut set_aside = Self { blocked, ..Self::default() };
+        set_aside.count(store);
+        Ok(set_aside)
+    }
+
+    /// Takes the numbers as they are after a commit.
+    pub(super) fn count(&mut self, store: &Store) {
+        self.dead_letters = store.totals().dead;
+        self.parked = store.totals().parked;
+    }
+}
+
 /// Folds the messages of `chunks` above `after` and below `until`.
 ///
 /// What lies at or below `after`, or in an earlier chunk, has been applied: chunks of two readers may overlap.
@@ -76,47 +95,64 @@ pub(super) fn assemble<R: Rows>(
     exact: bool,
     rows: &mut R,
 ) -> Result<Assembled, Again<R::Error>> {
-    let mut run = Run {
-        rules,
-        set_aside,
-        operations: Vec::new(),
-        done: Assembled {
-            fold: rules.plan.fold(exact),
+    let mut done = Assembled::new(rules.plan.fold(exact), after);
+    let mut run = Run { rules, set_aside, operations: &mut Vec::new(), done: &mut done };
+    for chunk in chunks {
+        let after = run.done.sequence;
+        for event in chunk.events_above(after) {
+            if until.is_some_and(|until| event.sequence() >= until) {
+                run.done.scanned(chunk, after, Some(event.sequence()));
+                return Ok(done);
+            }
+            rules.beat.at(event.sequence());
+            run.event(&event, rows)?;
+        }
+        run.done.scanned(chunk, after, None);
+    }
+    Ok(done)
+}
+
+impl Assembled {
+    /// Nothing yet, behind a position.
+    pub(super) fn new(fold: Fold, after: Sequence) -> Self {
+        Self {
+            fold,
             dead_letters: Vec::new(),
             counts: Counts::default(),
             blocked: HashSet::new(),
             sequence: after,
             messages: 0,
             stored_at: None,
-        },
-    };
-    for chunk in chunks {
-        let after = run.done.sequence;
-        for event in chunk.events_above(after) {
-            if until.is_some_and(|until| event.sequence() >= until) {
-                run.done.sequence = Sequence(event.sequence().0 - 1);
-                run.scanned(chunk, after, until);
-                return Ok(run.done);
-            }
-            rules.beat.at(event.sequence());
-            run.event(&event, rows)?;
+            letters_bytes: 0,
         }
-        run.scanned(chunk, after, None);
-        run.done.sequence = run.done.sequence.max(chunk.scanned_to());
     }
-    Ok(run.done)
+
+    /// Counts the messages of a chunk, those that its source's `transform` dropped included, and moves on behind them.
+    pub(super) fn scanned(&mut self, chunk: &Chunk, above: Sequence, below: Option<Sequence>) {
+        let scanned = chunk.scanned(above, below);
+        self.messages += scanned.messages;
+        self.stored_at = scanned.stored_at.or(self.stored_at);
+        let reached = below.map_or(chunk.scanned_to(), |below| Sequence(below.0 - 1));
+        self.sequence = self.sequence.max(reached);
+    }
 }
 
-struct Run<'a> {
-    rules: &'a Rules,
-    set_aside: &'a SetAside,
+/// Events on their way into what one transaction writes.
+pub(super) struct Run<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) set_aside: &'a SetAside,
     /// Kept for its memory.
-    operations: Vec<Operation>,
-    done: Assembled,
+    pub(super) operations: &'a mut Vec<Operation>,
+    pub(super) done: &'a mut Assembled,
 }
 
 impl Run<'_> {
-    fn event<R: Rows>(&mut self, event: &Event, rows: &mut R) -> Result<(), Again<R::Error>> {
+    #[inline]
+    pub(super) fn event<R: Rows>(
+        &mut self,
+        event: &Event,
+        rows: &mut R,
+    ) -> Result<(), Again<R::Error>> {
         if self.blocks()
             && let Some(key) = self.order_key(event)
             && self.blocked(&key)
@@ -125,7 +161,7 @@ impl Run<'_> {
             return self.set_aside(event, State::Parked, reason, Some(key));
         }
         let fold = &mut self.done.fold;
-        match self.rules.plan.project(event, fold, rows, &mut self.operations) {
+        match self.rules.plan.project(event, fold, rows, self.operations) {
             Ok(true) => self.done.counts.applied += 1,
             Ok(false) => self.done.counts.ignored += 1,
             Err(Stopped::Reject(reject)) => return self.reject(event, &reject),
@@ -133,13 +169,6 @@ impl Run<'_> {
             Err(Stopped::Rows(error)) => return Err(Again::Store(error)),
         }
         Ok(())
-    }
-
-    /// Counts the messages of a chunk, those that its source's `transform` dropped included.
-    fn scanned(&mut self, chunk: &Chunk, above: Sequence, below: Option<Sequence>) {
-        let scanned = chunk.scanned(above, below);
-        self.done.messages += scanned.messages;
-        self.done.stored_at = scanned.stored_at.or(self.done.stored_at);
     }
 
     /// Does what the definition's policy says of an event that breaks a rule.
@@ -151,8 +180,9 @@ impl Run<'_> {
             OnError::Skip => self.set_aside(event, State::Skipped, reason, None),
             OnError::Park => {
                 let key = self.order_key(event);
-                self.done.blocked.extend(key.clone());
-                self.set_aside(event, State::Dead, reason, key)
+                self.set_aside(event, State::Dead, reason, key.clone())?;
+                self.block(key);
+                Ok(())
             }
         }
     }
@@ -204,8 +234,20 @@ impl Run<'_> {
         }
         *count += 1;
         let payload = self.payload(event);
-        self.done.dead_letters.push(dead_letter(event, state, order_key, reason, payload));
+        let letter = dead_letter(event, state, order_key, reason, payload);
+        // A payload is counted for each of its parts: rather too much than too little.
+        self.done.letters_bytes +=
+            size_of::<DeadLetter>() + letter.reason.len() + letter.payload.len();
+        self.done.dead_letters.push(letter);
         Ok(())
+    }
+
+    fn block(&mut self, key: Option<String>) {
+        let Some(key) = key else { return };
+        let bytes = 2 * size_of::<String>() + key.len();
+        if self.done.blocked.insert(key) {
+            self.done.letters_bytes += bytes;
+        }
     }
 
     /// The message's payload, kept once for all its parts.

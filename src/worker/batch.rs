@@ -71,8 +71,7 @@ impl Batcher {
 
     /// Learns what the store has set aside; before its first batch.
     pub fn begin(&mut self, store: &Store) -> Result<(), Error> {
-        self.set_aside.blocked = store.blocked_keys()?.into_iter().collect();
-        self.count(store);
+        self.set_aside = SetAside::of(store)?;
         Ok(())
     }
 
@@ -135,7 +134,8 @@ impl Batcher {
             sequence: assembled.sequence,
             stored_at: assembled.stored_at,
             messages: assembled.messages,
-            tables: assembled.fold.take(),
+            tables: assembled.fold.take_open(),
+            known: assembled.fold.known(),
             dead_letters: &assembled.dead_letters,
             counts: assembled.counts,
             // Even of a batch that ends within its first chunk the stream is known.
@@ -145,7 +145,7 @@ impl Batcher {
             committed_at,
         })?;
         self.set_aside.blocked.extend(assembled.blocked);
-        self.count(store);
+        self.set_aside.count(store);
         Ok(Done {
             counts: assembled.counts,
             dead_letters: assembled.dead_letters,
@@ -155,10 +155,5 @@ impl Batcher {
             committed,
             stop: None,
         })
-    }
-
-    fn count(&mut self, store: &Store) {
-        self.set_aside.dead_letters = store.totals().dead;
-        self.set_aside.parked = store.totals().parked;
     }
 }

@@ -19,6 +19,7 @@ mod assemble;
 pub mod batch;
 pub mod beat;
 mod build;
+pub mod bulk;
 pub mod command;
 mod mend;
 pub mod numbers;

@@ -95,8 +95,13 @@ fn holds(
     same("messages", &single.messages, &expected.messages)?;
     same("reason to stop", &single.stopped, &expected.stopped)?;
     let middle = splits.len() * 3 % (messages.len() + 1);
+    // From a message each to a few rows; after the last of them, everything.
+    let bytes: Vec<usize> = splits.iter().map(|split| split * 7_919 % 20_000).collect();
     for mode in [
         Mode::Whole,
+        Mode::Bulk(splits, usize::MAX, &[]),
+        Mode::Bulk(splits, usize::MAX, &[0]),
+        Mode::Bulk(splits, middle, &bytes),
         Mode::Reopened(splits),
         Mode::Gathered(splits),
         Mode::Overlapping(splits),

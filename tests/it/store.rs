@@ -160,6 +160,7 @@ fn batch(sequence: u64, tables: Vec<Vec<(Key, Transition)>>) -> Batch<'static> {
         stored_at: Some(Timestamp(1_000_000)),
         messages: 1,
         tables,
+        known: &[],
         dead_letters: &[],
         counts: Counts { applied: 1, ..Counts::default() },
         origin: None,

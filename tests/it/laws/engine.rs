@@ -21,6 +21,7 @@ use viewd::store::dead_letter::{DeadLetter, State};
 use viewd::store::layout::{Build, Folder};
 use viewd::store::writer::Store;
 use viewd::worker::batch::Batcher;
+use viewd::worker::bulk::{Bulk, Taken};
 
 use super::model::{Cell, EVENT_BYTES_MAX, Message, OrderKey, Projection, TRANSFORM};
 use super::naive::{Counts, Rows};
@@ -45,6 +46,8 @@ pub enum Mode<'a> {
     Overlapping(&'a [usize]),
     /// The same batches in files, and after each the process is as if killed.
     Killed(&'a [usize]),
+    /// The first so many of these pieces by large folds of at most so many bytes each in turn, the rest in batches.
+    Bulk(&'a [usize], usize, &'a [usize]),
     /// A worker reads these batches, is cancelled at some moment after so many messages and started again.
     Cancelled(&'a [usize], usize),
 }
@@ -110,6 +113,7 @@ impl Engine {
             Mode::Gathered(ends) => self.gathered(&recorded, &sizes(ends)),
             Mode::Overlapping(ends) => self.overlapping(&recorded, &sizes(ends)),
             Mode::Killed(ends) => self.killed(&recorded, &sizes(ends)),
+            Mode::Bulk(ends, large, bytes) => self.bulk(&recorded, &sizes(ends), large, bytes),
             Mode::Cancelled(ends, after) => self.cancelled(&recorded, &sizes(ends), after),
         }
     }
@@ -194,6 +198,33 @@ impl Engine {
             if stopped.is_some() {
                 break;
             }
+        }
+        drop(store);
+        self.view_in(data_dir.path(), stopped)
+    }
+
+    fn bulk(&self, messages: &[Recorded], sizes: &[usize], large: usize, bytes: &[usize]) -> View {
+        let data_dir = in_memory();
+        let mut store = self.open(data_dir.path());
+        let chunks = self.chunks(messages, sizes);
+        let (first, rest) = chunks.split_at(large.min(chunks.len()));
+        let mut bulk =
+            Bulk::new(Arc::clone(&self.plan), self.order_key.clone(), self.parked_events_max);
+        bulk.begin(&store).unwrap();
+        let bytes = bytes.iter().chain([&usize::MAX]).cycle();
+        let mut stopped = first.iter().zip(bytes).find_map(|(chunk, bytes)| {
+            match bulk.take(&mut store, chunk, *bytes, clock::now()).unwrap() {
+                Taken::Stopped(stop) => Some(stop.reason.word()),
+                Taken::Folded | Taken::Written => None,
+            }
+        });
+        bulk.flush(&mut store, clock::now()).unwrap();
+        if stopped.is_none() {
+            let mut batches = self.batcher(&store);
+            let take = |chunk: &Arc<Chunk>| {
+                take(&mut batches, &mut store, std::slice::from_ref(chunk), &mut Vec::new())
+            };
+            stopped = rest.iter().find_map(take);
         }
         drop(store);
         self.view_in(data_dir.path(), stopped)

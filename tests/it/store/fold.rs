@@ -8,6 +8,7 @@ use viewd::projection::fold::{Failed, Fold};
 use viewd::projection::transition::{Assigned, By, Operation};
 use viewd::row::{Cell, Key};
 use viewd::store::Error;
+use viewd::store::batch::Batch;
 
 use super::{View, composed, text_key, upsert};
 
@@ -177,7 +178,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 fn flush(view: &mut View, operations: &[Operation]) -> bool {
     let tables = view.tables.clone();
     for exact in [false, true] {
-        let mut fold = Fold::new(&vec![Vec::new(); tables.len()], exact);
+        let mut fold = Fold::new(&tables, &vec![Vec::new(); tables.len()], exact);
         let mut spoilt = false;
         for operation in operations {
             match fold.apply(&mut vec![operation.clone()], &tables, view.store()) {
@@ -194,7 +195,10 @@ fn flush(view: &mut View, operations: &[Operation]) -> bool {
         if spoilt {
             continue;
         }
-        match view.commit(fold.take()) {
+        let open = fold.take_open();
+        let sequence = view.store().checkpoint().sequence.0 + 1;
+        let batch = Batch { known: fold.known(), ..super::batch(sequence, open) };
+        match view.store().commit(batch) {
             Ok(_) => return !exact,
             Err(Error::OnRow { .. }) => assert!(!exact, "an exact fold fails on no row"),
             Err(error) => panic!("{error}"),

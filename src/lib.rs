@@ -26,6 +26,7 @@
 //! | [`store`] | SQLite: generations, schema, writer, readers, the checkpoint |
 //! | [`lag`] | distance from the head |
 //! | [`worker`] | one projection's loop: batch, fold, commit |
+//! | [`rebuild`] | a new generation, built beside the one that is served |
 //! | [`trial`] | a projection in memory, for tests and for trying |
 //! | [`supervisor`] | the tasks, their start and end; the watchdog; who waits for a sequence |
 //! | [`api`] | HTTP: health, metrics, status; the admin socket |
@@ -55,6 +56,7 @@ pub mod expression;
 pub mod lag;
 pub mod metrics;
 pub mod projection;
+pub mod rebuild;
 pub mod row;
 pub mod schema;
 pub mod source;

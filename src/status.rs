@@ -30,6 +30,8 @@ pub enum State {
 pub enum Reason {
     StorageFull,
     SourceUnreachable,
+    /// Built by another engine: it stands still until its rebuild cuts over.
+    Frozen,
     Gap,
     SourceChanged,
     Retention,
@@ -61,6 +63,7 @@ impl Reason {
         match self {
             Self::StorageFull => "storage_full",
             Self::SourceUnreachable => "source_unreachable",
+            Self::Frozen => "frozen",
             Self::Gap => "gap",
             Self::SourceChanged => "source_changed",
             Self::Retention => "retention",
@@ -130,14 +133,50 @@ pub struct Rebuild {
     pub seconds_left: Option<f64>,
 }
 
-/// What a build is at.
+/// What a build is at, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// It is about to begin.
+    /// It is about to begin, or copies the rows of the generation that is served.
     Preparing,
-    /// It reads the stream from its first message.
-    Reading,
+    /// It replays the stream into a file that nobody else can open.
+    Bulk,
+    /// It makes the file what a served one is: indexes, checks, all of it on the disk.
+    Sealing,
+    /// It follows the stream up to where the served generation is.
+    CatchingUp,
+    /// Its rows are compared with those of the generation that is served.
+    Comparing,
+    /// It waits for `promote`, and follows the stream meanwhile.
+    Held,
+}
+
+impl Phase {
+    /// The word in JSON and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Bulk => "bulk",
+            Self::Sealing => "sealing",
+            Self::CatchingUp => "catching_up",
+            Self::Comparing => "comparing",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl Rebuild {
+    /// Of a build that has read nothing yet.
+    pub fn preparing(generation: u64) -> Self {
+        Self {
+            generation,
+            phase: Phase::Preparing,
+            applied: 0,
+            total: 0,
+            messages_per_second: 0.0,
+            seconds_left: None,
+        }
+    }
 }
 
 /// Events by what became of them; the sum is the number of events decoded (I4).

@@ -9,7 +9,8 @@ use viewd::definition;
 use viewd::diagnostic::{Diagnostic, Source};
 use viewd::metrics::Metrics;
 use viewd::projection::plan::Plan;
-use viewd::supervisor::{Declared, Running, start};
+use viewd::supervisor::disk::Declared;
+use viewd::supervisor::{Running, start};
 
 /// The source's name in every definition of a benchmark.
 pub const SOURCE: &str = "bench";

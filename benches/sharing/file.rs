@@ -7,24 +7,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use viewd::clock;
-use viewd::definition::fingerprint::{ENGINE, Fingerprint};
 use viewd::event::chunk::{ChunkBuilder, Message};
 use viewd::event::{Format, Sequence};
 use viewd::lag::Watch;
-use viewd::metrics::Metrics;
 use viewd::source::accept::Look;
 use viewd::source::feed::Feed;
 use viewd::source::trouble::Trouble;
 use viewd::source::{Delivery, head, queue};
-use viewd::store::layout::{Build, Folder};
+use viewd::store::layout::Folder;
 use viewd::store::writer::Store;
+use viewd::supervisor::disk::Declared;
+use viewd::worker::common::Common;
 use viewd::worker::numbers::Numbers;
-use viewd::worker::shared::Shared;
-use viewd::worker::{self, Worker, command};
+use viewd::worker::recipe::Recipe;
+use viewd::worker::shared::{Following, Shared};
+use viewd::worker::{self, Begin, Worker, command};
 
-use super::measure::site::{SOURCE, config, declared};
+use super::measure::site::{config, declared};
 use super::measure::{cpu, peak};
 use super::messages::{Due, STREAM, definitions, payload};
 use super::{Fed, Load};
@@ -117,38 +119,32 @@ fn fold(
     shutdown: &CancellationToken,
 ) -> Result<Fold> {
     let limits = config(folder, "nats://127.0.0.1:4222", STREAM)?;
-    let plan = declared(name, text)?.plan;
-    let definition = Arc::clone(plan.definition());
-    let reading = limits.sources[SOURCE].reading(limits.limits.event_bytes_max);
-    let fingerprint = Fingerprint::new(&definition, reading);
+    let Declared { plan, order_key } = declared(name, text)?;
+    let recipe = Arc::new(Recipe::declared(&limits, plan, order_key));
     let place = Folder::new(&folder.join("data"), name);
-    let generation = place.current_or_first(&Build {
-        projection: name,
-        stream: STREAM,
-        definition: &definition.source.text,
-        source: &reading.json(),
-        engine: ENGINE,
-        fingerprint: &fingerprint,
-        tables: &definition.tables,
-        views: &definition.views,
-    })?;
+    let generation = place.current_or_first(&recipe.build())?;
     let count = load.projections as u64;
     let cache_bytes = (limits.limits.memory_bytes_max / 8 * 3 / count).max(2 << 20);
-    let mut store = Store::open(&place, generation, &definition.tables, cache_bytes)?;
+    let tables = &recipe.plan.definition().tables;
+    let mut store = Store::open(&place, generation, tables, cache_bytes)?;
     store.begin_run()?;
     let second = Duration::from_secs(1);
-    let shared = Arc::new(Shared::new(name, STREAM, second, second, Numbers::of(&store)));
+    let following = Following::new(STREAM, second, second, Arc::default());
+    let shared = Arc::new(Shared::new(name, following, Numbers::of(&store)));
     let queue_bytes_max = usize::try_from(limits.limits.memory_bytes_max / 16 / count)?;
     let (sender, receiver) = queue::channel(queue_bytes_max);
     let (_, stream) = tokio::sync::watch::channel(None);
+    let common = Common::alone(
+        limits.limits.memory_bytes_max / count,
+        limits.limits.batch_events_max,
+        limits.limits.parked_events_max,
+        Handle::current(),
+        shutdown.clone(),
+    );
     let worker = Worker {
-        plan,
-        order_key: None,
-        batch_events_max: limits.limits.batch_events_max,
-        parked_events_max: limits.limits.parked_events_max,
+        recipe,
+        ticket: common.budget.store(),
         folder: place,
-        cache_bytes,
-        fingerprint,
         store,
         feed: Feed::of(receiver),
         look: Look::nowhere(),
@@ -158,8 +154,8 @@ fn fold(
             head: head::Head { stream, trouble: Arc::new(Trouble::default()) },
             reader: Arc::default(),
         },
-        metrics: Arc::new(Metrics::new()),
-        shutdown: shutdown.clone(),
+        common,
+        begin: Begin::Read,
     };
     let thread = std::thread::spawn(move || worker::run(worker));
     Ok(Fold { shared, sender, thread })

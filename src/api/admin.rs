@@ -66,6 +66,7 @@ fn problem(daemon: &Daemon, name: &str, refused: Refused) -> Problem {
             Problem::new(StatusCode::CONFLICT, "not-acceptable", detail).hints(next)
         }
         Refused::Busy(_) => Problem::new(StatusCode::CONFLICT, "busy", detail),
+        Refused::Passed { .. } => Problem::new(StatusCode::CONFLICT, "passed", detail),
         Refused::Unreachable(_) => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "source-unreachable", detail)
                 .hint("try again when NATS answers; nothing was changed")

@@ -176,11 +176,8 @@ mod tests {
         };
         for (rebuild, line) in [
             (rebuild(Phase::Preparing, None), "generation 2 is about to begin"),
-            (rebuild(Phase::Reading, None), "generation 2, 1,234 of 20,000 messages"),
-            (
-                rebuild(Phase::Reading, Some(75.0)),
-                "generation 2, 1,234 of 20,000 messages, 75 s left",
-            ),
+            (rebuild(Phase::Bulk, None), "generation 2, 1,234 of 20,000 messages"),
+            (rebuild(Phase::Bulk, Some(75.0)), "generation 2, 1,234 of 20,000 messages, 75 s left"),
         ] {
             assert_eq!(rebuilding(&rebuild), format!("  rebuild: {line}"));
         }

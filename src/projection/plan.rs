@@ -65,6 +65,11 @@ impl Plan {
         &self.definition.tables
     }
 
+    /// Whether any handler is for events of this type.
+    pub fn handles(&self, type_name: &str) -> bool {
+        !self.routes.of(type_name, &self.definition, &self.handlers).handlers.is_empty()
+    }
+
     /// An empty fold for its tables.
     pub fn fold(&self, exact: bool) -> Fold {
         Fold::new(&self.definition.tables, &self.searches, exact)

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::checkpoint::stored;
+use super::checkpoint::{restored, stored};
 use super::connection::open_reader;
+use super::writer::Store;
 use super::{Error, layout};
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
@@ -102,6 +103,46 @@ pub struct SetAside {
     pub part: u32,
     pub state: State,
     pub reason: String,
+}
+
+/// A dead event, as far as somebody has to know why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    pub sequence: Sequence,
+    pub part: u32,
+    pub type_name: Option<String>,
+    pub reason: String,
+}
+
+impl Store {
+    /// The events that are dead, in stream order.
+    pub fn dead(&self) -> Result<Vec<Letter>, Error> {
+        self.execute(|connection| {
+            let mut statement = connection.prepare(
+                "SELECT sequence, part, type, reason FROM _viewd_dead_letters \
+                 WHERE state = 'dead' ORDER BY sequence, part",
+            )?;
+            let rows = statement.query_map((), |row| {
+                Ok(Letter {
+                    sequence: Sequence(restored(row.get(0)?)),
+                    part: row.get(1)?,
+                    type_name: row.get(2)?,
+                    reason: row.get(3)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Whether a part of a message is set aside, dead or otherwise.
+    pub fn is_set_aside(&self, sequence: Sequence, part: u32) -> Result<bool, Error> {
+        self.execute(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT 1 FROM _viewd_dead_letters WHERE sequence = ?1 AND part = ?2",
+            )?;
+            statement.exists((stored(sequence.0), part))
+        })
+    }
 }
 
 /// What of one message is set aside, in the generation that is served from a projection's folder.

@@ -6,15 +6,14 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 
 use crate::clock;
-use crate::lag::Watch;
 use crate::metrics::{Metrics, STATES};
 use crate::source::connection::Connection;
-use crate::source::status::{Recreate, Tally};
+use crate::source::status::Recreate;
 use crate::status::{Nats, Projection, Report};
 use crate::store::files::Files;
 use crate::supervisor::waiting::Waiting;
 use crate::worker::command::Command;
-use crate::worker::shared::Shared;
+use crate::worker::shared::{Following, Shared};
 
 /// What the API and the commands ask.
 pub struct Daemon {
@@ -30,9 +29,6 @@ pub struct Daemon {
 /// One projection's handles.
 pub(super) struct Tracked {
     pub(super) shared: Arc<Shared>,
-    pub(super) watch: Watch,
-    /// Of its stream.
-    pub(super) tally: Arc<Tally>,
     pub(super) files: Files,
     /// Of its generations.
     pub(super) folder: PathBuf,
@@ -52,7 +48,7 @@ impl Daemon {
 
     pub fn report(&self) -> Report {
         let connected = self.control.link().borrow().connected;
-        let report = |tracked: &Tracked| tracked.shared.report(tracked.watch.head());
+        let report = |tracked: &Tracked| tracked.shared.report();
         Report {
             nats: Nats { connected },
             projections: self.projections.iter().map(report).collect(),
@@ -75,7 +71,7 @@ impl Daemon {
 
     /// What keeps a projection's stream from being read.
     pub fn trouble(&self, projection: &str) -> Option<String> {
-        self.tracked(projection)?.watch.trouble()
+        self.tracked(projection)?.shared.following().watch?.trouble()
     }
 
     /// The shutdown has begun: nobody waits here for long any more.
@@ -113,6 +109,7 @@ impl Daemon {
     fn projection_metrics(&self, tracked: &Tracked, report: &Projection) {
         let metrics = &self.metrics;
         let name = report.name.as_str();
+        let following = tracked.shared.following();
         let numbers = tracked.shared.numbers();
         for state in STATES {
             let gauge = metrics.projection_state.with_label_values(&[name, state]);
@@ -146,7 +143,11 @@ impl Daemon {
         integer(&metrics.projection_dead_letters, report.dead_letters);
         integer(&metrics.projection_parked_events, report.parked_events);
         integer(&metrics.projection_generation, report.generation);
-        integer(&metrics.source_queue_bytes, tracked.watch.reader.gauge().bytes() as u64);
+        let reader = following.watch.as_ref().map(|watch| &watch.reader);
+        integer(
+            &metrics.source_queue_bytes,
+            reader.map_or(0, |reader| reader.gauge().bytes() as u64),
+        );
         integer(&metrics.sqlite_database_bytes, tracked.files.database_bytes());
         integer(&metrics.sqlite_wal_bytes, tracked.files.wal_bytes());
         for (outcome, count) in ["full", "partial", "failed"].into_iter().zip(numbers.log_copies) {
@@ -155,13 +156,13 @@ impl Daemon {
         let missed = metrics.projection_missed_sequences_total.with_label_values(&[name]);
         set(&missed, report.missed_sequences);
         let restarts = metrics.projection_restarts_total.with_label_values(&[name]);
-        set(&restarts, tracked.watch.reader.restarts());
-        self.stream_metrics(tracked, &report.stream);
+        set(&restarts, reader.map_or(0, |reader| reader.restarts()));
+        self.stream_metrics(&following);
     }
 
-    fn stream_metrics(&self, tracked: &Tracked, stream: &str) {
-        let metrics = &self.metrics;
-        if let Some(head) = tracked.watch.head() {
+    fn stream_metrics(&self, following: &Following) {
+        let (metrics, stream) = (&self.metrics, following.stream());
+        if let Some(head) = following.head() {
             metrics.stream_first_sequence.with_label_values(&[stream]).set(head.first.0 as f64);
             metrics.stream_last_sequence.with_label_values(&[stream]).set(head.last.0 as f64);
             let polled = clock::unix_seconds(clock::now()) - head.age.as_secs_f64();
@@ -173,11 +174,11 @@ impl Daemon {
         for reason in Recreate::ALL {
             let counter =
                 metrics.source_recreates_total.with_label_values(&[stream, reason.label()]);
-            set(&counter, tracked.tally.recreates(reason));
+            set(&counter, following.tally.recreates(reason));
         }
-        set(&metrics.source_gaps_total.with_label_values(&[stream]), tracked.tally.gaps());
+        set(&metrics.source_gaps_total.with_label_values(&[stream]), following.tally.gaps());
         let dropped = metrics.source_dropped_duplicates_total.with_label_values(&[stream]);
-        set(&dropped, tracked.tally.dropped_duplicates());
+        set(&dropped, following.tally.dropped_duplicates());
     }
 }
 

@@ -220,7 +220,11 @@ impl Targets {
         projections.fold(true, |all, ((projection, target), tracked)| {
             *target = target.or(projection.stream_last_sequence);
             let there = target.is_some_and(|target| projection.checkpoint_sequence >= target)
-                && tracked.watch.reader.status().verified();
+                && tracked
+                    .shared
+                    .following()
+                    .watch
+                    .is_some_and(|watch| watch.reader.status().verified());
             // One that is being rebuilt has failed, and is still to come.
             let over = projection.state == State::Failed && projection.rebuild.is_none();
             all & (there || over)

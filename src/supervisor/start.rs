@@ -7,9 +7,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::daemon::{Daemon, Tracked};
 use super::disk::Declared;
@@ -17,35 +19,34 @@ use super::waiting::Waiting;
 use super::watchdog::Watchdog;
 use super::{Error, Running, Tasks, Worked, Workers, signals};
 use crate::config::Config;
-use crate::definition::fingerprint::{ENGINE, Fingerprint};
-use crate::lag::Watch;
+use crate::definition::fingerprint::Fingerprint;
 use crate::metrics::Metrics;
 use crate::source::accept::Look;
 use crate::source::connection::{Connection, Pace};
 use crate::source::head::{Head, Poll};
-use crate::source::hub::{self, Hub, Key, Source};
+use crate::source::hub::{self, Key, Source};
 use crate::source::status::Tally;
-use crate::source::{feed, reader};
 use crate::status::Reason;
-use crate::store::layout::{Build, Folder};
+use crate::store::layout::Folder;
 use crate::store::lock::Lock;
 use crate::store::writer::Store;
+use crate::worker::batch::Stop;
+use crate::worker::budget::{Budget, Ticket};
+use crate::worker::common::{Common, Reading};
 use crate::worker::numbers::Numbers;
-use crate::worker::shared::Shared;
-use crate::worker::{self, Worker, command};
+use crate::worker::recipe::Recipe;
+use crate::worker::shared::{Following, Shared};
+use crate::worker::{self, Begin, Worker, command};
 
 /// So often may the process end at one checkpoint before the projection is left alone.
 const ENDS_MAX: u32 = 3;
-/// Less memory than this and a store's page cache is of no use.
-const CACHE_BYTES_MIN: u64 = 2 << 20;
 
 /// One projection, opened and not yet running.
 struct Opened {
-    declared: Declared,
+    recipe: Arc<Recipe>,
     store: Store,
+    ticket: Ticket,
     folder: Folder,
-    cache_bytes: u64,
-    fingerprint: Fingerprint,
     shared: Arc<Shared>,
     crash_loop: bool,
 }
@@ -60,34 +61,43 @@ pub async fn start(
     let signals = signals();
     let lock = Lock::take(&config.data_dir)?;
     let count = declared.len().max(1) as u64;
-    let cache_bytes = (config.limits.memory_bytes_max / 8 * 3 / count).max(CACHE_BYTES_MIN);
-    let opened = declared.into_iter().map(|declared| open(config, declared, cache_bytes));
+    let budget = Budget::new(config.limits.memory_bytes_max);
+    let mut tallies = BTreeMap::new();
+    let opened = declared.into_iter().map(|declared| open(config, declared, &budget, &mut tallies));
     let opened = opened.collect::<Result<Vec<_>, Error>>()?;
     let pace = Pace::of(&config.limits);
     let control = Connection::open(&config.nats, "viewd", pace).await?;
 
     let mut tasks = JoinSet::new();
     let readers = CancellationToken::new();
-    let streams = streams(config, &opened, &control, &metrics, &readers, &mut tasks);
+    let streams = streams(config, &opened, &tallies, &control, &metrics, &readers, &mut tasks);
     let (sender, ended) = mpsc::unbounded_channel();
-    // The readers' eighth; half of it is for what their clients hold and for the batch at work.
-    let queue_bytes_max =
-        usize::try_from(config.limits.memory_bytes_max / 16 / count).unwrap_or(usize::MAX);
+    let queue_bytes_max = budget.queue_bytes_max(count);
     let (hub, keeper) = hub::hub();
     tasks.spawn(keeper.run(readers.clone()));
-    let keys: Vec<Key> = opened.iter().map(|opened| key(&opened.declared)).collect();
+    let (asks, _asked) = mpsc::unbounded_channel();
+    let common = Arc::new(Common {
+        hub,
+        budget,
+        tasks: TaskTracker::new(),
+        runtime: Handle::current(),
+        metrics: Arc::clone(&metrics),
+        batch_events_max: config.limits.batch_events_max,
+        parked_events_max: config.limits.parked_events_max,
+        asks,
+        shutdown: readers.clone(),
+    });
+    let keys: Vec<Key> = opened.iter().map(|opened| opened.recipe.key.clone()).collect();
     let (mut threads, mut tracked) = (Vec::new(), Vec::new());
     for (opened, key) in opened.into_iter().zip(&keys) {
         // Alone, a reader of its own is all that a share could be.
         let others = keys.iter().filter(|other| *other == key).count() > 1;
         let key = others.then(|| key.clone());
-        let stream = &streams[opened.shared.stream()];
-        let reading = Reading { control: &control, stream, hub: &hub, key, queue_bytes_max };
-        let (track, worker) = launch(config, opened, reading, &metrics, &readers, &mut tasks);
+        let stream = &streams[&opened.recipe.reading.stream];
+        let reading = reading(config, &opened, &control, stream, key, queue_bytes_max);
+        let (track, worker) = launch(opened, &reading, &common);
         tracked.push(track);
-        if let Some(worker) = worker {
-            threads.push(thread(worker, sender.clone()));
-        }
+        threads.push(thread(worker, sender.clone()));
     }
     let daemon = Arc::new(Daemon {
         metrics,
@@ -105,24 +115,20 @@ pub async fn start(
     Ok(Running { tasks, shutdown_timeout, signals, _lock: lock })
 }
 
-fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened, Error> {
-    let definition = Arc::clone(declared.plan.definition());
-    let source = &config.sources[&definition.stream_source];
-    let reading = source.reading(config.limits.event_bytes_max);
-    let fingerprint = Fingerprint::new(&definition, reading);
+fn open(
+    config: &Config,
+    declared: Declared,
+    budget: &Arc<Budget>,
+    tallies: &mut BTreeMap<String, Arc<Tally>>,
+) -> Result<Opened, Error> {
+    let Declared { plan, order_key } = declared;
+    let recipe = Arc::new(Recipe::declared(config, plan, order_key));
+    let definition = Arc::clone(recipe.plan.definition());
     let folder = Folder::new(&config.data_dir, &definition.name);
-    let generation = folder.current_or_first(&Build {
-        projection: &definition.name,
-        stream: &source.stream,
-        definition: &definition.source.text,
-        source: &reading.json(),
-        engine: ENGINE,
-        fingerprint: &fingerprint,
-        tables: &definition.tables,
-        views: &definition.views,
-    })?;
-    let mut store = Store::open(&folder, generation, &definition.tables, cache_bytes)?;
-    if let Some(part) = changed(store.fingerprint(), &fingerprint) {
+    let generation = folder.current_or_first(&recipe.build())?;
+    let ticket = budget.store();
+    let mut store = Store::open(&folder, generation, &definition.tables, budget.cache_bytes())?;
+    if let Some(part) = changed(store.fingerprint(), &recipe.fingerprint) {
         return Err(Error::Changed {
             projection: definition.name.clone(),
             part,
@@ -130,20 +136,17 @@ fn open(config: &Config, declared: Declared, cache_bytes: u64) -> Result<Opened,
             folder: config.data_dir.join(&definition.name),
         });
     }
-    if store.fingerprint().words != fingerprint.words {
+    if store.fingerprint().words != recipe.fingerprint.words {
         tracing::info!(projection = definition.name, "words of the definition adopted");
-        store.adopt_definition(&definition.source.text, &fingerprint)?;
+        store.adopt_definition(&definition.source.text, &recipe.fingerprint)?;
     }
     let crash_loop = store.begin_run()? >= ENDS_MAX;
-    let shared = Shared::new(
-        &definition.name,
-        &source.stream,
-        definition.policy.freshness,
-        config.limits.head_poll,
-        Numbers::of(&store),
-    );
-    let shared = Arc::new(shared);
-    Ok(Opened { declared, store, folder, cache_bytes, fingerprint, shared, crash_loop })
+    let stream = &recipe.reading.stream;
+    let tally = Arc::clone(tallies.entry(stream.clone()).or_default());
+    let following =
+        Following::new(stream, definition.policy.freshness, config.limits.head_poll, tally);
+    let shared = Arc::new(Shared::new(&definition.name, following, Numbers::of(&store)));
+    Ok(Opened { recipe, store, ticket, folder, shared, crash_loop })
 }
 
 /// The part of a definition that a view would have to be built anew for; words are adopted.
@@ -167,20 +170,11 @@ struct Stream {
     look: Look,
 }
 
-/// What a projection reads through.
-struct Reading<'a> {
-    control: &'a Connection,
-    stream: &'a Stream,
-    hub: &'a Hub,
-    /// None: no other projection reads the same.
-    key: Option<Key>,
-    queue_bytes_max: usize,
-}
-
 /// One poll a stream.
 fn streams(
     config: &Config,
     opened: &[Opened],
+    tallies: &BTreeMap<String, Arc<Tally>>,
     control: &Connection,
     metrics: &Metrics,
     cancel: &CancellationToken,
@@ -188,95 +182,86 @@ fn streams(
 ) -> BTreeMap<String, Stream> {
     let mut streams = BTreeMap::new();
     for opened in opened {
-        let stream = opened.shared.stream();
+        let stream = opened.recipe.reading.stream.as_str();
         if !streams.contains_key(stream) {
             let (poll, head) = Poll::new(control, stream, config.limits.head_poll);
             tasks.spawn(poll.run(cancel.clone()));
             metrics.add_stream(stream);
             let look = Look::new(control, stream);
-            streams.insert(stream.to_owned(), Stream { head, tally: Arc::default(), look });
+            let tally = Arc::clone(&tallies[stream]);
+            streams.insert(stream.to_owned(), Stream { head, tally, look });
         }
     }
     streams
 }
 
-/// What decides whether projections may share a reader: what it reads, and what it makes of it.
-fn key(declared: &Declared) -> Key {
-    let definition = declared.plan.definition();
-    let mut subjects = definition.subjects.clone();
-    subjects.sort_unstable();
-    Key { source: definition.stream_source.clone(), subjects }
+fn reading(
+    config: &Config,
+    opened: &Opened,
+    control: &Connection,
+    stream: &Stream,
+    share: Option<Key>,
+    queue_bytes_max: usize,
+) -> Reading {
+    let source = Source {
+        nats: config.nats.clone(),
+        control: control.clone(),
+        pace: Pace::of(&config.limits),
+        settings: opened.recipe.reading.clone(),
+        queue_bytes_max,
+        head: stream.head.stream.clone(),
+    };
+    Reading {
+        source: Arc::new(source),
+        share,
+        head: stream.head.clone(),
+        tally: Arc::clone(&stream.tally),
+        look: stream.look.clone(),
+    }
 }
 
-fn launch(
-    config: &Config,
-    opened: Opened,
-    reading: Reading<'_>,
-    metrics: &Arc<Metrics>,
-    cancel: &CancellationToken,
-    tasks: &mut JoinSet<()>,
-) -> (Tracked, Option<Worker>) {
-    let Opened { declared, store, folder, cache_bytes, fingerprint, shared, crash_loop } = opened;
-    let definition = Arc::clone(declared.plan.definition());
+fn launch(opened: Opened, reading: &Reading, common: &Arc<Common>) -> (Tracked, Worker) {
+    let Opened { recipe, store, ticket, folder, shared, crash_loop } = opened;
+    let definition = recipe.plan.definition();
+    let metrics = &common.metrics;
     metrics.add_projection(&definition.name, definition.policy.freshness.as_secs_f64());
-    let source = &config.sources[&definition.stream_source];
-    let position = store.checkpoint().position();
-    let Reading { control, stream, hub, key, queue_bytes_max } = reading;
-    let settings = reader::Settings {
-        stream: source.stream.clone(),
-        filters: definition.subjects.clone(),
-        format: source.format,
-        transform: source.transform.clone(),
-        event_bytes_max: usize::try_from(config.limits.event_bytes_max).unwrap_or(usize::MAX),
-        batch_events_max: config.limits.batch_events_max,
-        heartbeat: config.limits.heartbeat,
-    };
-    let (nats, control) = (config.nats.clone(), control.clone());
-    let head = stream.head.stream.clone();
-    let pace = Pace::of(&config.limits);
-    let source = Arc::new(Source { nats, control, pace, settings, queue_bytes_max, head });
-    let tally = Arc::clone(&stream.tally);
-    let (feed, task) = feed::feed(source, hub.clone(), key, Arc::clone(&tally), position);
-    let watch = Watch { head: stream.head.clone(), reader: Arc::clone(task.current()) };
+    let (feed, watch) = reading.feed(store.checkpoint().position(), common);
+    shared.follow(shared.following().through(watch.clone()));
     let (sender, commands) = command::channel();
     let tracked = Tracked {
         shared: Arc::clone(&shared),
-        watch: watch.clone(),
-        tally,
         files: folder.files(),
         folder: folder.path().to_owned(),
         commands: sender,
     };
-    if crash_loop {
-        let detail = format!(
-            "the process ended {ENDS_MAX} times at checkpoint {}: the next event may be what ends it",
-            store.checkpoint().sequence
-        );
-        tracing::error!(projection = definition.name, detail, "projection failed");
-        let next =
-            "report it with the log; moving the view away builds it again, up to the same event";
-        shared.fail(Reason::CrashLoop, detail, Some(next.to_owned()));
-        return (tracked, None);
-    }
-    tasks.spawn(task.run(cancel.clone()));
+    let begin = match crash_loop {
+        false => Begin::Read,
+        true => Begin::Failed(Stop {
+            reason: Reason::CrashLoop,
+            detail: format!(
+                "the process ended {ENDS_MAX} times at checkpoint {}: the next event may be what ends it",
+                store.checkpoint().sequence
+            ),
+            next: Some(
+                "report it with the log; moving the view away builds it again, up to the same event"
+                    .to_owned(),
+            ),
+        }),
+    };
     let worker = Worker {
-        plan: declared.plan,
-        order_key: declared.order_key,
-        batch_events_max: config.limits.batch_events_max,
-        parked_events_max: config.limits.parked_events_max,
+        recipe,
         store,
+        ticket,
         folder,
-        cache_bytes,
-        fingerprint,
         feed,
-        look: stream.look.clone(),
+        watch,
+        look: reading.look.clone(),
         commands,
         shared,
-        watch,
-        metrics: Arc::clone(metrics),
-        shutdown: cancel.clone(),
+        common: Arc::clone(common),
+        begin,
     };
-    (tracked, Some(worker))
+    (tracked, worker)
 }
 
 fn thread(worker: Worker, ended: mpsc::UnboundedSender<Worked>) -> std::thread::JoinHandle<()> {

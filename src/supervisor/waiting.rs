@@ -139,7 +139,7 @@ impl Daemon {
     /// reader to look for the head, and never ends.
     async fn ends_before(&self, tracked: &Tracked, sequence: Sequence) -> Sequence {
         let shared = &tracked.shared;
-        match head::ask(&self.control, shared.stream()).await {
+        match head::ask(&self.control, shared.following().stream()).await {
             Ok(Some(head)) if head.last_sequence < sequence => return head.last_sequence,
             Ok(_) => {}
             // The wait goes on: what is being read may still bring it.
@@ -149,7 +149,9 @@ impl Daemon {
         }
         let mut pause = NUDGE_MIN;
         loop {
-            tracked.watch.reader.status().request_advance();
+            if let Some(watch) = tracked.shared.following().watch {
+                watch.reader.status().request_advance();
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(NUDGE_MAX);
         }

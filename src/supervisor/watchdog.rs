@@ -87,7 +87,9 @@ impl Watchdog {
             let stalled = watched.stall.look(now, shared.beat().pulse(), self.tick * 2);
             let stalled = stalled.filter(|stalled| stalled.stood >= self.stall_max);
             watched.report(shared, stalled);
-            shared.update(&Sight::of(&tracked.watch), |_| ());
+            let watch = shared.following().watch;
+            let sight = watch.as_ref().map(Sight::of).unwrap_or_default();
+            shared.update(&sight, |_| ());
         }
     }
 }

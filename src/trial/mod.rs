@@ -102,7 +102,7 @@ impl Trial {
         if self.stopped.is_some() || chunks.is_empty() {
             return Ok(());
         }
-        let done = self.batcher.take(&mut self.store, chunks, |_| false, clock::now())?;
+        let done = self.batcher.take(&mut self.store, chunks, None, |_| false, clock::now())?;
         self.set_aside.extend(done.dead_letters.iter().map(SetAside::new));
         self.stopped = done.stop;
         Ok(())

@@ -101,13 +101,13 @@ pub(super) fn assemble<R: Rows>(
         let after = run.done.sequence;
         for event in chunk.events_above(after) {
             if until.is_some_and(|until| event.sequence() >= until) {
-                run.done.scanned(chunk, after, Some(event.sequence()));
+                run.done.scanned(chunk, after, until);
                 return Ok(done);
             }
             rules.beat.at(event.sequence());
             run.event(&event, rows)?;
         }
-        run.done.scanned(chunk, after, None);
+        run.done.scanned(chunk, after, until);
     }
     Ok(done)
 }
@@ -132,7 +132,8 @@ impl Assembled {
         let scanned = chunk.scanned(above, below);
         self.messages += scanned.messages;
         self.stored_at = scanned.stored_at.or(self.stored_at);
-        let reached = below.map_or(chunk.scanned_to(), |below| Sequence(below.0 - 1));
+        let end = chunk.scanned_to();
+        let reached = below.map_or(end, |below| end.min(Sequence(below.0 - 1)));
         self.sequence = self.sequence.max(reached);
     }
 }

@@ -75,17 +75,19 @@ impl Batcher {
         Ok(())
     }
 
-    /// Folds and commits chunks. `live` says whether a sequence is at the head of the stream.
+    /// Folds and commits chunks, or only what of them lies at or below `upto`. `live` says whether a sequence is at the
+    /// head of the stream.
     ///
     /// After an error nothing of them has been written.
     pub fn take(
         &mut self,
         store: &mut Store,
         chunks: &[Arc<Chunk>],
+        upto: Option<Sequence>,
         live: impl Fn(Sequence) -> bool,
         committed_at: Timestamp,
     ) -> Result<Done, Error> {
-        let (mut until, mut exact, mut stop) = (None, false, None);
+        let (mut until, mut exact, mut stop) = (upto.map(Sequence::next), false, None);
         let mut apply = Duration::ZERO;
         loop {
             self.rules.beat.begin(Stage::Commit, store.checkpoint().sequence);

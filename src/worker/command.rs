@@ -1,18 +1,30 @@
-//! What an operator tells a running projection, and what it answers.
+//! What a running projection is told, by operators and by builders, and what it answers.
 
 use std::sync::mpsc;
 
 use tokio::sync::oneshot;
 
+use super::successor::Meet;
 use crate::event::Sequence;
+use crate::store::snapshot::Snapshot;
 
 /// A projection is told one thing at a time: who comes second is told so.
 const COMMANDS_MAX: usize = 1;
 
 /// One command, with where its answer goes.
-#[derive(Debug)]
 pub enum Command {
     Accept(oneshot::Sender<Answer>),
+    /// Stand still, over restarts too, until `Resume`.
+    Pause(oneshot::Sender<Result<(), Refused>>),
+    Resume(oneshot::Sender<Result<(), Refused>>),
+    /// A snapshot at exactly this sequence: a batch ends there.
+    SnapshotAt(Sequence, oneshot::Sender<Result<Snapshot, Refused>>),
+    /// Take the pin away.
+    Unpin(oneshot::Sender<Result<(), Refused>>),
+    /// Come to one sequence with another generation.
+    Meet(Meet),
+    /// End: no definition names the projection any more.
+    Leave,
 }
 
 /// What became of `accept`.
@@ -44,7 +56,7 @@ impl std::fmt::Display for Accepted {
     }
 }
 
-/// Why nothing was accepted.
+/// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("no such projection")]
@@ -54,6 +66,9 @@ pub enum Refused {
     NotAcceptable { detail: String, next: Option<String> },
     #[error("{0}")]
     Busy(String),
+    /// The sequence that was asked for lies behind it.
+    #[error("the view has passed it: it stands at sequence {current}")]
+    Passed { current: Sequence },
     #[error("the stream cannot be asked: {0}")]
     Unreachable(String),
     #[error("{detail}")]

@@ -16,14 +16,15 @@
 use std::time::{Duration, Instant};
 
 use super::batch::Stop;
-use super::command::{Accepted, Answer, Command, Refused};
+use super::command::{Accepted, Answer, Refused};
+use super::common::Ask;
 use super::{Batched, Loop};
 use crate::clock;
 use crate::definition::{OnGap, OnSourceChange};
 use crate::event::Sequence;
 use crate::source::accept::{Found, Seen};
 use crate::source::{Fault, Reason as FaultReason};
-use crate::status::Reason;
+use crate::status::{Reason, Rebuild};
 use crate::store::Error as StoreError;
 
 /// After this long a stream that could not be asked is asked again.
@@ -50,26 +51,36 @@ pub(super) enum Mending {
     Limits(Instant),
     /// It is being read: the fault comes back, or the stream proves to be sound.
     Reading,
+    /// A build was asked for: once none is at work, and not before this moment, the stream is looked at again.
+    Building(Instant),
+}
+
+/// After a build that came to nothing: a second, doubled up to a minute, as each begins at the first message.
+const BUILD_AGAIN_MIN: Duration = Duration::from_secs(1);
+const BUILD_AGAIN_MAX: Duration = Duration::from_secs(60);
+
+impl Failed {
+    /// Whether reading again meets what it failed by, if that is still there.
+    pub(super) fn is_of_the_stream(&self) -> bool {
+        !matches!(self.mending, Mending::Person | Mending::Building(_))
+    }
 }
 
 impl Loop {
     /// Does what the projection's policy says of a fault of its stream.
     pub(super) fn fault(&mut self, fault: &Fault) -> Batched {
-        if self.build.is_some() {
-            return self.give_up(&fault.detail);
-        }
         let stop = stop_of(fault, &self.name);
         if fault.reason == FaultReason::SourceChanged && !self.stands(&stop) {
-            let changes = &self.worker.metrics.stream_identity_changes_total;
-            changes.with_label_values(&[self.worker.shared.stream()]).inc();
+            let changes = &self.worker.common.metrics.stream_identity_changes_total;
+            changes.with_label_values(&[&self.worker.recipe.reading.stream]).inc();
         }
-        let policy = &self.worker.plan.definition().policy;
+        let policy = &self.worker.recipe.plan.definition().policy;
         match (fault.reason, policy.on_gap, policy.on_source_change) {
             (FaultReason::Gap { .. }, OnGap::Continue, _) => self.by_policy(stop),
             (FaultReason::Gap { .. }, OnGap::Rebuild, _)
             | (FaultReason::SourceChanged, _, OnSourceChange::Rebuild) => {
                 self.show_preparing();
-                self.fail(stop.clone(), Mending::Person);
+                self.fail(stop.clone(), Mending::Building(Instant::now()));
                 self.by_policy(stop)
             }
             (reason, ..) => {
@@ -81,11 +92,19 @@ impl Loop {
 
     /// What may be done when nothing has come from the stream for a moment.
     pub(super) fn mend(&mut self) -> Batched {
-        if self.build.is_some() {
-            return self.cut_over_if_there();
+        if self.stand.is_some() {
+            return Batched::Committed;
         }
         let Some(failed) = &mut self.failed else { return Batched::Committed };
         match failed.mending {
+            Mending::Building(at) => {
+                let at_work = self.worker.shared.numbers().rebuild.is_some();
+                if at > Instant::now() || at_work {
+                    return Batched::Committed;
+                }
+                let stop = failed.stop.clone();
+                return self.by_policy(stop);
+            }
             Mending::Look(at) if at <= Instant::now() => return self.look_again(),
             Mending::Again(at) if at <= Instant::now() => {}
             Mending::Limits(since) => {
@@ -104,7 +123,7 @@ impl Loop {
             _ => return Batched::Committed,
         }
         failed.mending = Mending::Reading;
-        self.worker.feed.restart(self.position());
+        self.restart();
         Batched::Committed
     }
 
@@ -136,7 +155,7 @@ impl Loop {
     /// The stream has proved to be sound.
     pub(super) fn mended(&mut self) {
         if self.failed.take().is_some() {
-            self.worker.shared.rebuilding(None);
+            self.given_up = 0;
             self.worker.shared.resume();
             self.publish(0);
         }
@@ -162,24 +181,14 @@ impl Loop {
         self.publish(0);
     }
 
-    /// Carries out a command.
-    pub(super) fn obey(&mut self, command: Command) -> Batched {
-        let Command::Accept(reply) = command;
-        let (answer, batched) = self.accept();
-        // Who has stopped waiting sees it in the status.
-        let _ = reply.send(answer);
-        batched
-    }
-
-    fn accept(&mut self) -> (Answer, Batched) {
+    pub(super) fn accept(&mut self) -> (Answer, Batched) {
         let Some(failed) = &self.failed else { return (Ok(Accepted::Nothing), Batched::Committed) };
         let refused = |stop: &Stop| {
             let (detail, next) = (stop.detail.clone(), stop.next.clone());
             (Err(Refused::NotAcceptable { detail, next }), Batched::Committed)
         };
-        if self.build.is_some() {
-            let detail = "it is being rebuilt, as its policy says".to_owned();
-            return (Err(Refused::Busy(detail)), Batched::Committed);
+        if self.worker.shared.numbers().rebuild.is_some() {
+            return (Err(Refused::Busy("it is being rebuilt".to_owned())), Batched::Committed);
         }
         if !matches!(failed.stop.reason, Reason::Gap | Reason::SourceChanged | Reason::Retention) {
             return refused(&failed.stop);
@@ -219,7 +228,7 @@ impl Loop {
 
     /// Goes on past a gap or begins a build, if a fresh look says that this is what the policy is for.
     fn by_policy(&mut self, stop: Stop) -> Batched {
-        let policy = &self.worker.plan.definition().policy;
+        let policy = &self.worker.recipe.plan.definition().policy;
         let (on_gap, on_source_change) = (policy.on_gap, policy.on_source_change);
         let seen = match self.look() {
             Ok(seen) => seen,
@@ -244,9 +253,9 @@ impl Loop {
                     }
                 }
             }
-            Found::Gap { .. } if on_gap == OnGap::Rebuild => return self.begin_build(&seen),
+            Found::Gap { .. } if on_gap == OnGap::Rebuild => return self.ask_build(),
             _ if another && on_source_change == OnSourceChange::Rebuild => {
-                return self.begin_build(&seen);
+                return self.ask_build();
             }
             // Another fault than the one that came, which this policy is not for.
             Found::Refused(fault) => self.fail(stop_of(fault, &self.name), mending(fault.reason)),
@@ -254,15 +263,37 @@ impl Loop {
                 self.fail(stop, Mending::Again(Instant::now() + ASK_AGAIN));
             }
         }
-        if self.build.is_none() {
+        self.worker.shared.rebuilding(None);
+        Batched::Committed
+    }
+
+    /// Shows that a build is about to begin.
+    fn show_preparing(&self) {
+        let next = self.worker.store.checkpoint().generation.0 + 1;
+        self.worker.shared.rebuilding(Some(Rebuild::preparing(next)));
+    }
+
+    /// Asks for a build from what the stream now holds. A process that ends during it counts as one that ended at
+    /// work: an event that kills it leads to `crash_loop`, not to builds for ever.
+    fn ask_build(&mut self) -> Batched {
+        if let Err(error) = self.worker.store.begin_batch() {
             self.worker.shared.rebuilding(None);
+            return self.not_written(error);
         }
+        self.show_preparing();
+        let pause = BUILD_AGAIN_MIN.saturating_mul(1 << self.given_up.min(6)).min(BUILD_AGAIN_MAX);
+        self.given_up += 1;
+        if let Some(failed) = &mut self.failed {
+            failed.mending = Mending::Building(Instant::now() + pause);
+        }
+        // Without a supervisor the daemon is ending.
+        let _ = self.worker.common.asks.send(Ask::Rebuild { projection: self.name.clone() });
         Batched::Committed
     }
 
     fn look(&self) -> Result<Seen, String> {
-        let position = self.position();
-        self.worker.look.take(&position, &self.worker.shutdown)
+        let position = self.worker.store.checkpoint().position();
+        self.worker.look.take(&position, &self.worker.common.shutdown)
     }
 
     fn pass(&mut self, first: Sequence, last: Sequence) -> Result<u64, StoreError> {
@@ -276,8 +307,9 @@ impl Loop {
 
     /// Reads on from the checkpoint.
     fn read_on(&mut self) {
-        self.worker.feed.restart(self.position());
+        self.restart();
         self.failed = None;
+        self.given_up = 0;
         self.worker.shared.rebuilding(None);
         self.worker.shared.resume();
         self.publish(0);

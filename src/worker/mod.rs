@@ -11,47 +11,55 @@
 //! | disk full | `degraded`, the same chunks again after a pause that doubles |
 //! | damaged file, stale writer | `failed`: the view is served as it stands |
 //! | a write or sync of unknown outcome | ends the process (74): a restart finds what is true |
-//! | the reader gives a fault | what the policy says: `failed` with its reason, on past a gap, a build (see `mend`, `build`) |
-//! | `failed` | the loop stays, with its store, for what mends it |
+//! | the reader gives a fault | what the policy says: `failed` with its reason, on past a gap, a build (see `mend`) |
+//! | `failed`, paused, frozen | the loop stays, with its store, for what sets it going again |
+//! | a successor asks to meet it | both come to one sequence; then it may go on with the successor (see `meet`) |
 //! | cancelled | the batch in hand is committed, then the loop ends |
 
 mod assemble;
 pub mod batch;
 pub mod beat;
-mod build;
+pub mod budget;
 pub mod bulk;
 pub mod command;
+pub mod common;
+mod gather;
+mod histograms;
+pub mod meet;
 mod mend;
 pub mod numbers;
 mod rate;
+pub mod recipe;
 pub mod shared;
+mod stand;
+pub mod successor;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use prometheus::{Histogram, IntCounter};
-use tokio_util::sync::CancellationToken;
-
 use self::batch::{Batcher, Done, Stop};
 use self::beat::Stage;
-use self::build::Building;
+use self::budget::Ticket;
 use self::command::Command;
+use self::common::Common;
+use self::gather::{Gathered, gather};
+use self::histograms::Histograms;
 use self::mend::{Failed, Mending};
 use self::numbers::Sight;
+use self::recipe::Recipe;
 use self::shared::Shared;
+use self::stand::{Awaited, Stand};
 use crate::clock;
-use crate::definition::fingerprint::Fingerprint;
+use crate::event::Sequence;
 use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;
-use crate::expression::Expression;
 use crate::lag::Watch;
-use crate::metrics::Metrics;
-use crate::projection::plan::Plan;
+use crate::source::Delivery;
 use crate::source::accept::Look;
 use crate::source::feed::Feed;
 use crate::source::queue::ReceiveError;
 use crate::source::status::Recreate;
-use crate::source::{CHUNK_MESSAGES_MAX, Delivery, Position};
 use crate::status::{Reason, State};
 use crate::store::Error as StoreError;
 use crate::store::layout::Folder;
@@ -65,24 +73,30 @@ const FULL_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// What a worker needs.
 pub struct Worker {
-    pub plan: Arc<Plan>,
-    pub order_key: Option<Arc<Expression>>,
-    pub batch_events_max: usize,
-    pub parked_events_max: u64,
+    pub recipe: Arc<Recipe>,
     pub store: Store,
+    /// The store's part in the memory budget.
+    pub ticket: Ticket,
     /// Where its generations are.
     pub folder: Folder,
-    /// Of a store.
-    pub cache_bytes: u64,
-    /// What a new generation is built by.
-    pub fingerprint: Fingerprint,
     pub feed: Feed,
+    pub watch: Watch,
     pub look: Look,
     pub commands: mpsc::Receiver<Command>,
     pub shared: Arc<Shared>,
-    pub watch: Watch,
-    pub metrics: Arc<Metrics>,
-    pub shutdown: CancellationToken,
+    pub common: Arc<Common>,
+    pub begin: Begin,
+}
+
+/// What a worker begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// It reads, unless it is paused.
+    Read,
+    /// Its generation was built by another engine, which gives other rows: it is served and stands still.
+    Frozen,
+    /// It has failed before it began: nothing of it is run.
+    Failed(Stop),
 }
 
 /// How a worker ended.
@@ -97,13 +111,12 @@ pub enum End {
 /// Runs until cancelled.
 pub fn run(worker: Worker) -> End {
     let mut running = Loop::new(worker);
-    match running.batcher.begin(&running.worker.store) {
-        Ok(()) => running.publish(0),
-        Err(error) => running.stop(corrupt(&error)),
-    }
+    running.begin();
     let end = running.run();
-    // Nothing more is written through a handle that has failed: the next start counts this end.
-    if matches!(end, End::Stopped) && !running.is_corrupt() {
+    // Nothing more is written through a handle that has failed: the next start counts this end. Neither is it forgotten
+    // why a projection was not run at all.
+    let unrun = matches!(running.worker.begin, Begin::Failed(_));
+    if matches!(end, End::Stopped) && !running.is_corrupt() && !unrun {
         running.end_run();
     }
     end
@@ -113,25 +126,20 @@ struct Loop {
     name: String,
     worker: Worker,
     batcher: Batcher,
-    /// Why it stands still, while it does.
+    /// What was delivered and is not applied yet: a batch ended before it.
+    left: VecDeque<Delivery>,
+    /// Why it stands still, while it does, other than by a failure.
+    stand: Option<Stand>,
+    /// Why it has failed, while it has.
     failed: Option<Failed>,
-    /// What is being filled instead of the store, while it has failed.
-    build: Option<Building>,
-    /// Builds in a row that came to nothing.
+    /// Who waits for one sequence, at which a batch ends.
+    awaited: Option<Awaited>,
+    /// Builds in a row that it asked for and that came to nothing.
     given_up: u32,
+    cache_bytes: u64,
     histograms: Histograms,
     /// When the stream stored the last message that was scanned, applied or not.
     scanned_at: Option<Timestamp>,
-}
-
-struct Histograms {
-    batch: Histogram,
-    decode: Histogram,
-    apply: Histogram,
-    write: Histogram,
-    commit: Histogram,
-    latency: Histogram,
-    results: [IntCounter; 5],
 }
 
 /// What one batch led to.
@@ -144,30 +152,47 @@ enum Batched {
 
 impl Loop {
     fn new(worker: Worker) -> Self {
-        let name = worker.plan.definition().name.clone();
-        let plan = Arc::clone(&worker.plan);
-        let batcher = Batcher::new(plan, worker.order_key.clone(), worker.parked_events_max)
-            .watched(Arc::clone(worker.shared.beat()));
-        let histograms = Histograms::new(&worker.metrics, &name);
+        let batcher = batcher(&worker.recipe, &worker.common, &worker.shared);
+        let name = worker.shared.name().to_owned();
+        let histograms = Histograms::new(&worker.common.metrics, &name);
         Self {
             name,
             batcher,
+            left: VecDeque::new(),
+            stand: None,
             failed: None,
-            build: None,
+            awaited: None,
             given_up: 0,
+            cache_bytes: 0,
             histograms,
             scanned_at: None,
             worker,
         }
     }
 
+    fn begin(&mut self) {
+        if let Err(error) = self.batcher.begin(&self.worker.store) {
+            return self.stop(corrupt(&error));
+        }
+        match self.worker.begin.clone() {
+            Begin::Failed(stop) => return self.stop(stop),
+            Begin::Frozen => self.stand_still(Stand::Frozen),
+            Begin::Read if self.worker.store.control().paused => self.stand_still(Stand::Paused),
+            Begin::Read => {}
+        }
+        self.publish(0);
+    }
+
     fn run(&mut self) -> End {
         loop {
-            if self.worker.shutdown.is_cancelled() {
+            if self.worker.common.shutdown.is_cancelled() {
                 return End::Stopped;
             }
-            let command = self.worker.commands.try_recv();
-            let batched = command.map_or(Batched::Committed, |command| self.obey(command));
+            let batched = match self.worker.commands.try_recv() {
+                Ok(Command::Leave) => return End::Stopped,
+                Ok(command) => self.obey(command),
+                Err(_) => Batched::Committed,
+            };
             let batched = match batched {
                 Batched::Committed => self.step(),
                 batched => batched,
@@ -184,19 +209,19 @@ impl Loop {
     /// Takes what the stream brings next, or looks around where that is nothing.
     fn step(&mut self) -> Batched {
         self.beat(if self.failed.is_some() { Stage::Failed } else { Stage::Idle });
-        match self.worker.feed.recv_timeout(IDLE) {
+        self.share_memory();
+        self.serve_awaited();
+        match self.next(IDLE) {
             Ok(Delivery::Chunk(chunk)) => {
-                if self.build.is_none() {
-                    // A reader hands on nothing of a stream that it has not verified.
-                    self.mended();
-                }
+                // A reader hands on nothing of a stream that it has not verified.
+                self.mended();
                 self.take(chunk)
             }
             Ok(Delivery::Fault(fault)) => self.fault(&fault),
             Err(ReceiveError::Timeout) if self.failed.is_some() => self.mend(),
             Err(ReceiveError::Timeout) => self.idle(),
             Err(ReceiveError::Closed) => {
-                if !self.worker.shutdown.is_cancelled() && self.failed.is_none() {
+                if !self.worker.common.shutdown.is_cancelled() && self.failed.is_none() {
                     self.stop(Stop {
                         reason: Reason::Stalled,
                         detail: "the reader of its stream has ended, which is a bug of viewd"
@@ -205,6 +230,40 @@ impl Loop {
                     });
                 }
                 Batched::Cancelled
+            }
+        }
+    }
+
+    /// What is left of the last delivery, or the next.
+    fn next(&mut self, timeout: Duration) -> Result<Delivery, ReceiveError> {
+        match self.left.pop_front() {
+            Some(delivery) => Ok(delivery),
+            None => self.worker.feed.recv_timeout(timeout),
+        }
+    }
+
+    /// Forgets what has been read, and reads on from the checkpoint.
+    fn restart(&mut self) {
+        if self.stand.is_some() {
+            return self.halt();
+        }
+        self.left.clear();
+        self.worker.feed.restart(self.worker.store.checkpoint().position());
+    }
+
+    /// Forgets what has been read, and reads nothing.
+    fn halt(&mut self) {
+        self.left.clear();
+        self.worker.feed.halt();
+    }
+
+    /// Keeps to its share of the memory, which is smaller while others are built.
+    fn share_memory(&mut self) {
+        let bytes = self.worker.common.budget.cache_bytes();
+        if bytes != self.cache_bytes {
+            self.cache_bytes = bytes;
+            if let Err(error) = self.worker.store.set_cache(bytes) {
+                tracing::warn!(projection = self.name, %error, "set the size of the page cache");
             }
         }
     }
@@ -222,100 +281,56 @@ impl Loop {
 
     /// Stands still until a person acts: nothing more is read.
     fn stop(&mut self, stop: Stop) {
-        self.worker.feed.halt();
+        self.halt();
         self.fail(stop, Mending::Person);
     }
 
     /// Makes a batch of a chunk and what has been read since.
     fn take(&mut self, first: Arc<Chunk>) -> Batched {
-        // Messages that a `transform` dropped count as well: a batch of nothing else has to end too.
-        let size = |chunk: &Chunk| chunk.len().max(chunk.messages() as usize);
-        let committed = self.filled().checkpoint().sequence;
-        if first.after() > committed || self.is_foreign(&first) {
-            return self.read_again(&first);
-        }
-        if first.scanned_to() <= committed {
-            // Read by one reader after another had: it has been applied.
-            return Batched::Committed;
-        }
-        let mut events = size(&first);
-        let mut position = first.scanned_to();
-        let mut chunks = vec![first];
-        let (mut fault, mut hole) = (None, None);
-        // As long as the largest chunk still fits.
-        let chunk_events_max = CHUNK_MESSAGES_MAX.min(self.worker.batch_events_max);
-        while events + chunk_events_max <= self.worker.batch_events_max {
-            match self.worker.feed.try_recv() {
-                Ok(Delivery::Chunk(chunk))
-                    if chunk.after() > position || self.is_foreign(&chunk) =>
-                {
-                    hole = Some(chunk);
-                    break;
-                }
-                Ok(Delivery::Chunk(chunk)) if chunk.scanned_to() <= position => {}
-                Ok(Delivery::Chunk(chunk)) => {
-                    events += size(&chunk);
-                    position = position.max(chunk.scanned_to());
-                    chunks.push(chunk);
-                }
-                Ok(Delivery::Fault(found)) => {
-                    fault = Some(found);
-                    break;
-                }
-                Err(_) => break,
+        let checkpoint = self.worker.store.checkpoint();
+        let batch_events_max = self.worker.common.batch_events_max;
+        let chunks =
+            match gather(first, &mut self.left, &self.worker.feed, checkpoint, batch_events_max) {
+                Gathered::Chunks(chunks) => chunks,
+                // Read by one reader after another had: it has been applied.
+                Gathered::Old => return Batched::Committed,
+                Gathered::Hole => return self.read_again(),
+            };
+        let position = chunks.last().map_or(Sequence(0), |chunk| chunk.scanned_to());
+        let batched = self.batch(&chunks);
+        let committed = self.worker.store.checkpoint().sequence;
+        if matches!(batched, Batched::Committed) && committed < position {
+            // Somebody waits for the sequence at which it ended.
+            for chunk in chunks.into_iter().rev().filter(|chunk| chunk.scanned_to() > committed) {
+                self.left.push_front(Delivery::Chunk(chunk));
             }
         }
-        match (self.batch(&chunks), fault, hole) {
-            (Batched::Committed, Some(fault), _) => self.fault(&fault),
-            (Batched::Committed, None, Some(chunk)) => self.read_again(&chunk),
-            (batched, ..) => batched,
-        }
-    }
-
-    /// Whether a chunk is of another stream than what has been committed.
-    fn is_foreign(&self, chunk: &Chunk) -> bool {
-        let known = self.filled().checkpoint().stream_created_ns;
-        let other =
-            |created_ns| chunk.origin().is_some_and(|origin| origin.created_ns != created_ns);
-        known.is_some_and(other)
+        batched
     }
 
     /// A chunk does not continue what has been committed: nothing of it is applied, and all that is missing is read,
     /// by a reader that verifies the stream first.
     #[cold]
-    fn read_again(&mut self, chunk: &Chunk) -> Batched {
-        let position = self.position();
-        let (committed, after) = (position.sequence, chunk.after());
-        tracing::error!(projection = self.name, %committed, %after, "what was read does not continue the view, reading again");
+    fn read_again(&mut self) -> Batched {
+        let committed = self.worker.store.checkpoint().sequence;
+        tracing::error!(projection = self.name, %committed, "what was read does not continue the view, reading again");
         self.worker.watch.reader.status().tally().count_recreate(Recreate::Hole);
-        self.worker.feed.restart(position);
+        self.restart();
         Batched::Committed
-    }
-
-    /// The store that what is read goes to.
-    fn filled(&self) -> &Store {
-        self.build.as_ref().map_or(&self.worker.store, |build| &build.store)
-    }
-
-    /// Where reading goes on from.
-    fn position(&self) -> Position {
-        self.filled().checkpoint().position()
     }
 
     /// Commits chunks, waiting for space if there is none.
     fn batch(&mut self, chunks: &[Arc<Chunk>]) -> Batched {
-        if self.build.is_some() {
-            return self.build_batch(chunks);
-        }
         let decoding = chunks.iter().map(|chunk| chunk.decoding()).sum::<Duration>();
         self.histograms.decode.observe(decoding.as_secs_f64());
         self.worker.shared.at_work(chunks.iter().find_map(|chunk| chunk.oldest()));
+        let upto = self.awaited.as_ref().map(|awaited| awaited.sequence);
         let mut pause = FULL_PAUSE_MIN;
         loop {
             let head = self.worker.watch.verified_head();
             let shared = &self.worker.shared;
             let live = |sequence| shared.at_head(sequence, head);
-            match self.batcher.take(&mut self.worker.store, chunks, live, clock::now()) {
+            match self.batcher.take(&mut self.worker.store, chunks, upto, live, clock::now()) {
                 Ok(done) => {
                     self.committed(&done);
                     let at = self.worker.store.checkpoint().sequence.next();
@@ -409,14 +424,17 @@ impl Loop {
             StoreError::Unknown { .. } => "io",
             _ => "corrupt",
         };
-        self.worker.metrics.storage_errors_total.with_label_values(&["sqlite", kind]).inc();
+        self.worker.common.metrics.storage_errors_total.with_label_values(&["sqlite", kind]).inc();
     }
 
     /// Shows what has been committed, and `events` for the rate.
     fn publish(&mut self, events: u64) {
         let store = &self.worker.store;
-        // What a build reads says nothing of how far behind the served generation is.
-        let oldest = if self.build.is_some() { None } else { self.worker.feed.oldest() };
+        let left = self.left.iter().find_map(|delivery| match delivery {
+            Delivery::Chunk(chunk) => chunk.oldest(),
+            Delivery::Fault(_) => None,
+        });
+        let oldest = left.or_else(|| self.worker.feed.oldest());
         let scanned_at = self.scanned_at;
         self.worker.shared.update(&Sight::of(&self.worker.watch), |numbers| {
             numbers.take(store);
@@ -436,7 +454,7 @@ impl Loop {
         self.beat(Stage::Space);
         let until = Instant::now() + pause;
         while Instant::now() < until {
-            if self.worker.shutdown.is_cancelled() {
+            if self.worker.common.shutdown.is_cancelled() {
                 return false;
             }
             std::thread::sleep(IDLE.min(pause));
@@ -449,20 +467,8 @@ fn corrupt(error: &StoreError) -> Stop {
     Stop { reason: Reason::Corrupt, next: error.hint(), detail: error.to_string() }
 }
 
-impl Histograms {
-    fn new(metrics: &Metrics, projection: &str) -> Self {
-        let result = |index: usize| {
-            let result = crate::metrics::RESULTS[index];
-            metrics.projection_events_total.with_label_values(&[projection, result])
-        };
-        Self {
-            batch: metrics.projection_batch_events.with_label_values(&[projection]),
-            decode: metrics.stage(projection, "decode"),
-            apply: metrics.stage(projection, "apply"),
-            write: metrics.stage(projection, "write"),
-            commit: metrics.stage(projection, "commit"),
-            latency: metrics.projection_end_to_end_latency_seconds.with_label_values(&[projection]),
-            results: std::array::from_fn(result),
-        }
-    }
+/// Of what a generation is built by, telling its steps to the projection's watchdog.
+fn batcher(recipe: &Recipe, common: &Common, shared: &Shared) -> Batcher {
+    Batcher::new(Arc::clone(&recipe.plan), recipe.order_key.clone(), common.parked_events_max)
+        .watched(Arc::clone(shared.beat()))
 }

@@ -8,11 +8,15 @@
 //! |---|---|
 //! | the worker has stopped | `failed`, with its reason |
 //! | the worker's thread no longer moves | `failed`, `stalled` |
+//! | it was told to stand still | `paused` |
+//! | another engine built what is served | `degraded`, `frozen` |
 //! | there is no space to write | `degraded`, `storage_full` |
 //! | the stream is not read, or its head is not known any more | `degraded`, `source_unreachable` |
 //! | nothing is pending in the stream that was proved to be the right one | `live` |
 //! | it was live, and the oldest unapplied message is young, or nothing is known of it | `live` |
 //! | else | `catching_up` |
+//!
+//! Where nothing is wrong there may still be something to say: that the definition on disk is not what is served.
 
 use std::time::{Duration, Instant};
 
@@ -58,17 +62,23 @@ pub struct Numbers {
     /// Whether it has been live in this generation, before or after a restart.
     pub has_been_live: bool,
     rate: Rate,
-    /// What is wrong, as long as it is: the worker has stopped, stands still, waits for space.
+    /// Whether it was rolled back and stays so.
+    pub pinned: bool,
+    /// What is wrong, as long as it is: the worker has stopped, hangs, is told to stand still, waits for space.
     failure: Option<Said>,
     stall: Option<Said>,
+    stand: Option<Said>,
     storage: Option<Said>,
+    /// What there is to say where nothing is wrong, and what mends it.
+    notice: Option<(String, String)>,
 }
 
 /// A state that is not to be derived from the head, with its words.
 #[derive(Clone, Debug)]
 pub(super) struct Said {
     pub(super) state: State,
-    pub(super) reason: Reason,
+    /// None of what stands still by command.
+    pub(super) reason: Option<Reason>,
     pub(super) detail: String,
     pub(super) next: Option<String>,
 }
@@ -137,9 +147,12 @@ impl Numbers {
             progress: clock::now(),
             has_been_live: false,
             rate: Rate::new(Instant::now()),
+            pinned: false,
             failure: None,
             stall: None,
+            stand: None,
             storage: None,
+            notice: None,
         }
     }
 
@@ -162,6 +175,7 @@ impl Numbers {
         self.dead_letters = totals.dead;
         self.oldest_dead_letter = totals.oldest_stored_at;
         self.parked_events = totals.parked;
+        self.pinned = store.control().pinned.is_some();
         let wal = store.wal();
         self.log_copies = [wal.complete, wal.partial, wal.failed];
         self.has_been_live |= checkpoint.has_been_live;
@@ -174,21 +188,27 @@ impl Numbers {
 
     /// Takes the worst of what is wrong as the state; false if nothing is.
     fn tell(&mut self) -> bool {
-        let said = [&self.failure, &self.stall, &self.storage].into_iter().flatten().next();
+        let said = [&self.failure, &self.stall, &self.stand, &self.storage];
+        let said = said.into_iter().flatten().next();
         said.cloned().map(|said| self.say(said)).is_some()
     }
 
     /// Is in no state that was said; the next look at the stream derives the right one.
     fn recover(&mut self) {
         if !self.tell() {
-            (self.state, self.reason, self.detail, self.next) =
-                (State::CatchingUp, None, None, None);
+            self.turn(State::CatchingUp);
         }
     }
 
     fn say(&mut self, said: Said) {
         (self.state, self.reason, self.detail, self.next) =
-            (said.state, Some(said.reason), Some(said.detail), said.next);
+            (said.state, said.reason, Some(said.detail), said.next);
+    }
+
+    /// Is in a state in which nothing is wrong.
+    fn turn(&mut self, state: State) {
+        (self.state, self.reason) = (state, None);
+        (self.detail, self.next) = self.notice.clone().unzip();
     }
 
     /// Derives the state anew.
@@ -204,7 +224,7 @@ impl Numbers {
             return;
         }
         if let Some(detail) = sight.trouble.clone().or_else(|| terms.blind(sight.head)) {
-            let (state, reason) = (State::Degraded, Reason::SourceUnreachable);
+            let (state, reason) = (State::Degraded, Some(Reason::SourceUnreachable));
             return self.say(Said { state, reason, detail, next: None });
         }
         let state = if caught_up {
@@ -217,14 +237,14 @@ impl Numbers {
         } else {
             State::CatchingUp
         };
-        (self.state, self.reason, self.detail, self.next) = (state, None, None, None);
+        self.turn(state);
     }
 
     /// The distance from a head that is fresh and of the stream that the checkpoint is of.
     pub(super) fn lag(&self, head: Option<Head>, terms: &Terms) -> Option<Lag> {
         let head = head.filter(|head| head.fresh(terms.head_poll))?;
         let same = self.created_ns.is_none_or(|created| created == head.created_ns)
-            && self.failure.as_ref().is_none_or(|said| said.reason != Reason::SourceChanged);
+            && self.failure.as_ref().is_none_or(|said| said.reason != Some(Reason::SourceChanged));
         same.then(|| head.lag(self.sequence, self.oldest()))
     }
 
@@ -255,8 +275,22 @@ impl Numbers {
         // Of another stream, or of what is not missed any more.
         (self.scanned_at, self.oldest_queued, self.caught_up_at) = (None, None, None);
         self.rebuild = None;
+        self.notice = None;
         self.resume();
         self.take(store);
+    }
+
+    pub(super) fn set_notice(&mut self, notice: Option<(String, String)>) {
+        self.notice = notice;
+        if self.reason.is_none() && !matches!(self.state, State::Paused) {
+            self.turn(self.state);
+        }
+    }
+
+    pub(super) fn set_stand(&mut self, said: Option<Said>) {
+        if std::mem::replace(&mut self.stand, said).is_some() || self.stand.is_some() {
+            self.recover();
+        }
     }
 
     pub(super) fn set_storage(&mut self, said: Option<Said>) {
@@ -348,7 +382,7 @@ mod tests {
             if self.failed {
                 numbers.fail(Said {
                     state: State::Failed,
-                    reason: Reason::Halted,
+                    reason: Some(Reason::Halted),
                     detail: String::new(),
                     next: None,
                 });

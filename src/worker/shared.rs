@@ -9,31 +9,62 @@ use super::beat::Beat;
 use super::numbers::{Numbers, Said, Sight, Terms};
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
-use crate::lag::Head;
+use crate::lag::{Head, Watch};
+use crate::source::status::Tally;
 use crate::status::{Projection, Reason, Rebuild, State};
 use crate::store::writer::Store;
 
 /// One projection as others see it.
 pub struct Shared {
     name: String,
-    terms: Terms,
+    /// What it reads, which changes with its definition.
+    following: Mutex<Following>,
     beat: Arc<Beat>,
     numbers: Mutex<Numbers>,
     /// The checkpoint or the state has changed.
     moved: Notify,
 }
 
+/// What a projection reads, and through what.
+#[derive(Clone)]
+pub struct Following {
+    pub(super) terms: Terms,
+    /// None before anything is read.
+    pub watch: Option<Watch>,
+    /// Of its stream.
+    pub tally: Arc<Tally>,
+}
+
+impl Following {
+    pub fn new(stream: &str, lag_target: Duration, head_poll: Duration, tally: Arc<Tally>) -> Self {
+        let terms = Terms { stream: stream.to_owned(), lag_target, head_poll };
+        Self { terms, watch: None, tally }
+    }
+
+    /// The same with where to look for its head and its reader.
+    pub fn through(self, watch: Watch) -> Self {
+        Self { watch: Some(watch), ..self }
+    }
+
+    pub fn stream(&self) -> &str {
+        &self.terms.stream
+    }
+
+    pub fn lag_target(&self) -> Duration {
+        self.terms.lag_target
+    }
+
+    /// The last reading of its stream's head.
+    pub fn head(&self) -> Option<Head> {
+        self.watch.as_ref().and_then(Watch::head)
+    }
+}
+
 impl Shared {
-    pub fn new(
-        name: &str,
-        stream: &str,
-        lag_target: Duration,
-        head_poll: Duration,
-        numbers: Numbers,
-    ) -> Self {
+    pub fn new(name: &str, following: Following, numbers: Numbers) -> Self {
         Self {
             name: name.to_owned(),
-            terms: Terms { stream: stream.to_owned(), lag_target, head_poll },
+            following: Mutex::new(following),
             beat: Arc::default(),
             numbers: Mutex::new(numbers),
             moved: Notify::new(),
@@ -44,12 +75,14 @@ impl Shared {
         &self.name
     }
 
-    pub fn stream(&self) -> &str {
-        &self.terms.stream
+    /// What it reads at the moment.
+    pub fn following(&self) -> Following {
+        self.following_lock().clone()
     }
 
-    pub fn lag_target(&self) -> Duration {
-        self.terms.lag_target
+    /// Reads something else from now on.
+    pub fn follow(&self, following: Following) {
+        *self.following_lock() = following;
     }
 
     /// What the worker's thread is at.
@@ -69,9 +102,10 @@ impl Shared {
 
     /// Changes the numbers and derives the state anew.
     pub fn update(&self, sight: &Sight, change: impl FnOnce(&mut Numbers)) {
+        let terms = self.following_lock().terms.clone();
         self.change(|numbers| {
             change(numbers);
-            numbers.derive(sight, &self.terms);
+            numbers.derive(sight, &terms);
         });
     }
 
@@ -82,13 +116,13 @@ impl Shared {
 
     /// Whether a sequence is at the head, as far as that is known.
     pub(super) fn at_head(&self, sequence: Sequence, head: Option<Head>) -> bool {
-        head.filter(|head| head.fresh(self.terms.head_poll))
-            .is_some_and(|head| sequence >= head.last)
+        let head_poll = self.following_lock().terms.head_poll;
+        head.filter(|head| head.fresh(head_poll)).is_some_and(|head| sequence >= head.last)
     }
 
     /// Says that the projection has stopped until a person acts.
     pub fn fail(&self, reason: Reason, detail: String, next: Option<String>) {
-        let said = Said { state: State::Failed, reason, detail, next };
+        let said = Said { state: State::Failed, reason: Some(reason), detail, next };
         self.change(|numbers| numbers.fail(said));
     }
 
@@ -111,7 +145,7 @@ impl Shared {
     pub fn storage_full(&self, trouble: Option<(String, Option<String>)>) {
         let said = trouble.map(|(detail, next)| Said {
             state: State::Degraded,
-            reason: Reason::StorageFull,
+            reason: Some(Reason::StorageFull),
             detail,
             next,
         });
@@ -122,11 +156,41 @@ impl Shared {
     pub fn stalled(&self, stall: Option<(String, String)>) {
         let said = stall.map(|(detail, next)| Said {
             state: State::Failed,
-            reason: Reason::Stalled,
+            reason: Some(Reason::Stalled),
             detail,
             next: Some(next),
         });
         self.change(|numbers| numbers.set_stall(said));
+    }
+
+    /// Says that it stands still by command, or, if `frozen`, since another engine built it; `None` that it goes on.
+    pub fn stand(&self, frozen: Option<bool>) {
+        let name = &self.name;
+        let said = frozen.map(|frozen| match frozen {
+            false => Said {
+                state: State::Paused,
+                reason: None,
+                detail: "paused by command: nothing is applied until it is resumed".to_owned(),
+                next: Some(format!("viewd resume {name}")),
+            },
+            true => Said {
+                state: State::Degraded,
+                reason: Some(Reason::Frozen),
+                detail: "another version of viewd built it, whose rows may differ: it stands still until it is rebuilt"
+                    .to_owned(),
+                next: Some(format!("viewd rebuild {name}")),
+            },
+        });
+        self.change(|numbers| numbers.set_stand(said));
+    }
+
+    /// What there is to say where nothing is wrong, and what mends it: that the definition on disk is not served.
+    pub fn notice(&self, notice: Option<(String, String)>) {
+        self.change(|numbers| numbers.set_notice(notice));
+    }
+
+    pub fn set_pinned(&self, pinned: bool) {
+        self.lock().pinned = pinned;
     }
 
     /// Waits until there is something to say of the numbers: looked at now, and whenever the checkpoint or the state
@@ -149,10 +213,15 @@ impl Shared {
     }
 
     /// Its part of the report.
-    pub fn report(&self, head: Option<Head>) -> Projection {
+    pub fn report(&self) -> Projection {
+        let following = self.following();
+        self.report_at(following.head(), &following.terms)
+    }
+
+    fn report_at(&self, head: Option<Head>, terms: &Terms) -> Projection {
         let numbers = self.numbers();
-        let head = head.filter(|head| head.fresh(self.terms.head_poll));
-        let lag = numbers.lag(head, &self.terms);
+        let head = head.filter(|head| head.fresh(terms.head_poll));
+        let lag = numbers.lag(head, terms);
         let rate = numbers.events_per_second();
         Projection {
             name: self.name.clone(),
@@ -160,16 +229,16 @@ impl Shared {
             reason: numbers.reason,
             detail: numbers.detail,
             next: numbers.next,
-            pinned: false,
+            pinned: numbers.pinned,
             generation: numbers.generation,
-            stream: self.terms.stream.clone(),
+            stream: terms.stream.clone(),
             position: numbers.sequence.0,
             checkpoint_sequence: numbers.sequence.0,
             stream_first_sequence: head.map(|head| head.first.0),
             stream_last_sequence: head.map(|head| head.last.0),
             pending_messages: lag.map(|lag| lag.pending),
             lag_seconds: lag.and_then(|lag| lag.seconds),
-            lag_target_seconds: self.terms.lag_target.as_secs_f64(),
+            lag_target_seconds: terms.lag_target.as_secs_f64(),
             events_per_second: (rate * 10.0).round() / 10.0,
             counts: numbers.counts,
             missed_sequences: numbers.missed_sequences,
@@ -207,6 +276,10 @@ impl Shared {
         }
     }
 
+    fn following_lock(&self) -> MutexGuard<'_, Following> {
+        self.following.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Numbers> {
         self.numbers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -226,7 +299,11 @@ mod tests {
     }
 
     fn shared() -> Shared {
-        Shared::new("p", "S", 5 * SECOND, 2 * SECOND, Numbers::unknown())
+        Shared::new(
+            "p",
+            Following::new("S", 5 * SECOND, 2 * SECOND, Arc::default()),
+            Numbers::unknown(),
+        )
     }
 
     fn sight(age_seconds: f64, verified: bool) -> Sight {
@@ -320,7 +397,7 @@ mod tests {
         let shared = shared();
         shared.update(&sight(0.0, true), at(7, Some(9)));
         let pending = |age| {
-            let report = shared.report(Some(head(age)));
+            let report = shared.report_at(Some(head(age)), &shared.following().terms);
             (report.pending_messages, report.lag_seconds, report.stream_last_sequence)
         };
         assert_eq!(pending(Duration::ZERO), (Some(3), Some(9.0), Some(10)));
@@ -346,12 +423,12 @@ mod tests {
         });
         check(&shared, "live");
         let later = Head { last: Sequence(11), at: Timestamp(NOW.0 + 2_000_000), ..head(SECOND) };
-        assert_eq!(shared.report(Some(later)).lag_seconds, Some(2.0));
+        assert_eq!(shared.report_at(Some(later), &shared.following().terms).lag_seconds, Some(2.0));
         shared.update(&Sight { head: Some(later), verified: true, trouble: None }, |_| ());
         check(&shared, "live");
         // Read, it is as old as it is.
         shared.at_work(Some(Timestamp(NOW.0 + 500_000)));
-        assert_eq!(shared.report(Some(later)).lag_seconds, Some(1.5));
+        assert_eq!(shared.report_at(Some(later), &shared.following().terms).lag_seconds, Some(1.5));
     }
 
     #[tokio::test]

@@ -118,7 +118,7 @@ async fn another_stream_is_built_beside_the_old_view() {
         report.rebuild.as_ref().is_some_and(|rebuild| rebuild.applied > 0)
     });
     let rebuild = report.rebuild.clone().unwrap();
-    assert_eq!((rebuild.generation, rebuild.phase, rebuild.total), (2, Phase::Reading, MANY));
+    assert_eq!((rebuild.generation, rebuild.phase, rebuild.total), (2, Phase::Bulk, MANY));
     assert!(rebuild.applied < MANY, "{rebuild:?}");
     assert_eq!((report.state, report.reason), (State::Failed, Some(Reason::SourceChanged)));
     assert_eq!((report.generation, report.checkpoint_sequence), (1, 10));

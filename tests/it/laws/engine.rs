@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
@@ -15,13 +16,16 @@ use viewd::event::{Format, Sequence};
 use viewd::expression::{Expression, Scope};
 use viewd::projection::plan::Plan;
 use viewd::row;
+use viewd::source::hub::Key;
 use viewd::source::memory::{Recorded, chunks, transformed};
+use viewd::source::reader;
 use viewd::status;
 use viewd::store::dead_letter::{DeadLetter, State};
 use viewd::store::layout::{Build, Folder};
 use viewd::store::writer::Store;
 use viewd::worker::batch::Batcher;
 use viewd::worker::bulk::{Bulk, Taken};
+use viewd::worker::recipe::Recipe;
 
 use super::model::{Cell, EVENT_BYTES_MAX, Message, OrderKey, Projection, TRANSFORM};
 use super::naive::{Counts, Rows};
@@ -259,6 +263,27 @@ impl Engine {
         }
     }
 
+    fn recipe(&self) -> Recipe {
+        let subjects = self.plan.definition().subjects.clone();
+        Recipe {
+            plan: Arc::clone(&self.plan),
+            order_key: self.order_key.clone(),
+            fingerprint: self.fingerprint.clone(),
+            reading: reader::Settings {
+                stream: "EVENTS".to_owned(),
+                filters: subjects.clone(),
+                format: Format::Auto,
+                transform: None,
+                event_bytes_max: usize::MAX,
+                batch_events_max: 1,
+                heartbeat: Duration::from_secs(1),
+            },
+            source: "{}".to_owned(),
+            engine: ENGINE.to_owned(),
+            key: Key { source: String::new(), subjects },
+        }
+    }
+
     fn open(&self, data_dir: &Path) -> Store {
         let folder = Folder::new(data_dir, NAME);
         let generation = folder.current_or_first(&self.build()).unwrap();
@@ -322,7 +347,7 @@ fn take(
     chunks: &[Arc<Chunk>],
     set_aside: &mut Vec<SetAside>,
 ) -> Option<&'static str> {
-    let done = batches.take(store, chunks, |_| false, clock::now()).unwrap();
+    let done = batches.take(store, chunks, None, |_| false, clock::now()).unwrap();
     set_aside.extend(done.dead_letters.iter().map(SetAside::of));
     done.stop.map(|stop| stop.reason.word())
 }

@@ -1,26 +1,29 @@
 //! A worker that is cancelled at any moment and started again.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use viewd::event::chunk::Chunk;
 use viewd::lag::Watch;
-use viewd::metrics::Metrics;
 use viewd::source::accept::Look;
 use viewd::source::memory::Recorded;
 use viewd::source::trouble::Trouble;
 use viewd::source::{Delivery, feed, head, queue};
 use viewd::status::{Reason, State};
 use viewd::store::layout::Folder;
+use viewd::worker::common::Common;
 use viewd::worker::numbers::Numbers;
-use viewd::worker::shared::Shared;
-use viewd::worker::{self, End, Worker, command};
+use viewd::worker::shared::{Following, Shared};
+use viewd::worker::{self, Begin, End, Worker, command};
 
 use super::{Engine, NAME, View, in_memory};
 
+/// Nothing runs on it: the events come from memory.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl Engine {
@@ -50,7 +53,8 @@ impl Engine {
     ) -> Option<&'static str> {
         let mut store = self.open(data_dir);
         assert!(store.begin_run().unwrap() == 0, "each run ends in order");
-        let shared = Arc::new(Shared::new(NAME, "EVENTS", HOUR, HOUR, Numbers::of(&store)));
+        let following = Following::new("EVENTS", HOUR, HOUR, Arc::default());
+        let shared = Arc::new(Shared::new(NAME, following, Numbers::of(&store)));
         let (sender, receiver) = queue::channel(usize::MAX);
         for chunk in chunks {
             let sent = sender.send(Delivery::Chunk(chunk)).now_or_never();
@@ -59,14 +63,12 @@ impl Engine {
         drop(sender);
         let (_, stream) = tokio::sync::watch::channel(None);
         let shutdown = CancellationToken::new();
+        let runtime = RUNTIME.handle().clone();
+        let common = Common::alone(1 << 20, 1, self.parked_events_max, runtime, shutdown.clone());
         let worker = Worker {
-            plan: Arc::clone(&self.plan),
-            order_key: self.order_key.clone(),
-            batch_events_max: 1,
-            parked_events_max: self.parked_events_max,
+            recipe: Arc::new(self.recipe()),
+            ticket: common.budget.store(),
             folder: Folder::new(data_dir, NAME),
-            cache_bytes: 0,
-            fingerprint: store.fingerprint().clone(),
             store,
             feed: feed::Feed::of(receiver),
             look: Look::nowhere(),
@@ -76,8 +78,8 @@ impl Engine {
                 head: head::Head { stream, trouble: Arc::new(Trouble::default()) },
                 reader: Arc::default(),
             },
-            metrics: Arc::new(Metrics::new()),
-            shutdown: shutdown.clone(),
+            common,
+            begin: Begin::Read,
         };
         let end = std::thread::scope(|threads| {
             let running = threads.spawn(|| worker::run(worker));

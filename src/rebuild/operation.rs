@@ -1,0 +1,225 @@
+//! What was asked of the daemon and takes its time, and what has become of it.
+//!
+//! An operation outlives whoever asked for it: it is begun, looked at, told to go on or to end, and found again by its
+//! number as long as the daemon runs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::status::Rebuild;
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A new generation by replay.
+    Rebuild,
+    /// A new generation from the rows of the one that is served.
+    Reshape,
+    /// A retired generation is served again, once it has caught up.
+    Rollback,
+    /// A new generation by replay that is compared and never served.
+    Verify,
+}
+
+/// Who asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    Command,
+    /// The definition on disk is another than the one that is served.
+    Definition,
+    /// The projection's policy for a gap or a changed stream, which consents to forgetting.
+    Policy,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub kind: Kind,
+    pub cause: Cause,
+    /// Not served before it is promoted.
+    pub hold: bool,
+    /// It may forget what the stream no longer holds (I11).
+    pub forget: bool,
+    /// It is served whatever the checks before the cut-over find.
+    pub force: bool,
+    /// Of a rollback: it is served as it stands, and follows from there.
+    pub now: bool,
+    /// Of a rollback at once: though the stream no longer holds what it lacks.
+    pub accept_gap: bool,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    Running,
+    /// It waits to be promoted.
+    Held,
+    Done,
+    /// By what the checks found.
+    Refused,
+    /// What the stream no longer holds would be forgotten, or is missing (I11).
+    WouldForget,
+    Failed,
+    Cancelled,
+}
+
+/// One operation.
+#[derive(Debug)]
+pub struct Operation {
+    pub id: u64,
+    pub projection: String,
+    pub order: Order,
+    /// Ends it, with nothing left of it.
+    pub cancel: CancellationToken,
+    hold: AtomicBool,
+    state: Mutex<State>,
+    moved: Notify,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    progress: Progress,
+    detail: Option<String>,
+    next: Option<String>,
+    rebuild: Option<Rebuild>,
+    result: serde_json::Value,
+}
+
+/// An operation as it stands, as the API shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    pub operation: u64,
+    pub projection: String,
+    pub kind: Kind,
+    pub cause: Cause,
+    pub state: Progress,
+    /// What was found, refused or failed: a sentence.
+    pub detail: Option<String>,
+    /// The command that goes on from there.
+    pub next: Option<String>,
+    /// The build while it runs, and as it ended.
+    pub rebuild: Option<Rebuild>,
+    /// What it came to, by kind: of a verification what differs.
+    pub result: serde_json::Value,
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub progress: Progress,
+    pub detail: Option<String>,
+    pub next: Option<String>,
+    pub result: serde_json::Value,
+}
+
+impl Order {
+    /// Of this kind, without any option.
+    pub fn new(kind: Kind, cause: Cause) -> Self {
+        Self {
+            kind,
+            cause,
+            hold: false,
+            forget: false,
+            force: false,
+            now: false,
+            accept_gap: false,
+        }
+    }
+}
+
+impl Operation {
+    /// `cancel` is a child of what ends the daemon.
+    pub fn new(id: u64, projection: &str, order: Order, cancel: CancellationToken) -> Self {
+        let state = State {
+            progress: Progress::Running,
+            detail: None,
+            next: None,
+            rebuild: None,
+            result: serde_json::Value::Null,
+        };
+        Self {
+            id,
+            projection: projection.to_owned(),
+            order,
+            cancel,
+            hold: AtomicBool::new(order.hold),
+            state: Mutex::new(state),
+            moved: Notify::new(),
+        }
+    }
+
+    /// Lets it be served as soon as it can be.
+    pub fn promote(&self) {
+        self.hold.store(false, Ordering::Relaxed);
+        self.moved.notify_waiters();
+    }
+
+    /// Whether it is to wait for [`Operation::promote`].
+    pub fn is_held(&self) -> bool {
+        self.hold.load(Ordering::Relaxed)
+    }
+
+    pub fn is_over(&self) -> bool {
+        !matches!(self.lock().progress, Progress::Running | Progress::Held)
+    }
+
+    pub fn shown(&self) -> Shown {
+        let State { progress, detail, next, rebuild, result } = self.lock().clone();
+        Shown {
+            operation: self.id,
+            projection: self.projection.clone(),
+            kind: self.order.kind,
+            cause: self.order.cause,
+            state: progress,
+            detail,
+            next,
+            rebuild,
+            result,
+        }
+    }
+
+    /// Waits until it is over.
+    pub async fn over(&self) -> Shown {
+        loop {
+            let mut moved = std::pin::pin!(self.moved.notified());
+            // Counted as waiting before it looks, so what happens in between wakes it.
+            moved.as_mut().enable();
+            if self.is_over() {
+                return self.shown();
+            }
+            moved.await;
+        }
+    }
+
+    /// Shows how far the build is.
+    pub fn show(&self, progress: Progress, rebuild: Rebuild) {
+        let mut state = self.lock();
+        state.progress = progress;
+        state.rebuild = Some(rebuild);
+        drop(state);
+        self.moved.notify_waiters();
+    }
+
+    /// Says how it ended; the first word stands.
+    pub fn end(&self, ended: Ended) {
+        let Ended { progress, detail, next, result } = ended;
+        let mut state = self.lock();
+        if matches!(state.progress, Progress::Running | Progress::Held) {
+            let rebuild = state.rebuild.take();
+            *state = State { progress, detail, next, rebuild, result };
+        }
+        drop(state);
+        self.moved.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,296 @@
+//! Two generations at one sequence: the one that is served, and one that may follow it.
+//!
+//! The worker owns the one that is served, so it is the worker that brings them together: it stops between two batches,
+//! applies to the successor what that lacks, and then either opens a snapshot of each or goes on with the successor.
+//!
+//! | step of a cut-over | after a crash here |
+//! |---|---|
+//! | the successor has come to the served one's checkpoint, or beyond | the old one is served, the successor is caught up again |
+//! | the checks have been made | likewise |
+//! | the link is renamed: *the cut-over* | the new one is served |
+//! | the old one is marked | likewise |
+//!
+//! Where they do not come together within the caller's patience both go on by themselves, and try again later.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batch::Stop;
+use super::gather::{Gathered, gather};
+use super::shared::Following;
+use super::successor::{Meet, Met, Purpose, Successor};
+use super::{Batched, Loop, batcher};
+use crate::clock;
+use crate::event::Sequence;
+use crate::event::chunk::Chunk;
+use crate::source::Delivery;
+use crate::source::queue::ReceiveError;
+use crate::store::Error as StoreError;
+use crate::store::control::Control;
+
+/// How long the successor's reader may bring nothing before it is asked to look at the head.
+const NUDGE_EVERY: Duration = Duration::from_millis(20);
+/// Dead letters that are named where a cut-over is refused.
+const NAMED_MAX: usize = 3;
+
+impl Loop {
+    /// Brings a successor to where this generation is, and does what they meet for.
+    pub(super) fn meet(&mut self, meet: Meet) -> Batched {
+        let Meet { mut successor, purpose, patience, reply } = meet;
+        let target = match purpose {
+            Purpose::CutOver { now: true, .. } => Sequence(0),
+            _ => self.worker.store.checkpoint().sequence,
+        };
+        let (met, batched) = match successor.advance(target, Instant::now() + patience) {
+            Ok(Advanced::There) => self.met(successor, &purpose),
+            Ok(Advanced::Apart) => (Met::Apart(successor), Batched::Committed),
+            Ok(Advanced::Stopped(detail)) => {
+                (Met::Failed { successor, detail }, Batched::Committed)
+            }
+            Err(error) => failed(successor, error),
+        };
+        // Who has stopped waiting has cancelled the build, and removes it.
+        let _ = reply.send(met);
+        batched
+    }
+
+    fn met(&mut self, successor: Box<Successor>, purpose: &Purpose) -> (Met, Batched) {
+        match purpose {
+            Purpose::Compare => self.compare(successor),
+            Purpose::CutOver { force, forget, pin, now } => {
+                let refused =
+                    if *force || *now { Ok(None) } else { self.check(&successor, *forget) };
+                match refused {
+                    Ok(None) => self.cut_over(successor, *pin),
+                    Ok(Some(detail)) => (Met::Refused { successor, detail }, Batched::Committed),
+                    Err(error) => failed(successor, error),
+                }
+            }
+        }
+    }
+
+    /// Opens a snapshot of each.
+    fn compare(&mut self, successor: Box<Successor>) -> (Met, Batched) {
+        let (here, there) = (self.worker.store.checkpoint(), successor.store.checkpoint());
+        if here.sequence != there.sequence {
+            return (Met::Apart(successor), Batched::Committed);
+        }
+        let snapshots = self
+            .worker
+            .store
+            .snapshot()
+            .and_then(|served| successor.store.snapshot().map(|next| Box::new((served, next))));
+        match snapshots {
+            Ok(snapshots) => (Met::Snapshots(successor, snapshots), Batched::Committed),
+            Err(error) => failed(successor, error),
+        }
+    }
+
+    /// Why the successor may not be served: it has read less, or it has set aside what the served one applied.
+    fn check(&self, successor: &Successor, forget: bool) -> Result<Option<String>, StoreError> {
+        let Some(served) = self.sound_store() else { return Ok(None) };
+        let (here, there) = (served.checkpoint(), successor.store.checkpoint());
+        let (old, new) = (&self.worker.recipe, &successor.recipe);
+        let same_subjects = old.reading.stream == new.reading.stream
+            && old.reading.filters == new.reading.filters
+            && here.stream_created_ns == there.stream_created_ns;
+        if !forget && same_subjects && there.messages < here.messages {
+            return Ok(Some(format!(
+                "it has read {} messages up to sequence {}, and the generation that is served {} up to {}: the stream no longer holds what is missing",
+                there.messages, there.sequence, here.messages, here.sequence
+            )));
+        }
+        if !same_subjects {
+            return Ok(None);
+        }
+        let mut lost = Vec::new();
+        for letter in successor.store.dead()? {
+            // One that could not be decoded would have been dead then as well.
+            let handled = letter.type_name.as_ref().is_none_or(|name| old.plan.handles(name));
+            if letter.sequence <= here.sequence
+                && handled
+                && !served.is_set_aside(letter.sequence, letter.part)?
+            {
+                lost.push(letter);
+            }
+        }
+        if lost.is_empty() {
+            return Ok(None);
+        }
+        let named: Vec<_> = lost
+            .iter()
+            .take(NAMED_MAX)
+            .map(|letter| format!("sequence {}: {}", letter.sequence, letter.reason))
+            .collect();
+        Ok(Some(format!(
+            "it sets aside {} events that the generation that is served has applied ({})",
+            lost.len(),
+            named.join("; ")
+        )))
+    }
+
+    /// Serves the successor from here on.
+    fn cut_over(&mut self, mut successor: Box<Successor>, pin: bool) -> (Met, Batched) {
+        let control = self.worker.store.control();
+        let pinned = pin.then(|| self.worker.recipe.fingerprint.clone());
+        let control = Control { pinned, ..control.clone() };
+        let done = successor
+            .store
+            .set_control(control)
+            .and_then(|()| self.worker.folder.cut_over(&self.worker.store, &mut successor.store));
+        match done {
+            Ok(()) => {
+                self.go_on_with(*successor);
+                (Met::CutOver, Batched::Committed)
+            }
+            Err(error) => failed(successor, error),
+        }
+    }
+
+    /// This worker is the successor's from now on: what it was before is closed.
+    fn go_on_with(&mut self, successor: Successor) {
+        let Successor { recipe, store, feed, left, watch, look, ticket, tally, .. } = successor;
+        let generation = store.checkpoint().generation;
+        let worker = &mut self.worker;
+        self.batcher = batcher(&recipe, &worker.common, &worker.shared);
+        let begun = self.batcher.begin(&store);
+        let terms = &worker.shared.following().terms;
+        let definition = recipe.plan.definition();
+        worker.shared.follow(
+            Following::new(
+                &recipe.reading.stream,
+                definition.policy.freshness,
+                terms.head_poll,
+                tally,
+            )
+            .through(watch.clone()),
+        );
+        worker.recipe = recipe;
+        worker.store = store;
+        worker.feed = feed;
+        worker.watch = watch;
+        worker.look = look;
+        worker.ticket = ticket;
+        self.left = left;
+        (self.failed, self.scanned_at, self.given_up, self.cache_bytes) = (None, None, 0, 0);
+        tracing::info!(projection = self.name, %generation, "rebuild is served");
+        self.worker.shared.rebuilt(&self.worker.store);
+        self.stand = None;
+        self.worker.shared.stand(None);
+        self.worker.begin = super::Begin::Read;
+        if let Err(error) = begun {
+            self.stop(super::corrupt(&error));
+        } else if self.worker.store.control().paused {
+            self.stand_still(super::stand::Stand::Paused);
+        }
+        self.publish(0);
+    }
+}
+
+/// How far a successor came.
+pub enum Advanced {
+    There,
+    /// Not in time, or not through what its reader brought.
+    Apart,
+    /// It can never come there.
+    Stopped(String),
+}
+
+impl Successor {
+    /// Applies what comes up to a sequence, and nothing behind it; there if it is there or beyond.
+    pub fn advance(&mut self, target: Sequence, deadline: Instant) -> Result<Advanced, StoreError> {
+        while self.store.checkpoint().sequence < target {
+            if Instant::now() >= deadline {
+                return Ok(Advanced::Apart);
+            }
+            match self.step(Some(target), NUDGE_EVERY)? {
+                Step::Applied => {}
+                Step::Nothing => self.watch.reader.status().request_advance(),
+                Step::Stopped(stop) => return Ok(Advanced::Stopped(stop.detail)),
+                Step::Closed => return Ok(Advanced::Apart),
+            }
+        }
+        Ok(Advanced::There)
+    }
+
+    /// Applies what comes next, as one batch, up to a sequence if there is one.
+    pub fn step(&mut self, upto: Option<Sequence>, timeout: Duration) -> Result<Step, StoreError> {
+        let delivery = match self.left.pop_front() {
+            Some(delivery) => delivery,
+            None => match self.feed.recv_timeout(timeout) {
+                Ok(delivery) => delivery,
+                Err(ReceiveError::Timeout) => return Ok(Step::Nothing),
+                Err(ReceiveError::Closed) => return Ok(Step::Closed),
+            },
+        };
+        let first = match delivery {
+            Delivery::Chunk(chunk) => chunk,
+            Delivery::Fault(fault) => {
+                let stop = super::mend::stop_of(&fault, &self.recipe.plan.definition().name);
+                return Ok(Step::Stopped(stop));
+            }
+        };
+        let chunks = match gather(
+            first,
+            &mut self.left,
+            &self.feed,
+            self.store.checkpoint(),
+            self.batch_events_max,
+        ) {
+            Gathered::Chunks(chunks) => chunks,
+            Gathered::Old => return Ok(Step::Applied),
+            Gathered::Hole => {
+                self.left.clear();
+                self.feed.restart(self.store.checkpoint().position());
+                return Ok(Step::Applied);
+            }
+        };
+        let last = chunks.last().map_or(Sequence(0), |chunk| chunk.scanned_to());
+        let taken = self.batcher.take(&mut self.store, &chunks, upto, |_| false, clock::now());
+        let done = match taken {
+            Ok(done) => done,
+            Err(error) => {
+                // They are tried again: a full disk, or another program's lock.
+                self.put_back(chunks);
+                return Err(error);
+            }
+        };
+        let committed = self.store.checkpoint().sequence;
+        if committed < last {
+            self.put_back(
+                chunks.into_iter().filter(|chunk| chunk.scanned_to() > committed).collect(),
+            );
+        }
+        Ok(done.stop.map_or(Step::Applied, Step::Stopped))
+    }
+
+    fn put_back(&mut self, chunks: Vec<Arc<Chunk>>) {
+        for chunk in chunks.into_iter().rev() {
+            self.left.push_front(Delivery::Chunk(chunk));
+        }
+    }
+}
+
+/// What one step of a successor came to.
+pub enum Step {
+    Applied,
+    Nothing,
+    /// A policy stops it, or its stream has a fault.
+    Stopped(Stop),
+    /// The daemon is ending.
+    Closed,
+}
+
+fn failed(successor: Box<Successor>, error: StoreError) -> (Met, Batched) {
+    match error {
+        StoreError::Unknown { .. } => {
+            let detail = error.to_string();
+            (Met::Failed { successor, detail }, Batched::Fatal(error))
+        }
+        // Space may come back.
+        StoreError::Full { .. } | StoreError::Busy { .. } => {
+            (Met::Apart(successor), Batched::Committed)
+        }
+        error => (Met::Failed { successor, detail: error.to_string() }, Batched::Committed),
+    }
+}

@@ -1,0 +1,76 @@
+//! A generation that may follow the one that is served: sealed, and at work like a served one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::batch::Batcher;
+use super::budget::Ticket;
+use super::recipe::Recipe;
+use crate::lag::Watch;
+use crate::source::Delivery;
+use crate::source::accept::Look;
+use crate::source::feed::Feed;
+use crate::source::status::Tally;
+use crate::store::snapshot::Snapshot;
+use crate::store::writer::Store;
+
+/// Everything that a worker goes on with.
+pub struct Successor {
+    pub recipe: Arc<Recipe>,
+    pub store: Store,
+    pub batcher: Batcher,
+    pub batch_events_max: usize,
+    pub feed: Feed,
+    /// What was delivered and is not applied yet: a batch ended before it.
+    pub left: VecDeque<Delivery>,
+    pub watch: Watch,
+    pub look: Look,
+    /// Of its stream.
+    pub tally: Arc<Tally>,
+    /// Its store's part in the memory budget.
+    pub ticket: Ticket,
+}
+
+/// What two generations meet for, at one sequence.
+#[derive(Clone, Debug)]
+pub enum Purpose {
+    /// One snapshot of each is opened.
+    Compare,
+    /// The successor is served from then on.
+    CutOver {
+        /// Whatever the checks find.
+        force: bool,
+        /// Though it has read less than the generation that is served (I11).
+        forget: bool,
+        /// It stays until a person says otherwise.
+        pin: bool,
+        /// As it stands, and it follows from there.
+        now: bool,
+    },
+}
+
+/// A successor that asks to meet the generation that is served.
+pub struct Meet {
+    pub successor: Box<Successor>,
+    pub purpose: Purpose,
+    /// How long either may be kept from its work.
+    pub patience: Duration,
+    pub reply: oneshot::Sender<Met>,
+}
+
+/// What became of a meeting; whoever is not served comes back.
+pub enum Met {
+    /// Of the generation that is served, and of the successor.
+    Snapshots(Box<Successor>, Box<(Snapshot, Snapshot)>),
+    /// The successor is served.
+    CutOver,
+    /// They did not come to one sequence in time: the successor has to catch up first.
+    Apart(Box<Successor>),
+    /// The checks say no.
+    Refused { successor: Box<Successor>, detail: String },
+    /// It cannot be done at all, and the successor is of no use.
+    Failed { successor: Box<Successor>, detail: String },
+}

@@ -29,13 +29,14 @@ lint: ## check format, lints and scripts
 	cargo clippy --locked --all-targets -- --deny warnings
 	@for script in $(SCRIPTS); do bash -n "$$script" || exit 1; done
 
-bench: ## measure expressions, reading beside the client's raw read, sharing, catch-up beside a hand-written loop
-	cargo bench --locked --bench expressions
+bench: ## measure rebuilds, catch-up and latency beside a hand-written consumer, then reading, sharing and expressions
 	@tests/tools/nats-server >/dev/null
 	@tests/tools/flights-data >/dev/null
+	cargo bench --locked --bench rebuild -- --json target/bench-rebuild.json
 	cargo bench --locked --bench source
 	cargo bench --locked --bench sharing
 	cargo bench --locked --bench catch_up
+	cargo bench --locked --bench expressions
 
 # What it finds is kept in target/fuzz; mended, the input goes to tests/fuzz/regressions.
 fuzz: ## try definitions, expressions and messages that nobody thought of (FUZZ_SECONDS=60 for each)

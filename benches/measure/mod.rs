@@ -5,7 +5,6 @@
 pub mod publish;
 pub mod raw;
 pub mod server;
-pub mod site;
 
 use std::io::Read;
 use std::path::Path;

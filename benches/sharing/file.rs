@@ -26,9 +26,9 @@ use viewd::worker::recipe::Recipe;
 use viewd::worker::shared::{Following, Shared};
 use viewd::worker::{self, Begin, Worker, command};
 
-use super::measure::site::{config, declared};
 use super::measure::{cpu, peak};
 use super::messages::{Due, STREAM, definitions, payload};
+use super::site::{config, declared};
 use super::{Fed, Load};
 
 const LOOK: Duration = Duration::from_millis(5);

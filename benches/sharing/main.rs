@@ -17,6 +17,8 @@ mod file;
 #[path = "../measure/mod.rs"]
 mod measure;
 mod messages;
+#[path = "../measure/site.rs"]
+mod site;
 mod stream;
 
 use std::process::{Command, Stdio};

@@ -10,9 +10,9 @@ use async_nats::jetstream;
 use viewd::status::State;
 use viewd::supervisor::Running;
 
-use super::measure::site::{config, declared, start};
 use super::measure::{cpu, peak};
 use super::messages::{Due, STREAM, definitions, payload};
+use super::site::{config, declared, start};
 use super::{Fed, Load};
 
 /// The name of every connection that messages are read over.

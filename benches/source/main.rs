@@ -26,6 +26,8 @@ mod flights;
 #[path = "../measure/mod.rs"]
 mod measure;
 mod role;
+#[path = "../measure/site.rs"]
+mod site;
 mod viewd;
 
 use std::process::{Command, Stdio};

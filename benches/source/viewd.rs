@@ -16,8 +16,8 @@ use viewd::source::{Delivery, Position};
 use viewd::status::State;
 
 use crate::measure::runtime;
-use crate::measure::site::{self, SOURCE};
 use crate::role::{Arguments, Read};
+use crate::site::{self, SOURCE};
 
 /// No message of a benchmark comes so late.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,13 +9,16 @@ use axum::routing::{any, post};
 use axum::{Json, Router};
 use serde_json::json;
 
+use super::digest::digest;
 use super::problem::Problem;
 use crate::supervisor::daemon::Daemon;
 use crate::worker::command::{Accepted, Refused};
 
 /// The routes of the admin socket.
 pub(super) fn routes() -> Router<Arc<Daemon>> {
-    Router::new().route("/v1/admin/projections/{projection}/accept", post(accept))
+    Router::new()
+        .route("/v1/admin/projections/{projection}/accept", post(accept))
+        .route("/v1/admin/projections/{projection}/digest", post(digest))
 }
 
 /// What stands in their place on TCP.
@@ -58,7 +61,7 @@ async fn accept(
     Ok(Json(json!({ "data": [accepted] })).into_response())
 }
 
-fn problem(daemon: &Daemon, name: &str, refused: Refused) -> Problem {
+pub(super) fn problem(daemon: &Daemon, name: &str, refused: Refused) -> Problem {
     let detail = refused.to_string();
     match refused {
         Refused::Unknown => Problem::unknown_projection(name, daemon.names()),

@@ -5,6 +5,7 @@
 //! Commands (`admin`) are taken on the admin socket alone.
 
 mod admin;
+mod digest;
 mod problem;
 pub mod serve;
 pub mod wait;

@@ -24,35 +24,38 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A request holds a connection, which lives ten minutes. Who wants to wait for longer asks again.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 /// After this a client that was too early may ask again.
-const RETRY_AFTER_SECONDS: u64 = 1;
-
-const PARAMETERS: [&str; 2] = ["_sequence", "_timeout"];
+pub(super) const RETRY_AFTER_SECONDS: u64 = 1;
 
 pub(super) async fn wait(
     State(daemon): State<Arc<Daemon>>,
     Path(name): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, Problem> {
-    let (sequence, timeout) = asked(&query)?;
+    let (sequence, timeout) = asked(&query, "_sequence")?;
     match daemon.wait(&name, sequence, timeout).await {
         Ok(reached) => Ok(answer(sequence, &reached)),
         Err(unreached) => Err(problem(&daemon, &name, sequence, unreached)),
     }
 }
 
-fn asked(query: &BTreeMap<String, String>) -> Result<(Sequence, Duration), Problem> {
+/// A sequence, in the parameter of this name, and how long to wait for it.
+pub(super) fn asked(
+    query: &BTreeMap<String, String>,
+    name: &str,
+) -> Result<(Sequence, Duration), Problem> {
     let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad-parameter", detail);
-    if let Some(unknown) = query.keys().find(|key| !PARAMETERS.contains(&key.as_str())) {
-        let hint = did_you_mean(unknown, PARAMETERS);
+    let parameters = [name, "_timeout"];
+    if let Some(unknown) = query.keys().find(|key| !parameters.contains(&key.as_str())) {
+        let hint = did_you_mean(unknown, parameters);
         return Err(bad(format!("there is no parameter `{unknown}`")).hints(hint));
     }
-    let sequence = query.get("_sequence").ok_or_else(|| {
-        bad("`_sequence` is missing".to_owned())
-            .hint("it is the sequence that the publish acknowledgement says: ?_sequence=1234")
+    let sequence = query.get(name).ok_or_else(|| {
+        bad(format!("`{name}` is missing"))
+            .hint(format!("it is the sequence that the publish acknowledgement says: ?{name}=1234"))
     })?;
     let sequence = sequence
         .parse()
-        .map_err(|_| bad(format!("`_sequence` is `{sequence}`, which is no sequence")))?;
+        .map_err(|_| bad(format!("`{name}` is `{sequence}`, which is no sequence")))?;
     let timeout = match query.get("_timeout") {
         None => TIMEOUT,
         Some(text) => {
@@ -128,7 +131,7 @@ fn problem(daemon: &Daemon, name: &str, sequence: Sequence, unreached: Unreached
     }
 }
 
-fn standing(name: &str, numbers: Numbers) -> Problem {
+pub(super) fn standing(name: &str, numbers: Numbers) -> Problem {
     let state = numbers.state.word();
     let reason = numbers.reason.map_or(String::new(), |reason| format!(" ({})", reason.word()));
     let detail = numbers.detail.map_or(String::new(), |detail| format!(": {detail}"));
@@ -164,7 +167,7 @@ mod tests {
             let pairs = pairs
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect::<BTreeMap<_, _>>();
-            let found = asked(&pairs)
+            let found = asked(&pairs, "_sequence")
                 .map(|(sequence, timeout)| (sequence.0, timeout.as_millis()))
                 .map_err(|problem| problem.detail().to_owned());
             assert_eq!(found, expected.map_err(str::to_owned), "{query}");

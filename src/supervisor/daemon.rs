@@ -80,7 +80,7 @@ impl Daemon {
         self.projections.iter().for_each(|tracked| tracked.shared.wake());
     }
 
-    pub(super) fn is_draining(&self) -> bool {
+    pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 

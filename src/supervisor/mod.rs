@@ -16,6 +16,7 @@ pub mod at_rest;
 mod command;
 pub mod daemon;
 pub mod disk;
+pub mod snapshot;
 pub mod start;
 pub mod waiting;
 mod watchdog;

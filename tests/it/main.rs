@@ -44,6 +44,8 @@ mod tidy;
 mod nats;
 // A bad network between a client and its server.
 mod proxy;
+// Generations built beside the one that is served, and served instead.
+mod rebuild;
 // Numbers that a printed seed gives again.
 mod random;
 // What is shipped for Prometheus and Grafana, held to a real scrape.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use async_nats::Message;
 use async_nats::jetstream::{self, consumer};
 use futures_util::StreamExt;
@@ -27,17 +27,12 @@ pub fn last_sequence(server: &str, stream: &str) -> Result<u64> {
     })
 }
 
-/// One role to its end: `raw`, `board` or `six`.
-pub fn run(role: &str, server: &str, data: &Path, events: u64) -> Result<()> {
-    let mut sink = match role {
-        "raw" => None,
-        "board" => Some(View::open(data, false)?),
-        "six" => Some(View::open(data, true)?),
-        _ => bail!("unknown role {role}"),
-    };
+/// Into the six tables, to the end.
+pub fn run(server: &str, stream: &str, data: &Path, events: u64) -> Result<()> {
+    let mut view = View::open(data)?;
     runtime()?.block_on(async {
         let client = async_nats::connect(server).await?;
-        let stream = jetstream::new(client).get_stream(super::STREAM).await?;
+        let stream = jetstream::new(client).get_stream(stream).await?;
         let config = consumer::pull::Config {
             ack_policy: consumer::AckPolicy::None,
             memory_storage: true,
@@ -49,13 +44,11 @@ pub fn run(role: &str, server: &str, data: &Path, events: u64) -> Result<()> {
         let mut seen = 0;
         while seen < events {
             let message = messages.next().await.context("the stream ended")??;
+            batch.push(message.message);
             seen += 1;
-            if let Some(view) = &mut sink {
-                batch.push(message.message);
-                if batch.len() == BATCH || seen == events {
-                    view.apply(&batch, seen)?;
-                    batch.clear();
-                }
+            if batch.len() == BATCH || seen == events {
+                view.apply(&batch, seen)?;
+                batch.clear();
             }
         }
         Ok(())
@@ -121,7 +114,7 @@ struct Plane<'a> {
     engine: Option<&'a str>,
 }
 
-const BOARD: &str = "
+const TABLES: &str = "
 CREATE TABLE checkpoint (only INTEGER PRIMARY KEY CHECK (only = 0), sequence INTEGER NOT NULL) STRICT;
 INSERT INTO checkpoint VALUES (0, 0);
 CREATE TABLE board (
@@ -130,9 +123,6 @@ CREATE TABLE board (
   scheduled_arrival TEXT, arrived_at TEXT, arr_delay INTEGER, air_time INTEGER, late INTEGER, updated_at TEXT
 ) STRICT;
 CREATE INDEX board_origin_date ON board (origin, flight_date);
-";
-
-const OTHERS: &str = "
 CREATE TABLE carriers (
   carrier TEXT PRIMARY KEY NOT NULL, name TEXT, scheduled INTEGER DEFAULT 0, cancelled INTEGER DEFAULT 0,
   departed INTEGER DEFAULT 0, airborne INTEGER DEFAULT 0, diverted INTEGER DEFAULT 0, arrived INTEGER DEFAULT 0,
@@ -161,28 +151,24 @@ CREATE TABLE planes (
 
 struct View {
     connection: Connection,
-    all: bool,
 }
 
 impl View {
-    fn open(folder: &Path, all: bool) -> Result<Self> {
+    fn open(folder: &Path) -> Result<Self> {
         let connection = Connection::open(folder.join("view.db"))?;
         connection.execute_batch(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-65536;",
         )?;
-        connection.execute_batch(BOARD)?;
-        if all {
-            connection.execute_batch(OTHERS)?;
-        }
+        connection.execute_batch(TABLES)?;
         connection.set_prepared_statement_cache_capacity(64);
-        Ok(Self { connection, all })
+        Ok(Self { connection })
     }
 
     fn apply(&mut self, batch: &[Message], sequence: u64) -> Result<()> {
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         {
-            let mut statements = Statements { connection: &transaction, all: self.all };
+            let mut statements = Statements { connection: &transaction };
             for message in batch {
                 statements.message(message)?;
             }
@@ -196,7 +182,6 @@ impl View {
 
 struct Statements<'a> {
     connection: &'a Connection,
-    all: bool,
 }
 
 impl Statements<'_> {
@@ -212,7 +197,7 @@ impl Statements<'_> {
         };
         let mut tokens = subject.split('.').skip(1);
         match (tokens.next(), subject.rsplit('.').next()) {
-            (Some("registry"), _) if self.all => match tokens.next() {
+            (Some("registry"), _) => match tokens.next() {
                 Some("airlines") => {
                     self.airline(&serde_json::from_slice::<Structured<_>>(payload)?.data)
                 }
@@ -221,7 +206,6 @@ impl Statements<'_> {
                 }
                 _ => self.plane(&serde_json::from_slice(payload)?),
             },
-            (Some("registry"), _) => Ok(()),
             (_, Some("scheduled")) => {
                 let event: Structured<Flight> = serde_json::from_slice(payload)?;
                 self.scheduled(event.time, &event.data)
@@ -306,19 +290,17 @@ impl Statements<'_> {
             utc(flight.scheduled_arrival)?,
             utc(Some(time))?
         ])?;
-        if self.all {
-            self.count("carriers (carrier, scheduled)", "scheduled", [flight.carrier])?;
-            self.count(
-                "daily (origin, day, scheduled)",
-                "scheduled",
-                [flight.origin, flight.flight_date],
-            )?;
-            self.prepare(
+        self.count("carriers (carrier, scheduled)", "scheduled", [flight.carrier])?;
+        self.count(
+            "daily (origin, day, scheduled)",
+            "scheduled",
+            [flight.origin, flight.flight_date],
+        )?;
+        self.prepare(
                 "INSERT INTO routes (origin, dest, distance, first_day, last_day, scheduled) VALUES (?1, ?2, ?3, ?4, ?4, 1)
                  ON CONFLICT DO UPDATE SET scheduled = scheduled + 1, last_day = max(coalesce(last_day, ?4), ?4)",
             )?
             .execute(params![flight.origin, flight.dest, flight.distance, flight.flight_date])?;
-        }
         Ok(())
     }
 
@@ -327,19 +309,17 @@ impl Statements<'_> {
             "UPDATE board SET status = 'departed', departed_at = ?2, dep_delay = ?3, updated_at = ?4 WHERE flight_id = ?1",
         )?
         .execute(params![flight.flight_id, utc(flight.departed_at)?, flight.dep_delay, utc(Some(time))?])?;
-        if self.all {
-            self.prepare(
-                "INSERT INTO carriers (carrier, departed, airborne) VALUES (?, 1, 1)
+        self.prepare(
+            "INSERT INTO carriers (carrier, departed, airborne) VALUES (?, 1, 1)
                  ON CONFLICT DO UPDATE SET departed = departed + 1, airborne = airborne + 1",
-            )?
-            .execute([flight.carrier])?;
-            self.prepare(
+        )?
+        .execute([flight.carrier])?;
+        self.prepare(
                 "INSERT INTO daily (origin, day, departed, worst_dep_delay) VALUES (?1, ?2, 1, ?3) ON CONFLICT DO UPDATE
                  SET departed = departed + 1, worst_dep_delay = max(coalesce(worst_dep_delay, ?3), ?3)",
             )?
             .execute(params![flight.origin, flight.flight_date, flight.dep_delay])?;
-            self.count("airports (airport, departures)", "departures", [flight.origin])?;
-        }
+        self.count("airports (airport, departures)", "departures", [flight.origin])?;
         Ok(())
     }
 
@@ -358,9 +338,7 @@ impl Statements<'_> {
             late,
             utc(Some(time))?
         ])?;
-        if self.all {
-            self.arrived_elsewhere(time, flight, delay, late)?;
-        }
+        self.arrived_elsewhere(time, flight, delay, late)?;
         Ok(())
     }
 
@@ -395,25 +373,23 @@ impl Statements<'_> {
     fn ended(&self, time: &str, flight: &Flight, status: &str) -> Result<()> {
         self.prepare("UPDATE board SET status = ?2, updated_at = ?3 WHERE flight_id = ?1")?
             .execute(params![flight.flight_id, status, utc(Some(time))?])?;
-        if self.all {
-            let carriers = if status == "diverted" {
-                "INSERT INTO carriers (carrier, diverted, airborne) VALUES (?, 1, -1)
+        let carriers = if status == "diverted" {
+            "INSERT INTO carriers (carrier, diverted, airborne) VALUES (?, 1, -1)
                  ON CONFLICT DO UPDATE SET diverted = diverted + 1, airborne = airborne - 1"
-            } else {
-                "INSERT INTO carriers (carrier, cancelled) VALUES (?, 1) ON CONFLICT DO UPDATE SET cancelled = cancelled + 1"
-            };
-            self.prepare(carriers)?.execute([flight.carrier])?;
-            self.count(
-                &format!("routes (origin, dest, {status})"),
-                status,
-                [flight.origin, flight.dest],
-            )?;
-            self.count(
-                &format!("daily (origin, day, {status})"),
-                status,
-                [flight.origin, flight.flight_date],
-            )?;
-        }
+        } else {
+            "INSERT INTO carriers (carrier, cancelled) VALUES (?, 1) ON CONFLICT DO UPDATE SET cancelled = cancelled + 1"
+        };
+        self.prepare(carriers)?.execute([flight.carrier])?;
+        self.count(
+            &format!("routes (origin, dest, {status})"),
+            status,
+            [flight.origin, flight.dest],
+        )?;
+        self.count(
+            &format!("daily (origin, day, {status})"),
+            status,
+            [flight.origin, flight.flight_date],
+        )?;
         Ok(())
     }
 

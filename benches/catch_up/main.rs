@@ -1,45 +1,49 @@
-//! How fast a view catches up with a year of flights, beside what a good engineer writes by hand.
+//! How fast a year of flights becomes six tables, beside what a good engineer writes by hand for the same six.
 //!
-//! One run, one server, one stream, five ways of reading it, in turn and several times over:
+//! One run, one server, one stream of real events, three ways of reading it, in turn and several times over:
 //!
 //! | row | what it does |
 //! |---|---|
-//! | raw read | the client's fastest pull, messages counted and dropped |
-//! | hand, 1 table | a hand-written loop into the board: typed decode, one prepared statement an event, one transaction a batch |
-//! | viewd, 1 table | the same table, declared (`board.toml`) |
-//! | hand, 6 tables | the hand-written loop into the six tables of `projections/flights.toml` |
-//! | viewd, 6 tables | those six tables, declared |
+//! | raw | the client's stream of a pull consumer, messages counted and dropped |
+//! | hand | a hand-written loop: typed decode, prepared statements, one transaction a batch |
+//! | viewd | the same tables, declared (`projections/flights.toml`) |
 //!
 //! Each is a process of its own, so that its CPU time and memory are its own; the server's CPU time is read beside it.
+//! One table of small events, rebuilds and latency are what `rebuild` measures.
 //! `cargo bench --bench catch_up -- --rounds 5 --events 1006869`. Prints a table and, with `--json FILE`, all runs.
 
 mod hand;
 #[path = "../measure/mod.rs"]
 mod measure;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use measure::server::Server;
-use measure::{Measured, median, range, say, value};
+use measure::{Measured, median, range, raw, say, value};
 
 const STREAM: &str = "FLIGHTS";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(role) = value(&arguments, "--role") {
-        return hand::run(
-            role,
-            value(&arguments, "--server").context("--server")?,
-            Path::new(value(&arguments, "--data").context("--data")?),
-            value(&arguments, "--events").context("--events")?.parse()?,
-        );
+        let told = |name: &str| value(&arguments, name).context(name.to_owned());
+        let (server, events) = (told("--server")?, told("--events")?.parse()?);
+        return match role {
+            "hand" => hand::run(server, STREAM, Path::new(told("--data")?), events),
+            way => raw::read(way, server, STREAM, events).map(|_| ()),
+        };
     }
     let rounds = value(&arguments, "--rounds").map_or(Ok(3), str::parse)?;
     let events = value(&arguments, "--events").map_or(Ok(u64::MAX), str::parse)?;
     let bench = Bench::start(events)?;
-    let mut rows = bench.rows();
+    let row = |name, way| Row { name, way, runs: Vec::new() };
+    let mut rows = [
+        row("raw", Way::Role("pull:5000")),
+        row("hand", Way::Role("hand")),
+        row("viewd", Way::Viewd),
+    ];
     for round in 1..=rounds {
         for row in &mut rows {
             let measured = bench.measure(row)?;
@@ -70,11 +74,11 @@ struct Row {
     runs: Vec<Measured>,
 }
 
+#[derive(Clone, Copy)]
 enum Way {
     /// A role of this program.
-    Hand(&'static str),
-    /// A folder of definitions.
-    Viewd(PathBuf),
+    Role(&'static str),
+    Viewd,
 }
 
 impl Bench {
@@ -95,30 +99,18 @@ impl Bench {
         Ok(Self { server, folder, events })
     }
 
-    fn rows(&self) -> Vec<Row> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let row = |name, way| Row { name, way, runs: Vec::new() };
-        vec![
-            row("raw read", Way::Hand("raw")),
-            row("hand, 1 table", Way::Hand("board")),
-            row("viewd, 1 table", Way::Viewd(root.join("benches/catch_up/board"))),
-            row("hand, 6 tables", Way::Hand("six")),
-            row("viewd, 6 tables", Way::Viewd(root.join("projections"))),
-        ]
-    }
-
     fn measure(&self, row: &Row) -> Result<Measured> {
         let data = self.folder.path().join("data");
         let _ = std::fs::remove_dir_all(&data);
         std::fs::create_dir_all(&data)?;
-        let mut command = match &row.way {
-            Way::Hand(role) => {
+        let mut command = match row.way {
+            Way::Role(role) => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["--role", role, "--server", &self.server.url]);
                 command.args(["--events", &self.events.to_string(), "--data"]).arg(&data);
                 command
             }
-            Way::Viewd(projections) => self.viewd(projections, &data)?,
+            Way::Viewd => self.viewd(&data)?,
         };
         let measured = self.server.measure(&mut command)?;
         if !measured.success {
@@ -127,12 +119,13 @@ impl Bench {
         Ok(measured)
     }
 
-    fn viewd(&self, projections: &Path, data: &Path) -> Result<Command> {
+    fn viewd(&self, data: &Path) -> Result<Command> {
         // Only the flights: a folder may hold other samples.
         let only = self.folder.path().join("projections");
         let _ = std::fs::remove_dir_all(&only);
         std::fs::create_dir_all(&only)?;
-        std::fs::copy(projections.join("flights.toml"), only.join("flights.toml"))?;
+        let flights = Path::new(env!("CARGO_MANIFEST_DIR")).join("projections/flights.toml");
+        std::fs::copy(flights, only.join("flights.toml"))?;
         let config = self.folder.path().join("viewd.toml");
         let text = format!(
             "projections = {only:?}\ndata_dir = {data:?}\n[nats]\nservers = [{:?}]\n\
@@ -174,17 +167,15 @@ impl Bench {
                 median(&row.runs, |run| run.peak_rss as f64 / 1e6),
             );
         }
-        for (viewd, hand, what) in [(2, 1, "1 table"), (4, 3, "6 tables")] {
-            let pairs: Vec<_> = rows[hand].runs.iter().zip(&rows[viewd].runs).collect();
-            let speed = |(hand, viewd): &(&Measured, &Measured)| hand.wall / viewd.wall;
-            let cpu = |(hand, viewd): &(&Measured, &Measured)| viewd.cpu / hand.cpu;
-            let (low, high) = range(&pairs, speed);
-            println!(
-                "\n{what}: viewd runs at {:.2} x the hand-written loop ({low:.2} to {high:.2} by round), with {:.2} x its CPU time",
-                median(&pairs, speed),
-                median(&pairs, cpu),
-            );
-        }
+        let pairs: Vec<_> = rows[1].runs.iter().zip(&rows[2].runs).collect();
+        let speed = |(hand, viewd): &(&Measured, &Measured)| hand.wall / viewd.wall;
+        let cpu = |(hand, viewd): &(&Measured, &Measured)| viewd.cpu / hand.cpu;
+        let (low, high) = range(&pairs, speed);
+        println!(
+            "\nviewd runs at {:.2} x the hand-written loop ({low:.2} to {high:.2} by round), with {:.2} x its CPU time",
+            median(&pairs, speed),
+            median(&pairs, cpu),
+        );
     }
 
     fn json(&self, rows: &[Row]) -> String {

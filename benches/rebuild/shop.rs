@@ -129,7 +129,7 @@ impl Iterator for Shop {
     fn next(&mut self) -> Option<Event> {
         self.number += 1;
         let number = self.number;
-        let (kind, data) = if number % 100 == 0 {
+        let (kind, data) = if number.is_multiple_of(100) {
             let customer = self.random.below(CUSTOMERS);
             let data = format!(
                 r#""customer_id":"c-{customer:05}","name":"Customer {customer} of {number}""#

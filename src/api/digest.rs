@@ -23,7 +23,7 @@ pub(super) async fn digest(
     Path(name): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, Problem> {
-    let (at, timeout) = asked(&query, "_at")?;
+    let (at, timeout) = asked(query, "_at")?;
     let snapshot = daemon.snapshot_at(&name, at, timeout).await;
     let mut snapshot = snapshot.map_err(|unseen| problem(&daemon, &name, at, unseen))?;
     // A large view takes its time, and the daemon's end does not wait for it.

@@ -6,6 +6,7 @@
 
 mod admin;
 mod digest;
+mod parameter;
 mod problem;
 pub mod serve;
 pub mod wait;

@@ -68,7 +68,7 @@ impl Problem {
         let problem = Self::new(
             StatusCode::NOT_FOUND,
             "unknown-projection",
-            format!("no projection `{name}`"),
+            format!("there is no projection `{name}`"),
         );
         Self { hint: did_you_mean(name, known.iter().copied()), ..problem }
     }

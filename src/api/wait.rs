@@ -10,9 +10,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::parameter::{Parameters, bad};
 use super::problem::Problem;
-use crate::definition::policy::duration;
-use crate::diagnostic::did_you_mean;
 use crate::event::Sequence;
 use crate::store::dead_letter::{SetAside, State as Aside};
 use crate::supervisor::daemon::Daemon;
@@ -31,7 +30,7 @@ pub(super) async fn wait(
     Path(name): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Response, Problem> {
-    let (sequence, timeout) = asked(&query, "_sequence")?;
+    let (sequence, timeout) = asked(query, "_sequence")?;
     match daemon.wait(&name, sequence, timeout).await {
         Ok(reached) => Ok(answer(sequence, &reached)),
         Err(unreached) => Err(problem(&daemon, &name, sequence, unreached)),
@@ -40,32 +39,18 @@ pub(super) async fn wait(
 
 /// A sequence, in the parameter of this name, and how long to wait for it.
 pub(super) fn asked(
-    query: &BTreeMap<String, String>,
+    query: BTreeMap<String, String>,
     name: &str,
 ) -> Result<(Sequence, Duration), Problem> {
-    let bad = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "bad-parameter", detail);
-    let parameters = [name, "_timeout"];
-    if let Some(unknown) = query.keys().find(|key| !parameters.contains(&key.as_str())) {
-        let hint = did_you_mean(unknown, parameters);
-        return Err(bad(format!("there is no parameter `{unknown}`")).hints(hint));
-    }
-    let sequence = query.get(name).ok_or_else(|| {
+    let parameters = Parameters::new(query, &[name, "_timeout"])?;
+    let sequence = parameters.get(name).ok_or_else(|| {
         bad(format!("`{name}` is missing"))
             .hint(format!("it is the sequence that the publish acknowledgement says: ?{name}=1234"))
     })?;
     let sequence = sequence
         .parse()
         .map_err(|_| bad(format!("`{name}` is `{sequence}`, which is no sequence")))?;
-    let timeout = match query.get("_timeout") {
-        None => TIMEOUT,
-        Some(text) => {
-            duration(text).filter(|timeout| *timeout <= TIMEOUT_MAX).ok_or_else(|| {
-                bad(format!("`_timeout` is `{text}`"))
-                    .hint("write 500ms, 10s or 2m; at most 5m, and ask again for longer")
-            })?
-        }
-    };
-    Ok((Sequence(sequence), timeout))
+    Ok((Sequence(sequence), parameters.duration("_timeout", TIMEOUT, TIMEOUT_MAX)?))
 }
 
 fn answer(sequence: Sequence, reached: &Reached) -> Response {
@@ -167,7 +152,7 @@ mod tests {
             let pairs = pairs
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect::<BTreeMap<_, _>>();
-            let found = asked(&pairs, "_sequence")
+            let found = asked(pairs, "_sequence")
                 .map(|(sequence, timeout)| (sequence.0, timeout.as_millis()))
                 .map_err(|problem| problem.detail().to_owned());
             assert_eq!(found, expected.map_err(str::to_owned), "{query}");

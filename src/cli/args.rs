@@ -140,6 +140,82 @@ skipped), with 4 if it has not in time or the stream ends before it, with 3 if t
         #[arg(long, default_value = "10s", value_name = "TIME", value_parser = timeout)]
         timeout: Duration,
     },
+    /// Builds views again from the stream, beside those that are served, and follows that to the end.
+    #[command(after_help = "\
+Examples:
+  viewd rebuild orders
+  viewd rebuild orders customers      at once, by one read of the stream
+  viewd rebuild --all --detach        begins it and ends; `viewd status --watch` shows how far it is
+  viewd rebuild orders --hold         builds it, and serves it when `viewd promote orders` says so
+
+Readers notice nothing: the old view is served, and follows the stream, until the new one has caught up and takes its \
+place in one step. Ctrl-C ends the command and not the rebuild; the same command follows it again.
+Ends with 0 when it is served (or held), with 3 if it was refused, failed or cancelled, with 75 while something else is \
+done to the projection.")]
+    Rebuild(Rebuild),
+    /// Serves a build that was held, or ends the pin of a rollback.
+    #[command(after_help = "\
+Example:
+  viewd promote orders")]
+    Promote {
+        /// Whose build.
+        projection: String,
+    },
+    /// Serves the generation before this one again, and keeps to it.
+    #[command(after_help = "\
+Examples:
+  viewd rollback orders               the old generation catches up beside the serving one, then takes its place
+  viewd rollback orders --now         it is served at once, as it stands, and catches up from there
+
+The projection is pinned then: no restart, no reload and no rebuild.auto replaces what was rolled back to, until \
+`viewd promote`, `viewd rebuild`, or a definition that is neither of the two.")]
+    Rollback(Rollback),
+    /// Ends what is being built for a projection, and leaves nothing of it.
+    #[command(after_help = "\
+Example:
+  viewd cancel orders
+
+What is served stays as it is. With nothing to cancel it says so and ends with 0.")]
+    Cancel {
+        /// Whose build.
+        projection: String,
+    },
+    /// Lets a projection stand still, over restarts too, until `viewd resume`.
+    #[command(after_help = "\
+Example:
+  viewd pause orders                  its view is served as it stands; the stream goes on without it")]
+    Pause {
+        /// Which one.
+        projection: String,
+    },
+    /// Lets a paused projection go on.
+    #[command(after_help = "\
+Example:
+  viewd resume orders")]
+    Resume {
+        /// Which one.
+        projection: String,
+    },
+    /// Reads the settings and definitions on disk again, without a restart.
+    #[command(after_help = "\
+Examples:
+  viewd plan && viewd reload          what would happen, then let it happen
+  viewd reload --json
+
+The same as SIGHUP. A file that is wrong is left out, and does not stop the others: its projection goes on as it was, \
+and the command ends with 78.")]
+    Reload,
+    /// Removes retired generations, and views that no definition names any more.
+    #[command(after_help = "\
+Examples:
+  viewd gc                            of all projections
+  viewd gc orders                     of this one; of a view without a definition, all of it
+
+What is served by a definition is never touched. Works without a daemon too.")]
+    Gc {
+        /// Only of this one.
+        projection: Option<String>,
+    },
     /// Goes on past a gap in the stream, or with a restored stream whose messages are the same.
     #[command(after_help = "\
 Examples:
@@ -224,6 +300,40 @@ pub(super) struct Digest {
     /// How long at most to wait for it: 500ms, 10s, 2m.
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = timeout, requires = "at")]
     pub(super) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rebuild {
+    /// Which ones.
+    #[arg(value_name = "PROJECTION", required_unless_present = "all", conflicts_with = "all")]
+    pub(super) projections: Vec<String>,
+    /// All of them.
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Ends as soon as it has begun.
+    #[arg(long)]
+    pub(super) detach: bool,
+    /// Builds it up to the point where it could be served, and waits for `viewd promote`.
+    #[arg(long)]
+    pub(super) hold: bool,
+    /// Consents to losing rows that rest on messages which the stream no longer holds.
+    #[arg(long)]
+    pub(super) forget: bool,
+    /// Serves it whatever the checks before that find.
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rollback {
+    /// Which one.
+    pub(super) projection: String,
+    /// Serves it at once, as it stands: what it lacks is seen missing until it has caught up.
+    #[arg(long)]
+    pub(super) now: bool,
+    /// Even where the stream no longer holds what it lacks: that is counted as missed.
+    #[arg(long, requires = "now")]
+    pub(super) accept_gap: bool,
 }
 
 #[derive(Debug, Args)]

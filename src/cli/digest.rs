@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 
 use super::args;
 use super::failure::{Failure, Kind};
 use super::output::{Align, Output, Table};
-use super::socket::{self, Answer, Problem};
+use super::socket;
 use super::status::grouped;
 use crate::config::Config;
 use crate::store::digest::Digest;
@@ -63,31 +63,10 @@ fn ask(
     at: u64,
     timeout: Duration,
 ) -> Result<Option<Digest>, Failure> {
-    let millis = timeout.as_millis();
-    let path = format!("/v1/admin/projections/{projection}/digest?_at={at}&_timeout={millis}ms");
-    let Some(answer) = socket::request(config, "POST", &path, timeout + ANSWER_TIMEOUT)? else {
-        return Ok(None);
-    };
-    if answer.code != 200 {
-        return Err(refused(&answer));
-    }
-    let digest = serde_json::from_str(&answer.body).context("read the daemon's answer");
-    digest.map(Some).map_err(|error| Failure::new(Kind::Internal, error))
-}
-
-fn refused(answer: &Answer) -> Failure {
-    let Ok(problem) = serde_json::from_str::<Problem>(&answer.body) else {
-        return Failure::new(Kind::Internal, anyhow!("the daemon answered {}", answer.code));
-    };
-    let kind = match problem.code.as_str() {
-        "unknown-projection" | "bad-parameter" => Kind::Usage,
-        "passed" | "projection-stands-still" => Kind::FoundProblems,
-        "timed-out" => Kind::TimedOut,
-        "busy" => Kind::Busy,
-        "shutting-down" => Kind::Unreachable,
-        _ => Kind::Io,
-    };
-    Failure::new(kind, anyhow!(problem.detail)).hints(problem.hint)
+    let query = format!("digest?_at={at}&_timeout={}ms", timeout.as_millis());
+    let path = format!("/v1/admin/{}", socket::path(projection, &query));
+    let answer = socket::request(&config.data_dir, "POST", &path, timeout + ANSWER_TIMEOUT)?;
+    answer.map(|answer| socket::read(&answer.body()?)).transpose()
 }
 
 /// Files that nobody writes stand where they stand.

@@ -104,7 +104,7 @@ impl Failure {
     /// Prints `Error:`, what caused it, and `Hint:`, to stderr; with `--json` one object to stdout too, unless the
     /// command has printed its own.
     pub(crate) fn report(self, output: &Output) -> ExitCode {
-        self.print(output.color);
+        self.print(output);
         if output.json && !output.has_printed() {
             output.line(&self.json());
         }
@@ -112,22 +112,32 @@ impl Failure {
     }
 
     #[expect(clippy::print_stderr, reason = "the one printer of errors")]
-    pub(crate) fn print(&self, color: bool) {
+    pub(crate) fn print(&self, output: &Output) {
+        let text = self.text(output);
+        if !text.is_empty() {
+            eprintln!("{text}");
+        }
+    }
+
+    /// What people read, on as many lines as it needs.
+    fn text(&self, output: &Output) -> String {
+        let color = output.color;
         let paint = |code: &str, word: &str| {
             if color { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.to_owned() }
         };
+        let mut lines = Vec::new();
         if !self.diagnostics.is_empty() {
-            eprintln!("{}", diagnostic::render(&self.diagnostics, color).trim_end());
+            lines.push(diagnostic::render(&self.diagnostics, color).trim_end().to_owned());
         }
         if let Some(error) = &self.error {
-            eprintln!("{} {error}", paint("1;31", "Error:"));
-            for cause in error.chain().skip(1) {
-                eprintln!("{} {cause}", paint("31", "Caused by:"));
-            }
+            lines.push(format!("{} {error}", paint("1;31", "Error:")));
+            let causes = error.chain().skip(1);
+            lines.extend(causes.map(|cause| format!("{} {cause}", paint("31", "Caused by:"))));
         }
         if let Some(hint) = &self.hint {
-            eprintln!("{} {hint}", paint("1;36", "Hint:"));
+            lines.push(format!("{} {}", paint("1;36", "Hint:"), output.told(hint)));
         }
+        lines.join("\n")
     }
 
     /// What went wrong, in one line.

@@ -1,23 +1,27 @@
 //! The command line: one dispatch over commands, one printer of errors, the exit code from the failure's kind.
 
-mod accept;
 mod args;
 mod check;
 mod definitions;
 mod digest;
 mod events;
 mod failure;
+mod gc;
 mod messages;
+mod operation;
 mod output;
 mod plan;
 mod progress;
 mod query;
+mod rebuild;
 mod rehearse;
+mod reload;
 mod run;
 mod schema;
 mod skeleton;
 mod socket;
 mod status;
+mod tell;
 mod test;
 mod verify;
 mod wait;
@@ -47,7 +51,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return misunderstood(&error, &given),
     };
     let global = &arguments.global;
-    let output = Output::new(global.json, global.quiet, global.no_color);
+    let output = Output::new(global.json, global.quiet, global.no_color, global.config.as_deref());
     match dispatch(&arguments, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(&output),
@@ -65,7 +69,7 @@ fn misunderstood(error: &clap::Error, given: &[OsString]) -> ExitCode {
         let message = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         let hint = lines.find_map(|line| line.strip_prefix("tip: ")).map(str::to_owned);
         let failure = Failure::new(Kind::Usage, anyhow::anyhow!(message)).hints(hint);
-        Output::new(true, false, true).line(&failure.json());
+        Output::new(true, false, true, None).line(&failure.json());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage as u8))
 }
@@ -85,7 +89,25 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         Command::Wait { projection, sequence, timeout } => {
             wait::run(&settings()?.config, projection, *sequence, *timeout, output)
         }
-        Command::Accept { projection } => accept::run(&settings()?.config, projection, output),
+        Command::Accept { projection } => {
+            tell::run(&settings()?.config, projection, "accept", output)
+        }
+        Command::Rebuild(arguments) => rebuild::run(&settings()?.config, arguments, output),
+        Command::Promote { projection } => {
+            rebuild::promote(&settings()?.config, projection, output)
+        }
+        Command::Rollback(arguments) => rebuild::rollback(&settings()?.config, arguments, output),
+        Command::Cancel { projection } => {
+            tell::run(&settings()?.config, projection, "cancel", output)
+        }
+        Command::Pause { projection } => {
+            tell::run(&settings()?.config, projection, "pause", output)
+        }
+        Command::Resume { projection } => {
+            tell::run(&settings()?.config, projection, "resume", output)
+        }
+        Command::Reload => reload::run(&settings()?.config, output),
+        Command::Gc { projection } => gc::run(&settings()?.config, projection.as_deref(), output),
         Command::Query { projection, sql, limit } => {
             query::run(&settings()?.config, projection, sql, *limit, output)
         }

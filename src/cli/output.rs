@@ -1,6 +1,7 @@
 //! What commands print: data to stdout, talk to stderr.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::failure::{Failure, Kind};
@@ -13,6 +14,8 @@ pub(super) struct Output {
     pub(super) color: bool,
     /// Whether stdout may be coloured.
     pub(super) data_color: bool,
+    /// The settings that the command line names, as a shell takes it.
+    config: Option<String>,
     /// Something has gone to stdout.
     printed: AtomicBool,
 }
@@ -33,7 +36,7 @@ pub(super) struct Table {
 const CELL_CHARS_MAX: usize = 60;
 
 impl Output {
-    pub(super) fn new(json: bool, quiet: bool, no_color: bool) -> Self {
+    pub(super) fn new(json: bool, quiet: bool, no_color: bool, config: Option<&Path>) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let wanted = wanted && !no_color;
         Self {
@@ -41,6 +44,7 @@ impl Output {
             quiet,
             color: wanted && std::io::stderr().is_terminal(),
             data_color: wanted && !json && std::io::stdout().is_terminal(),
+            config: config.map(|path| quoted(&path.to_string_lossy())),
             printed: AtomicBool::new(false),
         }
     }
@@ -48,6 +52,14 @@ impl Output {
     /// A line of data.
     pub(super) fn line(&self, line: &str) {
         self.data(&format!("{line}\n"));
+    }
+
+    /// A sentence with commands in it: those that the reader types have to name the settings that this one named.
+    pub(super) fn told(&self, sentence: &str) -> String {
+        match &self.config {
+            Some(file) => sentence.replace("`viewd ", &format!("`viewd --config {file} ")),
+            None => sentence.to_owned(),
+        }
     }
 
     /// Data as it is. Whoever reads it may have gone (`viewd ... | head`): then there is nothing more to do.
@@ -59,7 +71,7 @@ impl Output {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
             Err(error) => {
                 let failure = anyhow::Error::from(error).context("write the result");
-                Failure::new(Kind::Io, failure).print(self.color);
+                Failure::new(Kind::Io, failure).print(self);
                 std::process::exit(Kind::Io as i32);
             }
         }
@@ -131,6 +143,15 @@ impl Table {
     }
 }
 
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |char: char| char.is_alphanumeric() || "_./-+:@=,".contains(char);
+    if word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// A cell on one line, control characters shown, cut where it is too long.
 fn shown(cell: &str, chars_max: usize) -> String {
     let mut text = String::new();
@@ -153,6 +174,16 @@ mod tests {
         table.row(vec!["a".to_owned(), "1".to_owned()]);
         table.row(vec!["longer\n".to_owned(), "12345".to_owned()]);
         assert_eq!(table.text(), "NAME       ROWS\na             1\nlonger\\n  12345\n");
+    }
+
+    #[test]
+    fn commands_that_are_told_name_the_same_settings() {
+        let told = |config: Option<&str>| {
+            Output::new(false, false, true, config.map(Path::new)).told("run `viewd gc`, then `ls`")
+        };
+        assert_eq!(told(None), "run `viewd gc`, then `ls`");
+        assert_eq!(told(Some("a/b.toml")), "run `viewd --config a/b.toml gc`, then `ls`");
+        assert_eq!(told(Some("it's")), r"run `viewd --config 'it'\''s' gc`, then `ls`");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! `viewd plan`: what the definitions on disk would change, and which part of each asks for it.
 //!
 //! What a view was built by is read from its file, read-only, so it makes no difference whether a daemon runs. The
-//! stored text is parsed again and compared with the file of today; the settings that only their hash is known of are
-//! found by trying.
+//! stored text and settings are compared with the files of today. What is done by itself and what only by command is
+//! the daemon's to decide; the words for it are in `next`.
 
 mod changes;
+mod next;
 mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use self::changes::Change;
+use self::next::Hindrance;
 use super::failure::Failure;
 use super::output::Output;
 use super::{definitions, messages};
@@ -46,6 +48,9 @@ struct Planned {
     projection: String,
     action: Action,
     changes: Vec<Change>,
+    /// What the definition on disk asks for.
+    #[serde(skip)]
+    asked: Option<Fingerprint>,
     stream: String,
     /// The stream's first sequence when the view was built.
     from_sequence: Option<u64>,
@@ -53,7 +58,9 @@ struct Planned {
     stream_first_sequence: Option<u64>,
     /// Whether building it again would lose what the view holds; null if that is not known.
     forgets: Option<bool>,
-    /// What to do today.
+    /// Whether the daemon's next reload or start does it; null if there is nothing to do, or if it is not known.
+    by_itself: Option<bool>,
+    /// What happens next, or what to do.
     next: Option<String>,
 }
 
@@ -76,7 +83,7 @@ pub(super) fn run(
         let definition = declared.plan.definition();
         planned.push(match known.contains(&definition.name) {
             true => compared(config, definition, read(&definition.name)?),
-            false => (first(config, definition), None),
+            false => (Planned::first(config, definition), None),
         });
     }
     for name in known {
@@ -84,15 +91,17 @@ pub(super) fn run(
             continue;
         }
         if !declared.iter().any(|declared| declared.plan.definition().name == name) {
-            planned.push((retired(config, &name, &read(&name)?), None));
+            planned.push((Planned::of_stored(&name, Action::Retired, &read(&name)?), None));
         }
     }
     let heads = if offline { Ok(Heads::new()) } else { heads(config, &planned) };
     let unknown = heads.as_ref().err().cloned();
     for (planned, stored) in &mut planned {
         if let Some(stored) = stored {
-            planned.against(stored, heads.as_ref().ok(), config);
+            planned.against(stored, heads.as_ref().ok());
         }
+        let hindrance = stored.as_ref().and_then(|stored| hindrance(config, planned, stored));
+        (planned.by_itself, planned.next) = next::of(planned, hindrance);
     }
     let planned: Vec<_> = planned.into_iter().map(|(planned, _)| planned).collect();
     if output.json {
@@ -127,36 +136,6 @@ fn declared(
     if named.is_empty() { Ok(Vec::new()) } else { definitions::named(config, &named, output) }
 }
 
-fn first(config: &Config, definition: &Definition) -> Planned {
-    Planned {
-        projection: definition.name.clone(),
-        action: Action::Build,
-        changes: Vec::new(),
-        stream: config.sources[&definition.stream_source].stream.clone(),
-        from_sequence: None,
-        stream_first_sequence: None,
-        forgets: None,
-        next: Some("`viewd run` builds it".to_owned()),
-    }
-}
-
-fn retired(config: &Config, name: &str, stored: &Stored) -> Planned {
-    let folder = config.data_dir.join(name);
-    Planned {
-        projection: name.to_owned(),
-        action: Action::Retired,
-        changes: Vec::new(),
-        stream: stored.stream.clone(),
-        from_sequence: stored.checkpoint.from_sequence.map(|sequence| sequence.0),
-        stream_first_sequence: None,
-        forgets: None,
-        next: Some(format!(
-            "no definition names it: the view stays as it is; remove {} when nobody reads it",
-            folder.display()
-        )),
-    }
-}
-
 /// A projection that has a view: what its definition has become since.
 fn compared(config: &Config, definition: &Definition, stored: Stored) -> (Planned, Option<Stored>) {
     let source = &config.sources[&definition.stream_source];
@@ -180,16 +159,23 @@ fn compared(config: &Config, definition: &Definition, stored: Stored) -> (Planne
         changes.sort_by_key(|change| change.part);
     }
     let planned = Planned {
-        projection: definition.name.clone(),
-        action,
         changes,
+        asked: Some(now),
         stream: source.stream.clone(),
-        from_sequence: stored.checkpoint.from_sequence.map(|sequence| sequence.0),
-        stream_first_sequence: None,
-        forgets: None,
-        next: None,
+        ..Planned::of_stored(&definition.name, action, &stored)
     };
     (planned, Some(stored))
+}
+
+/// What keeps the daemon from doing by itself what the definition on disk asks for.
+fn hindrance(config: &Config, planned: &Planned, stored: &Stored) -> Option<Hindrance> {
+    let left = stored.control.pinned.as_ref();
+    if left
+        .is_some_and(|left| planned.asked.as_ref().is_some_and(|asked| asked.gives_same_view(left)))
+    {
+        return Some(Hindrance::Pinned(stored.generation.0));
+    }
+    (!config.rebuild.auto).then_some(Hindrance::NotAuto)
 }
 
 /// The definition that a view was built by.
@@ -209,7 +195,7 @@ fn parsed(config: &Config, stored: &Stored, name: &str) -> Option<Definition> {
 fn heads(config: &Config, planned: &[(Planned, Option<Stored>)]) -> Result<Heads, String> {
     let asked = planned.iter().map(|(planned, _)| planned);
     let asked: BTreeSet<_> = asked
-        .filter(|planned| matches!(planned.action, Action::Rebuild | Action::Reshape))
+        .filter(|planned| planned.action == Action::Rebuild)
         .map(|planned| planned.stream.clone())
         .collect();
     if asked.is_empty() {
@@ -229,12 +215,42 @@ fn heads(config: &Config, planned: &[(Planned, Option<Stored>)]) -> Result<Heads
 }
 
 impl Planned {
-    /// Completes it by what the stream holds, and by what is to be done.
-    fn against(&mut self, stored: &Stored, heads: Option<&Heads>, config: &Config) {
-        if self.action == Action::Adopt {
-            self.next = Some("the next start takes it over".to_owned());
+    /// A view that there is.
+    fn of_stored(name: &str, action: Action, stored: &Stored) -> Self {
+        Self {
+            projection: name.to_owned(),
+            action,
+            changes: Vec::new(),
+            asked: None,
+            stream: stored.stream.clone(),
+            from_sequence: stored.checkpoint.from_sequence.map(|sequence| sequence.0),
+            stream_first_sequence: None,
+            forgets: None,
+            by_itself: None,
+            next: None,
         }
-        if !matches!(self.action, Action::Rebuild | Action::Reshape) {
+    }
+
+    /// A view that there is not yet.
+    fn first(config: &Config, definition: &Definition) -> Self {
+        Self {
+            projection: definition.name.clone(),
+            action: Action::Build,
+            changes: Vec::new(),
+            asked: None,
+            stream: config.sources[&definition.stream_source].stream.clone(),
+            from_sequence: None,
+            stream_first_sequence: None,
+            forgets: None,
+            by_itself: None,
+            next: None,
+        }
+    }
+
+    /// Completes it by what the stream holds. A copy of the rows forgets nothing.
+    fn against(&mut self, stored: &Stored, heads: Option<&Heads>) {
+        if self.action != Action::Rebuild {
+            self.forgets = (self.action == Action::Reshape).then_some(false);
             return;
         }
         let asked = heads.and_then(|heads| heads.get(&self.stream)?.as_ref().ok());
@@ -249,30 +265,9 @@ impl Planned {
             Some(None) => Some(true),
             Some(Some(head)) => Some(another || lost(stored, head)),
         };
-        if self.action == Action::Rebuild && self.forgets == Some(true) {
+        if self.forgets == Some(true) {
             self.action = Action::Forget;
         }
-        self.next = Some(self.by_hand(config));
-    }
-
-    /// This version builds a view only where there is none.
-    fn by_hand(&self, config: &Config) -> String {
-        let folder = config.data_dir.join(&self.projection);
-        let mut next = format!(
-            "viewd refuses to start until the change is undone; or stop it, move {} out of the data directory and start it: the view is built again from the stream",
-            folder.display()
-        );
-        match (self.forgets, self.stream_first_sequence) {
-            (Some(true), Some(first)) => {
-                next += &format!(
-                    ", which begins at sequence {first}: rows that rest on earlier messages are lost, so keep what you move"
-                );
-            }
-            (Some(true), None) => next += ", which is not there: every row would be lost",
-            (None, _) => next += ", as far as the stream still holds it",
-            (Some(false), _) => {}
-        }
-        next
     }
 }
 
@@ -287,32 +282,20 @@ fn lost(stored: &Stored, head: &StreamHead) -> bool {
 fn print(planned: &[Planned], output: &Output) {
     for planned in planned {
         let action = match planned.action {
-            Action::Nothing => "nothing",
-            Action::Build => "build",
-            Action::Adopt => "adopt",
-            Action::Reshape => "reshape",
-            Action::Rebuild => "rebuild",
-            Action::Forget => "would forget",
-            Action::Retired => "retired",
+            Action::Nothing => "nothing".to_owned(),
+            Action::Build => "build".to_owned(),
+            Action::Adopt => "adopt".to_owned(),
+            Action::Reshape => "reshape".to_owned(),
+            Action::Rebuild => "rebuild".to_owned(),
+            Action::Forget => format!("would forget: {}", next::forgotten(planned)),
+            Action::Retired => "retired".to_owned(),
         };
         output.line(&format!("{}: {action}", planned.projection));
         for Change { part, what } in &planned.changes {
             output.line(&format!("  {:<6}  {what}", part.word()));
         }
-        if planned.action == Action::Forget {
-            let (from, stream) = (planned.from_sequence.unwrap_or(0), &planned.stream);
-            output.line(&match planned.stream_first_sequence {
-                None => format!("  stream {stream} is not there"),
-                Some(first) if first > from => format!(
-                    "  the view was built from sequence {from} on; stream {stream} now begins at {first}"
-                ),
-                Some(_) => {
-                    format!("  the view was built from another stream than {stream} is now")
-                }
-            });
-        }
         if let Some(next) = &planned.next {
-            output.line(&format!("  next: {next}"));
+            output.line(&format!("  next: {}", output.told(next)));
         }
     }
 }

@@ -1,108 +1,237 @@
-//! How far a catch-up has come: a bar on a terminal, a line every ten seconds elsewhere.
+//! How far a catch-up or a build has come: a bar on a terminal, elsewhere a line every ten seconds and at each change of
+//! phase. What must be read stands above the bars, so none of it is drawn over.
 
-use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::status::grouped;
-use crate::status::{Projection, Report, State};
+use super::failure::Failure;
+use super::output::Output;
+use super::status::{grouped, seconds};
+use crate::status::{Projection, Rebuild, State};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Follows reports until their projections have caught up.
-pub(super) enum Progress {
-    Bars { all: MultiProgress, bars: Vec<(String, ProgressBar)> },
-    Lines { last: Instant },
-    Silent,
+/// How far one projection is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    name: String,
+    /// What it is at; empty where there is only one thing to be at.
+    phase: &'static str,
+    done: u64,
+    total: Option<u64>,
+    /// With its unit.
+    rate: String,
+    seconds_left: Option<f64>,
+    /// What keeps it.
+    trouble: Option<String>,
 }
 
-impl Progress {
-    pub(super) fn new(terminal: bool, quiet: bool) -> Self {
-        match (quiet, terminal) {
-            (true, _) => Self::Silent,
-            (_, true) => Self::Bars {
-                all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
-                bars: Vec::new(),
-            },
-            (_, false) => Self::Lines { last: Instant::now() },
+/// Shows steps as they go on.
+pub(super) struct Progress<'a> {
+    output: &'a Output,
+    shown: Shown,
+}
+
+enum Shown {
+    Bars { all: MultiProgress, bars: Vec<(String, ProgressBar)> },
+    Lines(Vec<Line>),
+    Nothing,
+}
+
+/// What was last said of one projection, and when.
+struct Line {
+    name: String,
+    phase: &'static str,
+    said: Instant,
+}
+
+impl Step {
+    /// A catch-up; of one that is being built, the build.
+    pub(super) fn of_projection(projection: &Projection) -> Self {
+        if let Some(rebuild) = &projection.rebuild {
+            return Self::of_build(&projection.name, rebuild);
+        }
+        let rate = projection.events_per_second;
+        let left = projection.pending_messages.filter(|_| rate > 0.0);
+        let troubled = matches!(projection.state, State::Failed | State::Degraded);
+        Self {
+            name: projection.name.clone(),
+            phase: "",
+            done: projection.checkpoint_sequence,
+            total: projection.stream_last_sequence,
+            rate: format!("{} events/s", grouped(rate.round() as u64)),
+            seconds_left: left.map(|pending| pending as f64 / rate),
+            trouble: projection.detail.clone().filter(|_| troubled),
         }
     }
 
-    /// Shows a report.
-    pub(super) fn show(&mut self, report: &Report, say: impl Fn(&str)) {
-        match self {
-            Self::Silent => {}
-            Self::Lines { last } if last.elapsed() < LINE_EVERY => {}
-            Self::Lines { last } => {
-                *last = Instant::now();
-                report.projections.iter().for_each(|projection| say(&line(projection)));
+    pub(super) fn of_build(name: &str, rebuild: &Rebuild) -> Self {
+        let rate = grouped(rebuild.messages_per_second.round() as u64);
+        Self {
+            name: name.to_owned(),
+            phase: rebuild.phase.word(),
+            done: rebuild.applied,
+            total: Some(rebuild.total),
+            rate: format!("{rate} messages/s"),
+            seconds_left: rebuild.seconds_left,
+            trouble: None,
+        }
+    }
+
+    /// As a line says it.
+    fn line(&self) -> String {
+        let total = self.total.map_or("an unknown number of".to_owned(), grouped);
+        let phase = if self.phase.is_empty() { String::new() } else { format!("{}, ", self.phase) };
+        let left =
+            self.seconds_left.map_or(String::new(), |left| format!(", {} left", seconds(left)));
+        let trouble = self.trouble.as_ref().map_or(String::new(), |text| format!("; {text}"));
+        let Self { name, rate, .. } = self;
+        let done = grouped(self.done);
+        format!("{name}: {phase}{done} of {total} messages, {rate}{left}{trouble}")
+    }
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(terminal: bool, output: &'a Output) -> Self {
+        let shown = match (output.quiet, terminal) {
+            (true, _) => Shown::Nothing,
+            (_, true) => Shown::Bars {
+                all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+                bars: Vec::new(),
+            },
+            (_, false) => Shown::Lines(Vec::new()),
+        };
+        Self { output, shown }
+    }
+
+    /// Shows where all of them are.
+    pub(super) fn show(&mut self, steps: &[Step]) {
+        match &mut self.shown {
+            Shown::Nothing => {}
+            Shown::Lines(lines) => {
+                let now = Instant::now();
+                steps
+                    .iter()
+                    .filter(|step| is_due(lines, step, now))
+                    .for_each(|step| self.output.note(&step.line()));
             }
-            Self::Bars { all, bars } => {
-                for projection in &report.projections {
-                    let bar = match bars.iter().position(|(name, _)| *name == projection.name) {
-                        Some(index) => &bars[index].1,
-                        None => {
-                            bars.push((projection.name.clone(), bar(all, &projection.name)));
-                            &bars[bars.len() - 1].1
-                        }
-                    };
-                    draw(bar, projection);
+            Shown::Bars { all, bars } => {
+                for step in steps {
+                    let known = bars.iter().position(|(name, _)| *name == step.name);
+                    let index = known.unwrap_or_else(|| {
+                        bars.push((step.name.clone(), bar(all, &step.name)));
+                        bars.len() - 1
+                    });
+                    draw(&bars[index].1, step);
                 }
             }
         }
     }
 
+    /// Says at once what went wrong, even with `--quiet`.
+    pub(super) fn warn(&self, failure: &Failure) {
+        let say = || failure.print(self.output);
+        match &self.shown {
+            Shown::Bars { all, .. } => all.suspend(say),
+            _ => say(),
+        }
+    }
+
     /// Leaves the bars as they stand.
     pub(super) fn finish(&mut self) {
-        if let Self::Bars { bars, .. } = self {
+        if let Shown::Bars { bars, .. } = &self.shown {
             bars.iter().for_each(|(_, bar)| bar.abandon());
         }
     }
 }
 
+/// Whether there is something to say of a step by now; it is taken as said.
+fn is_due(lines: &mut Vec<Line>, step: &Step, now: Instant) -> bool {
+    let Some(line) = lines.iter_mut().find(|line| line.name == step.name) else {
+        lines.push(Line { name: step.name.clone(), phase: step.phase, said: now });
+        // A catch-up has just begun; a build says first what it is at.
+        return !step.phase.is_empty();
+    };
+    let due = line.phase != step.phase || now.duration_since(line.said) >= LINE_EVERY;
+    if due {
+        (line.phase, line.said) = (step.phase, now);
+    }
+    due
+}
+
 /// A bar within `all`: nothing is drawn before it is.
 fn bar(all: &MultiProgress, name: &str) -> ProgressBar {
-    let style =
-        "{prefix:16} {bar:32} {human_pos}/{human_len} messages  {rate:>16}  {eta} left  {msg}";
-    let rate = |state: &ProgressState, out: &mut dyn Write| {
-        // A line that cannot be written is not shown.
-        let _ = write!(out, "{} a second", grouped(state.per_sec().round() as u64));
-    };
+    let style = "{prefix:16} {bar:32} {human_pos}/{human_len} messages  {wide_msg}";
     let style = ProgressStyle::with_template(style).expect("a constant template");
-    let style = style.progress_chars("█▉▊▋▌▍▎▏ ").with_key("rate", rate);
     let bar = all.add(ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()));
-    bar.set_style(style);
+    bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
     bar.set_prefix(name.to_owned());
     bar
 }
 
-fn draw(bar: &ProgressBar, projection: &Projection) {
-    if let Some(last) = projection.stream_last_sequence {
-        bar.set_length(last);
-        // What was there at the start was not done now: it must not count for the rate.
-        if bar.position() == 0 && projection.checkpoint_sequence > 0 {
-            bar.reset_eta();
-        }
-        bar.set_position(projection.checkpoint_sequence);
+fn draw(bar: &ProgressBar, step: &Step) {
+    if let Some(total) = step.total {
+        bar.set_length(total);
+        bar.set_position(step.done);
     }
-    let message = match projection.state {
-        State::Failed | State::Degraded => projection.detail.clone().unwrap_or_default(),
-        _ => String::new(),
-    };
-    bar.set_message(message);
+    let left = step.seconds_left.map(|left| format!("{} left", seconds(left)));
+    let words = [Some(step.phase.to_owned()), Some(step.rate.clone()), left, step.trouble.clone()];
+    let words: Vec<_> = words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+    bar.set_message(words.join("  "));
 }
 
-fn line(projection: &Projection) -> String {
-    let Projection { name, checkpoint_sequence, events_per_second, .. } = projection;
-    let done = grouped(*checkpoint_sequence);
-    let total = projection.stream_last_sequence.map_or("an unknown number of".to_owned(), grouped);
-    let rate = grouped(events_per_second.round() as u64);
-    let left = match projection.pending_messages {
-        Some(pending) if *events_per_second > 0.0 => {
-            format!(", {:.0} s left", pending as f64 / events_per_second)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Phase;
+
+    fn step(phase: Phase, applied: u64, seconds_left: Option<f64>) -> Step {
+        let rebuild = Rebuild {
+            generation: 2,
+            phase,
+            applied,
+            total: 20_000,
+            messages_per_second: 1_234.4,
+            seconds_left,
+        };
+        Step::of_build("orders", &rebuild)
+    }
+
+    #[test]
+    fn a_build_in_a_line() {
+        assert_eq!(
+            step(Phase::Bulk, 5_000, Some(12.2)).line(),
+            "orders: bulk, 5,000 of 20,000 messages, 1,234 messages/s, 12 s left"
+        );
+        let troubled =
+            Step { trouble: Some("no space".to_owned()), ..step(Phase::CatchingUp, 20_000, None) };
+        assert_eq!(
+            troubled.line(),
+            "orders: catching_up, 20,000 of 20,000 messages, 1,234 messages/s; no space"
+        );
+    }
+
+    #[test]
+    fn a_line_comes_with_each_phase_and_every_ten_seconds() {
+        let begun = Instant::now();
+        let mut lines = Vec::new();
+        let mut said = Vec::new();
+        for (second, phase) in [
+            (0, Phase::Preparing),
+            (1, Phase::Bulk),
+            (2, Phase::Bulk),
+            (10, Phase::Bulk),
+            (11, Phase::Bulk),
+            (12, Phase::Sealing),
+            (21, Phase::Sealing),
+            (22, Phase::Sealing),
+        ] {
+            let now = begun + Duration::from_secs(second);
+            if is_due(&mut lines, &step(phase, 0, None), now) {
+                said.push(second);
+            }
         }
-        _ => String::new(),
-    };
-    format!("{name}: {done} of {total} messages, {rate} events/s{left}")
+        assert_eq!(said, [0, 1, 11, 12, 22]);
+    }
 }

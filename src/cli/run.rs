@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::definitions;
 use super::failure::{Failure, Kind};
 use super::output::Output;
-use super::progress::Progress;
+use super::progress::{Progress, Step};
 use crate::api::{self, serve};
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -35,10 +35,13 @@ pub(super) fn run(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::new(Kind::Io, anyhow::Error::from(error).context("start")))?;
-    let mut progress = exit_when_caught_up.then(|| Progress::new(terminal, output.quiet));
-    let shown = progress
-        .as_mut()
-        .map(|progress| |report: &Report| progress.show(report, |line| output.note(line)));
+    let mut progress = exit_when_caught_up.then(|| Progress::new(terminal, output));
+    let shown = progress.as_mut().map(|progress| {
+        |report: &Report| {
+            let steps: Vec<_> = report.projections.iter().map(Step::of_projection).collect();
+            progress.show(&steps);
+        }
+    });
     let ended = runtime.block_on(until_ended(&config, declared, metrics, shown));
     if let Some(progress) = &mut progress {
         progress.finish();

@@ -1,4 +1,6 @@
-//! One request to the running daemon, over its admin socket.
+//! Requests to the running daemon, over its admin socket.
+//!
+//! What a refusal means for a command is decided here alone: by the stable code of the problem, else by that of HTTP.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -7,8 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::failure::{Failure, Kind};
+use super::output::Output;
 use crate::api::serve;
 use crate::config::Config;
 
@@ -19,6 +23,19 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
+/// The envelope of every answer.
+#[derive(Deserialize)]
+pub(super) struct Data<T> {
+    pub(super) data: Vec<T>,
+}
+
+/// What became of one projection, in a sentence.
+#[derive(Deserialize)]
+struct Told {
+    projection: String,
+    detail: String,
+}
+
 /// Why it refused, as its HTTP API says so.
 #[derive(Deserialize)]
 pub(super) struct Problem {
@@ -27,20 +44,83 @@ pub(super) struct Problem {
     pub(super) hint: Option<String>,
     /// Where the view stands, if that is part of it.
     pub(super) sequence: Option<u64>,
+    /// What it is busy with.
+    pub(super) operation: Option<u64>,
 }
 
-/// Asks; None if no daemon listens on this data directory.
-pub(super) fn request(
+impl Answer {
+    /// The body; a refusal as the command's failure.
+    pub(super) fn body(self) -> Result<String, Failure> {
+        if (200..300).contains(&self.code) {
+            return Ok(self.body);
+        }
+        let code = self.code;
+        Err(self.problem()?.failure(code))
+    }
+
+    /// What it refused.
+    pub(super) fn problem(&self) -> Result<Problem, Failure> {
+        serde_json::from_str(&self.body).map_err(|_| {
+            let error = anyhow::anyhow!("the daemon answered {}: {}", self.code, self.body.trim());
+            Failure::new(Kind::Internal, error)
+        })
+    }
+}
+
+impl Problem {
+    /// How a command ends that is refused so.
+    pub(super) fn failure(self, code: u16) -> Failure {
+        let kind = match (self.code.as_str(), code) {
+            ("busy", _) => Kind::Busy,
+            (_, 400 | 404) => Kind::Usage,
+            (_, 409) => Kind::FoundProblems,
+            (_, 422) => Kind::Configuration,
+            (_, 503) => Kind::Unreachable,
+            (_, 504) => Kind::TimedOut,
+            (_, 507) | ("view-unreadable", _) => Kind::Io,
+            _ => Kind::Internal,
+        };
+        Failure::new(kind, anyhow::anyhow!(self.detail)).hints(self.hint)
+    }
+}
+
+/// The path of what is asked of a projection. The daemon knows which names there are, so any text is a name here.
+pub(super) fn path(projection: &str, what: &str) -> String {
+    format!("projections/{}/{what}", encoded(projection))
+}
+
+/// Any text as a part of a path.
+pub(super) fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+/// Asks where only a daemon can answer.
+pub(super) fn ask(
     config: &Config,
     method: &str,
     path: &str,
     timeout: Duration,
+) -> Result<Answer, Failure> {
+    let answer = request(&config.data_dir, method, path, timeout)?;
+    answer.ok_or_else(|| no_daemon(&config.data_dir))
+}
+
+/// Asks; None if no daemon listens on this data directory.
+pub(super) fn request(
+    data_dir: &Path,
+    method: &str,
+    path: &str,
+    timeout: Duration,
 ) -> Result<Option<Answer>, Failure> {
-    let socket = serve::socket_path(&config.data_dir);
+    let socket = serve::socket_path(data_dir);
     let asking = || format!("ask the daemon on {}", socket.display());
     match UnixStream::connect(&socket) {
         Ok(stream) => {
-            let answer = ask(stream, method, path, timeout);
+            let answer = exchange(stream, method, path, timeout);
             let failed = |error: anyhow::Error| {
                 let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
                 if matches!(kind, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut)) {
@@ -60,14 +140,33 @@ pub(super) fn request(
     }
 }
 
+/// Prints what is done once it has been answered: the answer itself with `--json`, else a line a projection.
+pub(super) fn print(body: &str, output: &Output) -> Result<(), Failure> {
+    if output.json {
+        output.line(body);
+        return Ok(());
+    }
+    for told in read::<Data<Told>>(body)?.data {
+        output.line(&format!("{}: {}", told.projection, told.detail));
+    }
+    Ok(())
+}
+
+/// The daemon's answer, as it is meant.
+pub(super) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Failure> {
+    serde_json::from_str(body)
+        .context("read the daemon's answer")
+        .map_err(|error| Failure::new(Kind::Internal, error))
+}
+
 /// What to say where only a daemon can do it.
-pub(super) fn no_daemon(data_dir: &Path) -> Failure {
+fn no_daemon(data_dir: &Path) -> Failure {
     let error = anyhow::anyhow!("no daemon is running on {}", data_dir.display());
-    Failure::new(Kind::Unreachable, error).hint("`viewd run` starts one")
+    Failure::new(Kind::Unreachable, error).hint("`viewd run` starts one; without it no view moves")
 }
 
 /// The daemon closes the connection after its answer.
-fn ask(mut stream: UnixStream, method: &str, path: &str, timeout: Duration) -> Result<Answer> {
+fn exchange(mut stream: UnixStream, method: &str, path: &str, timeout: Duration) -> Result<Answer> {
     stream.set_read_timeout(Some(timeout))?;
     let length = if method == "GET" { "" } else { "Content-Length: 0\r\n" };
     write!(stream, "{method} {path} HTTP/1.1\r\nHost: viewd\r\n{length}Connection: close\r\n\r\n")?;

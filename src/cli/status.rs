@@ -48,7 +48,8 @@ pub(super) fn run(
 
 /// The report, and whether a daemon gave it.
 fn read(config: &Config) -> Result<(Report, bool), Failure> {
-    let Some(answer) = socket::request(config, "GET", "/v1/projections", ANSWER_TIMEOUT)? else {
+    let Some(answer) = socket::request(&config.data_dir, "GET", "/v1/projections", ANSWER_TIMEOUT)?
+    else {
         // What a daemon left behind is as true as it was.
         return Ok((at_rest::report(config).map_err(super::store_failure)?, false));
     };
@@ -90,7 +91,7 @@ fn print(report: &Report, running: bool, output: &Output) {
         if let Some(detail) = &projection.detail {
             output.line(&format!("\n{}: {detail}", projection.name));
             if let Some(next) = &projection.next {
-                output.line(&format!("  next: {next}"));
+                output.line(&format!("  next: {}", output.told(next)));
             }
         }
         if let Some(rebuild) = &projection.rebuild {
@@ -150,7 +151,8 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-fn seconds(seconds: f64) -> String {
+/// A span of time, as people say it.
+pub(super) fn seconds(seconds: f64) -> String {
     match seconds {
         seconds if seconds < 10.0 => format!("{seconds:.1} s"),
         seconds if seconds < 120.0 => format!("{seconds:.0} s"),

@@ -7,6 +7,8 @@ use crate::nats::{self, Server};
 
 const DEFINITION: &str = include_str!("../trial/orders.toml");
 
+const REPLAYS: &str = "replays the stream beside the view that is served, and serves the new one when it has caught up";
+
 /// A folder whose view was built by the definition, and the server that it was built from.
 async fn built() -> (Server, Folder) {
     let server = Server::start();
@@ -146,11 +148,11 @@ async fn settings_that_are_otherwise_are_found() {
         (
             &["sources.shop.order_key=\".id\"", "limits.event_bytes_max=1000000"],
             &[
-                "events  sources.shop.order_key: given, was not",
+                "events  sources.shop.order_key: `.id`, was none",
                 "events  limits.event_bytes_max: 1000000, was 8388608",
             ],
         ),
-        (&["sources.shop.transform=\".\""], &["events  sources.shop.transform: given, was not"]),
+        (&["sources.shop.transform=\".\""], &["events  sources.shop.transform: `.`, was none"]),
     ] {
         let sets: Vec<_> = sets.iter().flat_map(|set| ["--set", set]).collect();
         let (out, _) = folder.ends(&[&["plan"][..], &sets].concat(), 0);
@@ -158,7 +160,6 @@ async fn settings_that_are_otherwise_are_found() {
             out.lines().filter(|line| line.starts_with("  events")).map(str::trim).collect();
         assert_eq!(found, changes, "{out}");
     }
-    // Of a text in the place of another only the hash is known.
     let with = |command: &[&str], order_key: &str| {
         let order_key = format!("sources.shop.order_key={order_key}");
         let sets = ["--set", "data_dir=other", "--set", &order_key];
@@ -166,8 +167,7 @@ async fn settings_that_are_otherwise_are_found() {
     };
     with(&["run", "--exit-when-caught-up"], "\".id\"");
     let out = with(&["plan"], "\".type\"");
-    let change = "events  source `shop`: its format, order_key or transform; else limits.event_bytes_max, or this version of viewd\n";
-    assert!(out.contains(change), "{out}");
+    assert!(out.contains("  events  sources.shop.order_key: `.type`, was `.id`\n"), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,6 +190,7 @@ async fn what_a_stream_no_longer_holds_would_be_forgotten() {
             "from_sequence",
             "stream_first_sequence",
             "forgets",
+            "by_itself",
             "next"
         ]
     );
@@ -202,8 +203,15 @@ async fn what_a_stream_no_longer_holds_would_be_forgotten() {
         (&json!(1), &json!(1))
     );
     assert_eq!(planned["changes"][0]["part"], "rows");
+    assert_eq!(planned["by_itself"], json!(true));
+    assert_eq!(planned["next"], format!("`viewd reload`, or the next start, {REPLAYS}"));
+    let (planned, ..) = plan(&["--set", "rebuild.auto=false"]);
+    assert_eq!(planned["by_itself"], json!(false));
+    assert_eq!(planned["next"], "rebuild.auto is false: `viewd rebuild orders` does it");
     let (planned, ..) = plan(&["--offline"]);
     assert_eq!((&planned["action"], &planned["forgets"]), (&json!("rebuild"), &Value::Null));
+    assert_eq!(planned["by_itself"], Value::Null);
+    assert!(planned["next"].as_str().unwrap().ends_with("the stream was not asked"), "{planned}");
     let (planned, error, _) = plan(&["--set", "nats.servers=[\"nats://127.0.0.1:9\"]"]);
     assert_eq!(planned["forgets"], Value::Null);
     assert!(error.as_str().unwrap().contains("cannot be reached"), "{error}");
@@ -213,23 +221,33 @@ async fn what_a_stream_no_longer_holds_would_be_forgotten() {
     stream.purge().sequence(3).await.unwrap();
     let (planned, ..) = plan(&[]);
     assert_eq!((&planned["action"], &planned["forgets"]), (&json!("forget"), &json!(true)));
-    assert!(planned["next"].as_str().unwrap().contains("begins at sequence 3"), "{planned}");
+    assert_eq!(planned["by_itself"], json!(false));
     let (out, _) = folder.ends(&["plan"], 0);
-    assert!(out.starts_with("orders: would forget\n"), "{out}");
-    assert!(
-        out.contains("the view was built from sequence 1 on; stream SHOP now begins at 3"),
-        "{out}"
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(
+        (lines[0], lines[lines.len() - 1]),
+        (
+            "orders: would forget: the stream now begins at 3, the serving generation began at 1",
+            "  next: the view goes on by the definition that it was built by; `viewd rebuild orders --forget` builds it from what the stream still holds, and loses the rest"
+        )
     );
+    // A copy of the rows forgets nothing.
+    let index = DEFINITION.replacen("key = [", "indexes = [[\"status\"]]\nkey = [", 1);
+    folder.write("projections/orders.toml", &index);
+    let (planned, ..) = plan(&[]);
+    assert_eq!((&planned["action"], &planned["forgets"]), (&json!("reshape"), &json!(false)));
+    folder.write("projections/orders.toml", &DEFINITION.replacen("decimal(2)", "decimal(3)", 1));
 
     nats::delete_stream(&client, "SHOP").await;
     let (out, _) = folder.ends(&["plan"], 0);
-    assert!(
-        out.contains("orders: would forget") && out.contains("stream SHOP is not there"),
-        "{out}"
-    );
+    assert!(out.starts_with("orders: would forget: there is no stream SHOP\n"), "{out}");
+    assert!(out.contains("undo the change, or make the stream"), "{out}");
     nats::create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
     let (out, _) = folder.ends(&["plan"], 0);
-    assert!(out.contains("built from another stream than SHOP is now"), "{out}");
+    assert!(
+        out.starts_with("orders: would forget: the serving generation was built from another stream than SHOP is now\n"),
+        "{out}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,12 +259,12 @@ async fn new_projections_are_built_and_those_without_a_definition_are_kept() {
     let (out, err) = folder.ends(&["plan"], 0);
     assert_eq!(
         out,
-        "sales: build\n  next: `viewd run` builds it\norders: retired\n  next: no definition names it: the view stays as it is; remove data/orders when nobody reads it\n"
+        "sales: build\n  next: `viewd reload`, or the next start, builds it\norders: retired\n  next: no definition names it: the view is kept and stands still; `viewd gc orders` removes it\n"
     );
     assert_eq!(err, "");
     // Those that are named, whatever is wrong with others.
     let (out, _) = folder.ends(&["plan", "sales"], 0);
-    assert_eq!(out, "sales: build\n  next: `viewd run` builds it\n");
+    assert_eq!(out, "sales: build\n  next: `viewd reload`, or the next start, builds it\n");
     let (out, _) = folder.ends(&["plan", "orders"], 0);
     assert!(out.starts_with("orders: retired\n") && !out.contains("sales"), "{out}");
     let (out, err) = folder.ends(&["plan", "sale"], 2);

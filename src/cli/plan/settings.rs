@@ -1,17 +1,22 @@
-//! Settings of a source that differ from those a view was built by, of which only a hash was kept.
-//!
-//! They are found by trying: with the definition that is stored, the settings that give the stored hash are those that
-//! it was built by. What was replaced by something else than nothing cannot be found so, and is told as a whole.
+//! Settings of a source, and the engine, that are otherwise than when a view was built.
+
+use serde::Deserialize;
 
 use super::changes::{Change, Part};
 use crate::config::Config;
 use crate::definition::Definition;
-use crate::definition::fingerprint::{Fingerprint, Reading};
+use crate::definition::fingerprint::{ENGINE, Fingerprint};
 use crate::store::stored::Stored;
 
-const FORMATS: [&str; 5] = ["auto", "cloudevents", "json", "text", "bytes"];
-/// Of `limits.event_bytes_max`.
-const EVENT_BYTES_DEFAULT: u64 = 8 << 20;
+/// The settings of a source as a generation keeps them.
+#[derive(Deserialize)]
+struct Kept {
+    stream: String,
+    format: String,
+    order_key: Option<String>,
+    transform: Option<String>,
+    event_bytes_max: u64,
+}
 
 /// What is not in the definition and is otherwise.
 pub(super) fn between(
@@ -20,60 +25,42 @@ pub(super) fn between(
     definition: &Definition,
     config: &Config,
 ) -> Vec<Change> {
-    let source = &config.sources[&definition.stream_source];
-    let now = source.reading(config.limits.event_bytes_max);
-    let key = |key: &str| format!("sources.{}.{key}", definition.stream_source);
+    let now = config.sources[&definition.stream_source].reading(config.limits.event_bytes_max);
     let mut changes = Vec::new();
-    let mut push = |what: String| changes.push(Change { part: Part::Events, what });
-    if stored.stream != now.stream {
-        push(format!("{}: `{}`, was `{}`", key("stream"), now.stream, stored.stream));
+    let mut push = |part, what: String| changes.push(Change { part, what });
+    if stored.engine != ENGINE {
+        push(Part::Events, format!("engine: {ENGINE}, was {}", stored.engine));
     }
-    match built_by(earlier, stored, now) {
-        Some(before) => {
-            if before.format != now.format {
-                push(format!("{}: `{}`, was `{}`", key("format"), now.format, before.format));
-            }
-            for (name, before, now) in [
-                ("order_key", before.order_key, now.order_key),
-                ("transform", before.transform, now.transform),
-            ] {
-                if before.is_none() && now.is_some() {
-                    push(format!("{}: given, was not", key(name)));
-                }
+    match serde_json::from_str::<Kept>(&stored.source) {
+        Ok(before) => {
+            let texts = [
+                ("stream", Some(before.stream.as_str()), Some(now.stream)),
+                ("format", Some(&before.format), Some(now.format)),
+                ("order_key", before.order_key.as_deref(), now.order_key),
+                ("transform", before.transform.as_deref(), now.transform),
+            ];
+            for (key, before, now) in texts.into_iter().filter(|(_, before, now)| before != now) {
+                let source = &definition.stream_source;
+                push(
+                    Part::Events,
+                    format!("sources.{source}.{key}: {}, was {}", shown(now), shown(before)),
+                );
             }
             let (before, now) = (before.event_bytes_max, now.event_bytes_max);
             if before != now {
-                push(format!("limits.event_bytes_max: {now}, was {before}"));
+                push(Part::Events, format!("limits.event_bytes_max: {now}, was {before}"));
             }
         }
-        None => push(format!(
-            "source `{}`: its format, order_key or transform; else limits.event_bytes_max, or this version of viewd",
-            definition.stream_source
-        )),
+        Err(_) => push(Part::Events, Change::unreadable().what),
     }
-    let rows = Fingerprint::new(earlier, now).rows;
-    if rows != stored.fingerprint.rows {
+    // The settings decide nothing of the rows: what is left is how tables and handlers are read.
+    if Fingerprint::new(earlier, now).rows != stored.fingerprint.rows {
         let what = "this version of viewd reads the same tables and handlers otherwise".to_owned();
-        changes.push(Change { part: Part::Rows, what });
+        push(Part::Rows, what);
     }
     changes
 }
 
-/// The settings that give the hash that is stored.
-fn built_by<'a>(earlier: &Definition, stored: &'a Stored, now: Reading<'a>) -> Option<Reading<'a>> {
-    let stream = stored.stream.as_str();
-    let mut tried = Vec::new();
-    for format in [now.format].into_iter().chain(FORMATS) {
-        for order_key in [now.order_key, None] {
-            for transform in [now.transform, None] {
-                for event_bytes_max in [now.event_bytes_max, EVENT_BYTES_DEFAULT] {
-                    tried.push(Reading { stream, format, order_key, transform, event_bytes_max });
-                }
-            }
-        }
-    }
-    let fits = |reading: &Reading<'_>| {
-        Fingerprint::new(earlier, *reading).events == stored.fingerprint.events
-    };
-    tried.into_iter().find(fits)
+fn shown(text: Option<&str>) -> String {
+    text.map_or_else(|| "none".to_owned(), |text| format!("`{text}`"))
 }

@@ -1,0 +1,194 @@
+//! Follows operations of the daemon until they are over: bars on a terminal, lines elsewhere.
+//!
+//! An operation is the daemon's: whoever follows it may leave (Ctrl-C, or a connection that breaks) and come again.
+//! What ends otherwise than asked for is said as soon as it is known, with the next step, above what still goes on.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use super::failure::{Failure, Kind};
+use super::output::Output;
+use super::progress::{Progress, Step};
+use super::socket::{self, Data};
+use super::{messages, status};
+use crate::config::Config;
+use crate::rebuild::operation::{Kind as Work, Progress as State, Shown};
+
+/// The daemon answers sooner if one ends; so often are bars drawn.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What an answer may take beyond that: the daemon answers from memory.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks for operations; what is asked for and under way already is found instead, if it is one of `joins`.
+pub(super) fn begin(
+    config: &Config,
+    path: &str,
+    joins: &[Work],
+    output: &Output,
+) -> Result<Vec<Shown>, Failure> {
+    let answer = socket::ask(config, "POST", path, ANSWER_TIMEOUT)?;
+    if answer.code == 409 {
+        let problem = answer.problem()?;
+        let under_way = problem.operation.map(|operation| find(config, operation)).transpose()?;
+        if let Some(shown) = under_way.flatten().filter(|shown| joins.contains(&shown.kind)) {
+            let (projection, operation) = (&shown.projection, shown.operation);
+            output.note(&format!("{projection}: under way already, as operation {operation}"));
+            return Ok(vec![shown]);
+        }
+        return Err(problem.failure(answer.code));
+    }
+    Ok(socket::read::<Data<Shown>>(&answer.body()?)?.data)
+}
+
+/// One operation; None if it is not known any more.
+fn find(config: &Config, operation: u64) -> Result<Option<Shown>, Failure> {
+    let path = format!("/v1/admin/operations/{operation}");
+    let answer = socket::ask(config, "GET", &path, ANSWER_TIMEOUT)?;
+    match answer.code {
+        404 => Ok(None),
+        _ => Ok(socket::read::<Data<Shown>>(&answer.body()?)?.data.pop()),
+    }
+}
+
+/// Follows operations until each is over or waits for `promote`. `again` is the command that follows them once more.
+pub(super) fn follow(
+    config: &Config,
+    begun: Vec<Shown>,
+    again: &str,
+    output: &Output,
+) -> Result<Vec<Shown>, Failure> {
+    let runtime = messages::runtime()?;
+    let mut progress = Progress::new(std::io::stderr().is_terminal(), output);
+    let followed = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            // Where there is no such signal nobody can leave.
+            Ok(()) = tokio::signal::ctrl_c() => Err(None),
+            followed = until_over(config, begun, &mut progress) => followed.map_err(Some),
+        }
+    });
+    progress.finish();
+    // A request that is under way ends with the process.
+    runtime.shutdown_background();
+    followed.map_err(|failure| failure.unwrap_or_else(|| detached(again)))
+}
+
+/// Prints what operations came to, and ends as they did; what went wrong has been said while they were followed.
+pub(super) fn end(operations: &[Shown], output: &Output) -> Result<(), Failure> {
+    if output.json {
+        output.line(&serde_json::json!({ "data": operations }).to_string());
+    } else if !output.quiet {
+        operations
+            .iter()
+            .filter(|shown| is_well(shown.state))
+            .for_each(|shown| output.line(&sentence(shown)));
+    }
+    match operations.iter().all(|shown| is_well(shown.state)) {
+        true => Ok(()),
+        false => Err(Failure::printed(Kind::FoundProblems)),
+    }
+}
+
+async fn until_over(
+    config: &Config,
+    mut operations: Vec<Shown>,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Shown>, Failure> {
+    let mut told = vec![false; operations.len()];
+    loop {
+        for (shown, told) in operations.iter().zip(&mut told) {
+            if !*told && !is_under_way(shown.state) && !is_well(shown.state) {
+                *told = true;
+                progress.warn(&failure(shown));
+            }
+        }
+        progress.show(&operations.iter().filter_map(step).collect::<Vec<_>>());
+        if !operations.iter().any(|shown| is_under_way(shown.state)) {
+            return Ok(operations);
+        }
+        let known = look(config).await?;
+        for shown in &mut operations {
+            let same = known.iter().find(|known| {
+                known.operation == shown.operation && known.projection == shown.projection
+            });
+            *shown = same.cloned().ok_or_else(gone)?;
+        }
+    }
+}
+
+/// All operations of the daemon: once one has ended, or after a while.
+async fn look(config: &Config) -> Result<Vec<Shown>, Failure> {
+    let data_dir = config.data_dir.clone();
+    let path = format!("/v1/admin/operations?_wait={}ms", LOOK_EVERY.as_millis());
+    let timeout = LOOK_EVERY + ANSWER_TIMEOUT;
+    let asked = move || socket::request(&data_dir, "GET", &path, timeout);
+    let answer = tokio::task::spawn_blocking(asked).await.expect("a request does not panic")?;
+    Ok(socket::read::<Data<Shown>>(&answer.ok_or_else(gone)?.body()?)?.data)
+}
+
+fn step(shown: &Shown) -> Option<Step> {
+    Some(Step::of_build(&shown.projection, shown.rebuild.as_ref()?))
+}
+
+fn is_under_way(state: State) -> bool {
+    matches!(state, State::Running)
+}
+
+/// Whether it stands as it was asked for.
+fn is_well(state: State) -> bool {
+    matches!(state, State::Running | State::Held | State::Done)
+}
+
+/// What an operation came to, in a line.
+fn sentence(shown: &Shown) -> String {
+    let Shown { projection, operation, .. } = shown;
+    let generation = shown.rebuild.as_ref().map_or(String::new(), |rebuild| {
+        let messages = status::grouped(rebuild.applied);
+        format!("generation {}, {messages} messages", rebuild.generation)
+    });
+    match (shown.state, &shown.detail) {
+        (State::Running, _) => {
+            format!("{projection}: {} begun, operation {operation}", work(shown.kind))
+        }
+        (State::Held, _) => {
+            format!("{projection}: {generation}, is ready; `viewd promote {projection}` serves it")
+        }
+        (_, Some(detail)) => format!("{projection}: {detail}"),
+        (..) => format!("{projection}: {generation}, is served"),
+    }
+}
+
+fn failure(shown: &Shown) -> Failure {
+    let Shown { projection, .. } = shown;
+    let word = match shown.state {
+        State::Refused | State::WouldForget => "refused",
+        State::Cancelled => "cancelled",
+        _ => "failed",
+    };
+    let detail = shown.detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
+    let error = anyhow::anyhow!("{} of `{projection}` {word}{detail}", work(shown.kind));
+    Failure::new(Kind::FoundProblems, error).hints(shown.next.clone())
+}
+
+fn work(kind: Work) -> &'static str {
+    match kind {
+        Work::Rebuild => "rebuild",
+        Work::Reshape => "reshape",
+        Work::Rollback => "rollback",
+        Work::Verify => "verification",
+    }
+}
+
+fn detached(again: &str) -> Failure {
+    Failure::new(Kind::Interrupted, anyhow::anyhow!("no longer followed; it goes on in the daemon"))
+        .hint(format!(
+            "`{again}` follows it again, `viewd status` shows it, `viewd cancel PROJECTION` ends it"
+        ))
+}
+
+fn gone() -> Failure {
+    let error = anyhow::anyhow!("the daemon ended or was restarted before it was done");
+    Failure::new(Kind::Unreachable, error).hint(
+        "a sealed build goes on with the daemon's next start, any other has left nothing behind: see `viewd status`",
+    )
+}

@@ -70,6 +70,11 @@ impl Plan {
         !self.routes.of(type_name, &self.definition, &self.handlers).handlers.is_empty()
     }
 
+    /// By which columns handlers search each table.
+    pub fn searches(&self) -> &[Searches] {
+        &self.searches
+    }
+
     /// An empty fold for its tables.
     pub fn fold(&self, exact: bool) -> Fold {
         Fold::new(&self.definition.tables, &self.searches, exact)

@@ -12,13 +12,19 @@ pub struct Control {
     pub paused: bool,
     /// After a rollback: the definition that was left, which does not start a build by itself.
     pub pinned: Option<Fingerprint>,
+    /// Of a build: what it was ordered by, for whoever goes on with it after a crash.
+    pub order: Option<String>,
 }
 
 impl Control {
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        connection.query_row("SELECT paused, pinned FROM _viewd_control", (), |row| {
+        connection.query_row("SELECT paused, pinned, build_order FROM _viewd_control", (), |row| {
             let pinned: Option<String> = row.get(1)?;
-            Ok(Self { paused: row.get(0)?, pinned: pinned.and_then(|text| text.parse().ok()) })
+            Ok(Self {
+                paused: row.get(0)?,
+                pinned: pinned.and_then(|text| text.parse().ok()),
+                order: row.get(2)?,
+            })
         })
     }
 }
@@ -34,8 +40,12 @@ impl Store {
             connection
                 .execute(
                     // A transaction that changes nothing syncs nothing: so the count.
-                    "UPDATE _viewd_control SET paused = ?1, pinned = ?2, writes = writes + 1",
-                    params![control.paused, control.pinned.as_ref().map(Fingerprint::to_string)],
+                    "UPDATE _viewd_control SET paused = ?1, pinned = ?2, build_order = ?3, writes = writes + 1",
+                    params![
+                        control.paused,
+                        control.pinned.as_ref().map(Fingerprint::to_string),
+                        control.order
+                    ],
                 )
                 .map(drop)
                 .map_err(Into::into)
@@ -56,7 +66,7 @@ mod tests {
         let mut first = store(data.path());
         assert_eq!(*first.control(), Control::default());
         let pinned = Some("a:b:c:d".parse().expect("a fingerprint"));
-        let control = Control { paused: true, pinned };
+        let control = Control { paused: true, pinned, order: Some("{}".to_owned()) };
         first.set_control(control.clone()).expect("written");
         drop(first);
         let mut again = store(data.path());

@@ -5,9 +5,8 @@
 //! data/<projection>/gen-000007/view.db
 //! ```
 //!
-//! After a crash the link alone decides. A generation is complete and synced before the link first names it, so a
-//! projection without a link has nothing worth keeping: folders of a first generation that was being made are removed,
-//! unless one turns out to hold data, which is told and left alone. How one generation follows another: `succession`.
+//! After a crash the link alone decides. A folder gets its name when all of its first content is synced, so none is
+//! found half made. How one generation follows another: `succession`; what the start does after a crash: `settle`.
 //!
 //! Files are 0644 and folders 0755 whatever the umask: other users read the views. SQLite gives `-wal` and `-shm` the
 //! mode of the database file.
@@ -21,16 +20,18 @@ use std::path::{Path, PathBuf};
 use super::files::Files;
 use super::state::State;
 use super::step::{Step, Steps};
-use super::{Error, stored, writer};
+use super::{Error, bulk, writer};
 use crate::definition::fingerprint::Fingerprint;
 use crate::definition::{Table, View};
 
 /// The link's name, and what it is called until it is renamed.
 const CURRENT: &str = "current";
 const CURRENT_NEW: &str = ".current.new";
-const DATABASE: &str = "view.db";
+pub(super) const DATABASE: &str = "view.db";
 /// What a generation's folder is called while it is made or removed: with this before its name.
 const UNNAMED: &str = ".unnamed-";
+/// Before the name of one that was moved aside.
+pub(super) const DAMAGED: &str = "damaged-";
 const FOLDER_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
 
@@ -63,8 +64,6 @@ pub struct Folder {
 }
 
 impl Generation {
-    const FIRST: Self = Self(1);
-
     pub(super) fn parse(name: &str) -> Option<Self> {
         let digits = name.strip_prefix("gen-").filter(|digits| digits.len() >= 6)?;
         digits
@@ -125,12 +124,11 @@ impl Folder {
     ///
     /// The caller compares what the generation was built by with what it has: an old one is not touched.
     pub fn current_or_first(&self, build: &Build<'_>) -> Result<Generation, Error> {
-        if let Some(generation) = self.current()? {
-            self.settle(generation)?;
-            return Ok(generation);
+        self.settle()?;
+        match self.current()? {
+            Some(generation) => Ok(generation),
+            None => self.make_first(build),
         }
-        self.remove_unfinished()?;
-        self.make_first(build)
     }
 
     /// The files of whichever generation is served, looked at from outside.
@@ -138,10 +136,11 @@ impl Folder {
         Files::new(&served(&self.path))
     }
 
-    /// Makes the first generation: all of it is on disk before the link appears.
+    /// Makes a generation that is served at once: all of it is on disk before the link appears.
     fn make_first(&self, build: &Build<'_>) -> Result<Generation, Error> {
-        let generation = Generation::FIRST;
-        self.make(generation, build, State::Serving)?;
+        make_folder(&self.path)?;
+        let generation = self.next_number()?;
+        self.make(generation, |folder| self.fill(folder, generation, build, State::Serving))?;
         self.link(generation)?;
         if let Some(data_dir) = self.path.parent() {
             sync(data_dir)?;
@@ -149,22 +148,29 @@ impl Folder {
         Ok(generation)
     }
 
-    /// Makes an empty generation: its folder and its file, synced.
-    fn make(&self, generation: Generation, build: &Build<'_>, state: State) -> Result<(), Error> {
-        make_folder(&self.path)?;
-        self.fill(&self.path.join(generation.to_string()), generation, build, state)
+    /// The generation after all others: numbers are used once.
+    pub(super) fn next_number(&self) -> Result<Generation, Error> {
+        let number = |name: &String| {
+            Generation::parse(name.strip_prefix(DAMAGED).unwrap_or(name)).map(|found| found.0)
+        };
+        let newest = self.names()?.iter().filter_map(number).max();
+        Ok(Generation(newest.map_or(1, |newest| newest + 1)))
     }
 
-    /// The same for one beside another: its folder has its name only when all is there, so none is found half made.
-    pub(super) fn make_beside(
+    /// Makes a generation: its folder has its name only when all is there and synced, so none is found half made.
+    pub(super) fn make(
         &self,
         generation: Generation,
-        build: &Build<'_>,
-        state: State,
+        fill: impl FnOnce(&Path) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        make_folder(&self.path)?;
         self.remove_rest()?;
         let made = self.path.join(format!("{UNNAMED}{generation}"));
-        self.fill(&made, generation, build, state)?;
+        make_folder(&made)?;
+        fill(&made)?;
+        // SQLite has closed the file: opening it here drops nobody's locks.
+        sync(&made.join(DATABASE))?;
+        sync(&made)?;
         self.steps.reached(Step::Filled);
         let folder = self.path.join(generation.to_string());
         fs::rename(&made, &folder).map_err(|error| Error::access("name folder", &folder, error))?;
@@ -173,7 +179,8 @@ impl Folder {
         Ok(())
     }
 
-    fn fill(
+    /// Makes the file of an empty generation.
+    pub(super) fn fill(
         &self,
         folder: &Path,
         generation: Generation,
@@ -181,19 +188,27 @@ impl Folder {
         state: State,
     ) -> Result<(), Error> {
         let database = folder.join(DATABASE);
-        make_folder(folder)?;
         make_file(&database)?;
-        writer::create(&database, generation, build, state)?;
-        // SQLite has closed the file: opening it here drops nobody's locks.
-        sync(&database)?;
-        sync(folder)
+        if state == State::Building {
+            make_file(&bulk::mark_of(&database))?;
+        }
+        writer::create(&database, generation, build, state)
     }
 
-    /// The generations that have a folder.
+    /// The generations that have a folder, the oldest first.
     pub(super) fn generations(&self) -> Result<Vec<Generation>, Error> {
-        let found =
-            names(&self.path).map_err(|error| Error::access("read folder", &self.path, error))?;
-        Ok(found.iter().filter_map(|name| Generation::parse(name)).collect())
+        let mut found: Vec<_> =
+            self.names()?.iter().filter_map(|name| Generation::parse(name)).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// What lies in the projection's folder; nothing if it is not there.
+    pub(super) fn names(&self) -> Result<Vec<String>, Error> {
+        match names(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            found => found.map_err(|error| Error::access("read folder", &self.path, error)),
+        }
     }
 
     /// Removes a generation that is not served.
@@ -201,19 +216,21 @@ impl Folder {
     /// Under another name first: whoever happens to open it by its own makes no files in what is being removed.
     pub(super) fn remove(&self, generation: Generation) -> Result<(), Error> {
         let folder = self.path.join(generation.to_string());
-        tracing::info!(folder = %folder.display(), "remove unfinished generation");
+        tracing::info!(folder = %folder.display(), "remove generation");
         self.remove_rest()?;
         let removed = self.path.join(format!("{UNNAMED}{generation}"));
-        fs::rename(&folder, &removed)
-            .and_then(|()| fs::remove_dir_all(&removed))
-            .map_err(|error| Error::access("remove folder", &folder, error))
+        let failed = |error| Error::access("remove folder", &folder, error);
+        fs::rename(&folder, &removed).map_err(failed)?;
+        self.steps.reached(Step::Unnamed);
+        fs::remove_dir_all(&removed).map_err(failed)?;
+        self.steps.reached(Step::Removed);
+        Ok(())
     }
 
-    /// Removes what a crash left of one that was being made or removed.
+    /// Removes what a crash left of one that was being made or removed, and of a link.
     pub(super) fn remove_rest(&self) -> Result<(), Error> {
-        let found =
-            names(&self.path).map_err(|error| Error::access("read folder", &self.path, error))?;
-        for name in found.iter().filter(|name| name.starts_with(UNNAMED)) {
+        self.remove_new_link()?;
+        for name in self.names()?.iter().filter(|name| name.starts_with(UNNAMED)) {
             let folder = self.path.join(name);
             fs::remove_dir_all(&folder)
                 .map_err(|error| Error::access("remove folder", &folder, error))?;
@@ -223,38 +240,35 @@ impl Folder {
 
     /// Lets the link name this generation, in one step that survives a crash.
     pub(super) fn link(&self, generation: Generation) -> Result<(), Error> {
+        self.remove_new_link()?;
         let new = self.path.join(CURRENT_NEW);
-        let linked = match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => symlink(generation.to_string(), &new),
-        };
-        linked.map_err(|error| Error::access("make link", &new, error))?;
+        symlink(generation.to_string(), &new)
+            .map_err(|error| Error::access("make link", &new, error))?;
+        self.steps.reached(Step::LinkMade);
         let current = self.path.join(CURRENT);
         fs::rename(&new, &current)
             .map_err(|error| Error::access("replace link", &current, error))?;
-        sync(&self.path)
+        self.steps.reached(Step::Linked);
+        sync(&self.path)?;
+        self.steps.reached(Step::LinkSynced);
+        Ok(())
     }
 
-    /// Removes what a crash left of a first generation. Only called when no link names any.
-    fn remove_unfinished(&self) -> Result<(), Error> {
-        if !self.path.exists() {
-            return Ok(());
-        }
-        let generations = self.generations()?;
-        for &generation in &generations {
-            // One that cannot be read was never finished: data is only written after the link.
-            let holds_data =
-                stored::read_database(&self.database(generation)).is_ok_and(|stored| {
-                    stored.checkpoint.messages > 0 || stored.checkpoint.sequence.0 > 0
-                });
-            if holds_data {
-                return Err(Error::Unlinked {
-                    folder: self.path.clone(),
-                    generation: generation.to_string(),
-                });
+    fn remove_new_link(&self) -> Result<(), Error> {
+        let new = self.path.join(CURRENT_NEW);
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::access("remove link", &new, error))
             }
+            _ => Ok(()),
         }
-        generations.into_iter().try_for_each(|generation| self.remove(generation))
+    }
+
+    /// Takes the link away: nothing is served.
+    pub(super) fn unlink(&self) -> Result<(), Error> {
+        let link = self.path.join(CURRENT);
+        fs::remove_file(&link).map_err(|error| Error::access("remove link", &link, error))?;
+        sync(&self.path)
     }
 }
 
@@ -288,13 +302,13 @@ pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
 }
 
 /// Makes an empty file that others may read: the database before SQLite first opens it.
-fn make_file(path: &Path) -> Result<(), Error> {
+pub(super) fn make_file(path: &Path) -> Result<(), Error> {
     let made = OpenOptions::new().write(true).create_new(true).open(path);
     made.and_then(|file| file.set_permissions(Permissions::from_mode(FILE_MODE)))
         .map_err(|error| Error::access("make file", path, error))
 }
 
-fn sync(path: &Path) -> Result<(), Error> {
+pub(super) fn sync(path: &Path) -> Result<(), Error> {
     File::open(path)
         .and_then(|file| file.sync_all())
         .map_err(|error| Error::Unknown { path: path.to_path_buf(), detail: error.to_string() })

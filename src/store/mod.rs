@@ -19,7 +19,12 @@
 //! | `rows` | the rows as committed |
 //! | `shape` | from a transition to the SQL that carries it out |
 //! | `statement` | prepared statements, and their bindings |
+//! | `bulk` | a generation that nobody reads yet, and how it is sealed |
+//! | `indexes` | secondary indexes, made last |
+//! | `reshape` | the same rows with other indexes and views |
 //! | `succession` | how one generation follows another |
+//! | `settle` | what a start makes of the generations that it finds |
+//! | `found` | every generation, and the room that there is |
 //! | `control` | what a person has told a projection to do |
 //! | `state` | what a generation is |
 //! | `step` | failpoints |
@@ -44,6 +49,7 @@
 mod accept;
 mod anchors;
 pub mod batch;
+mod bulk;
 pub mod checkpoint;
 mod connection;
 pub mod contents;
@@ -53,13 +59,17 @@ pub mod difference;
 pub mod digest;
 mod error;
 pub mod files;
+mod found;
+mod indexes;
 pub mod layout;
 pub mod lock;
 pub mod query;
+mod reshape;
 mod rows;
 mod run;
 mod schema;
 mod select_list;
+mod settle;
 mod shape;
 pub mod shown;
 pub mod snapshot;

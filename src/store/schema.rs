@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::layout::{Build, Generation};
 use super::state::State;
-use super::view;
+use super::{indexes, view};
 use crate::definition::fingerprint::Fingerprint;
 use crate::definition::{Table, View};
 
@@ -73,17 +73,18 @@ CREATE TABLE _viewd_counts (
     skipped       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE _viewd_definition (
-    text   TEXT NOT NULL,
-    source TEXT NOT NULL,
-    engine TEXT NOT NULL,
-    events TEXT NOT NULL,
-    rows   TEXT NOT NULL,
-    shapes TEXT NOT NULL,
-    words  TEXT NOT NULL
+    text   TEXT NOT NULL DEFAULT '',
+    source TEXT NOT NULL DEFAULT '',
+    engine TEXT NOT NULL DEFAULT '',
+    events TEXT NOT NULL DEFAULT '',
+    rows   TEXT NOT NULL DEFAULT '',
+    shapes TEXT NOT NULL DEFAULT '',
+    words  TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE _viewd_control (
     paused INTEGER NOT NULL DEFAULT 0,
     pinned TEXT,
+    build_order TEXT,
     writes INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE _viewd_run (
@@ -123,10 +124,32 @@ pub(super) fn create(
     )?;
     connection
         .execute("INSERT INTO _viewd_checkpoint (sequence, generation) VALUES (0, ?1)", [number])?;
+    connection.execute_batch("INSERT INTO _viewd_definition DEFAULT VALUES")?;
+    define(connection, build)?;
+    for table in build.tables {
+        connection.execute_batch(&table_sql(table))?;
+        describe(connection, table)?;
+    }
+    indexes::make(connection, build.tables)?;
+    create_views(connection, build)
+}
+
+/// Makes the views, and describes their columns.
+pub(super) fn create_views(connection: &Connection, build: &Build<'_>) -> rusqlite::Result<()> {
+    let columns = view::columns(build.tables, build.views);
+    for (view, columns) in build.views.iter().zip(&columns) {
+        connection.execute_batch(&view::view_sql(view))?;
+        describe_view(connection, view, columns)?;
+    }
+    Ok(())
+}
+
+/// Says what a generation is built by.
+pub(super) fn define(connection: &Connection, build: &Build<'_>) -> rusqlite::Result<()> {
     let fingerprint = build.fingerprint;
     connection.execute(
-        "INSERT INTO _viewd_definition (text, source, engine, events, rows, shapes, words) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "UPDATE _viewd_definition SET text = ?1, source = ?2, engine = ?3, events = ?4, rows = ?5, shapes = ?6, \
+         words = ?7",
         params![
             build.definition,
             build.source,
@@ -137,19 +160,9 @@ pub(super) fn create(
             fingerprint.words
         ],
     )?;
-    for (number, table) in build.tables.iter().enumerate() {
-        connection.execute_batch(&table_sql(table))?;
-        for index in 0..table.indexes.len() {
-            connection.execute_batch(&index_sql(number, table, index))?;
-        }
-        describe(connection, table)?;
-    }
-    let columns = view::columns(build.tables, build.views);
-    for (view, columns) in build.views.iter().zip(&columns) {
-        connection.execute_batch(&view::view_sql(view))?;
-        describe_view(connection, view, columns)?;
-    }
-    Ok(())
+    connection
+        .execute("UPDATE _viewd_meta SET fingerprint = ?1", [fingerprint.to_string()])
+        .map(drop)
 }
 
 /// Says what a generation is built by from now on.
@@ -215,17 +228,4 @@ pub(super) fn table_sql(table: &Table) -> String {
     }
     let key = table.key.iter().map(|&index| table.columns[index].name.as_str());
     sql + &format!("PRIMARY KEY ({})) STRICT", quoted_list(key))
-}
-
-/// The numbers make it unique whatever the names are, and no table's name starts with `_`.
-fn index_sql(number: usize, table: &Table, index: usize) -> String {
-    let columns = || table.indexes[index].iter().map(|&column| table.columns[column].name.as_str());
-    let name =
-        format!("_{number}_{index}_{}_by_{}", table.name, columns().collect::<Vec<_>>().join("_"));
-    format!(
-        "CREATE INDEX {} ON {} ({})",
-        quoted(&name),
-        quoted(&table.name),
-        quoted_list(columns())
-    )
 }

@@ -1,12 +1,13 @@
 //! What a file says of its projection: for `status` without a daemon, and for whoever is to open it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::Error;
 use super::checkpoint::{self, Checkpoint};
-use super::connection::open_reader;
+use super::connection::{open_reader, open_reader_within};
 use super::control::Control;
 use super::dead_letter::{self, Totals};
 use super::layout::{self, Generation};
@@ -46,7 +47,15 @@ pub fn read(folder: &Path) -> Result<Stored, Error> {
 }
 
 pub(super) fn read_database(path: &Path) -> Result<Stored, Error> {
-    let mut connection = open_reader(path)?;
+    read_from(&mut open_reader(path)?, path)
+}
+
+/// The same without waiting: of one that is being built at once that it is.
+pub(super) fn read_at_once(path: &Path) -> Result<Stored, Error> {
+    read_from(&mut open_reader_within(path, Duration::ZERO)?, path)
+}
+
+pub(super) fn read_from(connection: &mut Connection, path: &Path) -> Result<Stored, Error> {
     let read = |connection: &mut Connection| {
         // One snapshot for all of it.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
@@ -82,7 +91,7 @@ pub(super) fn read_database(path: &Path) -> Result<Stored, Error> {
             },
         )
     };
-    read(&mut connection).map_err(|error| Error::sqlite(path, error))
+    read(connection).map_err(|error| Error::sqlite(path, error))
 }
 
 /// What the generation was built by.

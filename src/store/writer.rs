@@ -35,7 +35,9 @@ pub struct Store {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
     pub(super) tables: Vec<Table>,
-    steps: Steps,
+    pub(super) steps: Steps,
+    /// Nobody reads it, and a crash of anything loses it.
+    pub(super) bulk: bool,
     fingerprint: Fingerprint,
     pub(super) shapes: Shapes,
     /// As committed.
@@ -49,7 +51,7 @@ pub struct Store {
     /// This run has left its mark that it is at work.
     pub(super) working: bool,
     /// Found while copying the log, after a commit: fatal, and reported before anything else is written.
-    broken: Option<Error>,
+    pub(super) broken: Option<Error>,
 }
 
 impl Store {
@@ -109,6 +111,7 @@ impl Store {
             connection,
             tables: tables.to_vec(),
             steps: steps.clone(),
+            bulk: false,
             fingerprint,
             shapes,
             checkpoint,
@@ -146,7 +149,10 @@ impl Store {
         self.anchored_commits += u64::from(batch.anchor.is_some());
         self.counts = checkpoint::sum(self.counts, batch.counts);
         self.totals.add(batch.dead_letters);
-        let copied = self.wal.committed(&self.connection);
+        let copied = match self.bulk {
+            true => Ok(()),
+            false => self.wal.committed(&self.connection),
+        };
         self.broken = copied.err().map(|error| Error::sqlite(&self.path, error)).filter(is_lasting);
         let write = written.duration_since(begun);
         Ok(Committed { rows_changed, write, commit: written.elapsed() })
@@ -156,6 +162,9 @@ impl Store {
     pub fn idle(&mut self) -> Result<(), Error> {
         if let Some(error) = self.broken.take() {
             return Err(error);
+        }
+        if self.bulk {
+            return Ok(());
         }
         match self.wal.idle(&self.connection).map_err(|error| Error::sqlite(&self.path, error)) {
             Err(error) if is_lasting(&error) => Err(error),
@@ -182,17 +191,6 @@ impl Store {
         self.durably(|connection| move_checkpoint(connection, &next, previous))?;
         self.checkpoint = next;
         Ok(())
-    }
-
-    /// Brings everything that is committed into the database file, synced: from then on that file alone is enough.
-    pub(super) fn seal(&mut self) -> Result<(), Error> {
-        if let Some(error) = self.broken.take() {
-            return Err(error);
-        }
-        self.execute(|connection| {
-            let mode = rusqlite::wal::CheckpointMode::TRUNCATE;
-            connection.wal_checkpoint_v2(Some("main"), mode).map(drop)
-        })
     }
 
     /// The checkpoint, as committed.
@@ -251,6 +249,9 @@ impl Store {
         &self,
         write: impl FnOnce(&Connection) -> Result<(), Fault>,
     ) -> Result<(), Error> {
+        if self.bulk {
+            return write(&self.connection).map_err(|fault| fault.at(&self.path));
+        }
         self.execute(|connection| connection.execute_batch("PRAGMA synchronous = FULL"))?;
         let written = write(&self.connection);
         self.execute(|connection| connection.execute_batch("PRAGMA synchronous = NORMAL"))?;

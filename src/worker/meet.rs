@@ -134,10 +134,9 @@ impl Loop {
         let control = self.worker.store.control();
         let pinned = pin.then(|| self.worker.recipe.fingerprint.clone());
         let control = Control { pinned, ..control.clone() };
-        let done = successor
-            .store
-            .set_control(control)
-            .and_then(|()| self.worker.folder.cut_over(&self.worker.store, &mut successor.store));
+        let done = successor.store.set_control(control).and_then(|()| {
+            self.worker.folder.cut_over(Some(&self.worker.store), &mut successor.store)
+        });
         match done {
             Ok(()) => {
                 self.go_on_with(*successor);

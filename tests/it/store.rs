@@ -3,6 +3,7 @@
 
 mod files;
 mod fold;
+mod generations;
 mod reading;
 
 use std::time::Duration;
@@ -93,22 +94,7 @@ impl View {
     }
 
     fn current_or_first(&self) -> Result<Generation, Error> {
-        let fingerprint = Fingerprint {
-            events: "e".into(),
-            rows: "r".into(),
-            shapes: "s".into(),
-            words: "w".into(),
-        };
-        self.folder().current_or_first(&Build {
-            projection: "shop",
-            stream: "SHOP",
-            definition: "source = \"shop\"",
-            source: "{\"stream\":\"SHOP\"}",
-            engine: "e",
-            fingerprint: &fingerprint,
-            tables: &self.tables,
-            views: &[],
-        })
+        self.folder().current_or_first(&build(&self.tables, &fingerprint()))
     }
 
     fn open(&self) -> Store {
@@ -151,6 +137,23 @@ impl View {
     fn shown(&self, sql: &str) -> Vec<Vec<String>> {
         let rows = self.query(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         rows.rows.iter().map(|row| row.iter().map(query::Shown::json).collect()).collect()
+    }
+}
+
+fn fingerprint() -> Fingerprint {
+    Fingerprint { events: "e".into(), rows: "r".into(), shapes: "s".into(), words: "w".into() }
+}
+
+fn build<'a>(tables: &'a [Table], fingerprint: &'a Fingerprint) -> Build<'a> {
+    Build {
+        projection: "shop",
+        stream: "SHOP",
+        definition: "source = \"shop\"",
+        source: "{\"stream\":\"SHOP\"}",
+        engine: "e",
+        fingerprint,
+        tables,
+        views: &[],
     }
 }
 

@@ -85,12 +85,15 @@ fn a_first_generation_that_was_never_finished_is_made_again() {
     assert!(folder.join("gen-000001/view.db").exists());
 
     // Cut off anywhere before the link: an empty folder, an empty file, half a database.
-    for left in [None, Some(&b""[..]), Some(&b"SQLite format 3\0 and then the power went"[..])] {
+    let half = &b"SQLite format 3\0 and then the power went"[..];
+    for (name, left) in
+        [("gen-000001", None), ("gen-000001", Some(&b""[..])), (".unnamed-gen-000001", Some(half))]
+    {
         fs::remove_dir_all(&folder).expect("the folder");
-        fs::create_dir_all(folder.join("gen-000001")).expect("a folder");
+        fs::create_dir_all(folder.join(name)).expect("a folder");
         fs::create_dir_all(folder.join("notes")).expect("a folder");
         if let Some(content) = left {
-            fs::write(folder.join("gen-000001/view.db"), content).expect("a file");
+            fs::write(folder.join(name).join("view.db"), content).expect("a file");
         }
         std::os::unix::fs::symlink("gen-000009", folder.join(".current.new")).expect("a link");
         let mut store = view.open();

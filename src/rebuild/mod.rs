@@ -13,12 +13,21 @@
 //! The cut-over itself is the worker's, whose store it replaces (`worker::meet`). Until then nothing of the generation
 //! that is served changes, and a build that does not come to its end is removed.
 
+mod catch_up;
+mod compare;
+mod end;
+mod fill;
+mod meter;
 pub mod operation;
+mod prepare;
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use self::operation::Operation;
+use self::catch_up::Reached;
+use self::end::End;
+use self::meter::Meter;
+use self::operation::{Kind, Operation, Order};
 use crate::source::convoy::Member;
 use crate::store::layout::{Folder, Generation};
 use crate::worker::command::Command;
@@ -61,10 +70,107 @@ pub struct Serving {
     pub shared: Arc<Shared>,
 }
 
+/// A build at work.
+struct Build {
+    operation: Arc<Operation>,
+    recipe: Arc<Recipe>,
+    folder: Folder,
+    serving: Option<Serving>,
+    reading: Reading,
+    common: Arc<Common>,
+    meter: Meter,
+    /// The generation that it makes.
+    generation: Option<Generation>,
+    /// Whether what it makes is worth keeping if the process ends.
+    keeps: bool,
+}
+
 /// Builds until it is served, refused, failed or cancelled, which the operation then says.
 ///
 /// A successor that is given back has been made the one that is served where no worker was: it is to be launched.
 pub fn run(builder: Builder) -> Option<Box<Successor>> {
-    drop(builder);
-    None
+    let Builder { operation, recipe, begin, folder, serving, reading, together, common } = builder;
+    let shared = serving.as_ref().map(|serving| Arc::clone(&serving.shared));
+    let meter = Meter::new(Arc::clone(&operation), shared);
+    let mut build = Build {
+        operation,
+        recipe,
+        folder,
+        serving,
+        reading,
+        common,
+        meter,
+        generation: None,
+        keeps: matches!(begin, Begin::Retired(_)),
+    };
+    let name = build.operation.projection.clone();
+    tracing::info!(projection = name, kind = ?build.operation.order.kind, "build begins");
+    let (end, launch) = match build.go(begin, together) {
+        Ok(Reached::Served) => (build.served(), None),
+        Ok(Reached::Launch(successor)) => (build.served(), Some(successor)),
+        Ok(Reached::Compared(comparison)) => {
+            build.remove();
+            (End::Compared(comparison), None)
+        }
+        Err(end) => {
+            build.remove_unless_kept(&end);
+            (end, None)
+        }
+    };
+    build.meter.finish();
+    end.tell(&build.operation);
+    launch
+}
+
+impl Build {
+    fn go(&mut self, begin: Begin, together: Option<Member>) -> Result<Reached, End> {
+        let store = match begin {
+            Begin::Fresh => {
+                let target = self.may_replay()?;
+                let generation = self.make(|folder, build| folder.make_next(build))?;
+                self.fill(generation, together, target)?
+            }
+            Begin::Copy => {
+                let generation = self.copy()?;
+                self.seal_copy(generation)?
+            }
+            Begin::Sealed(generation) => self.open(generation)?,
+            Begin::Retired(generation) => self.open_retired(generation)?,
+        };
+        self.keeps |= self.order().kind != Kind::Verify;
+        self.follow(store)
+    }
+
+    fn order(&self) -> Order {
+        self.operation.order
+    }
+
+    /// Whether it is to end.
+    fn check(&self) -> Result<(), End> {
+        if self.common.shutdown.is_cancelled() {
+            return Err(End::Shutdown);
+        }
+        if self.operation.cancel.is_cancelled() {
+            return Err(End::Cancelled);
+        }
+        Ok(())
+    }
+
+    fn served(&self) -> End {
+        End::Served { generation: self.generation.unwrap_or(Generation(0)) }
+    }
+
+    fn remove_unless_kept(&self, end: &End) {
+        let retired = self.order().kind == Kind::Rollback;
+        if !(self.keeps && (retired || matches!(end, End::Shutdown))) {
+            self.remove();
+        }
+    }
+
+    /// Nobody has it open any more.
+    fn remove(&self) {
+        if let Some(generation) = self.generation {
+            self.folder.discard(generation);
+        }
+    }
 }

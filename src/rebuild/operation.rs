@@ -38,7 +38,7 @@ pub enum Cause {
 }
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub kind: Kind,
     pub cause: Cause,

@@ -1,0 +1,313 @@
+//! A sealed generation follows the stream, meets the one that is served, and takes its place.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::TrySendError;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::compare::Comparing;
+use super::end::End;
+use super::operation::Kind;
+use super::{Build, Serving};
+use crate::event::Sequence;
+use crate::status::{Phase, State};
+use crate::store::Error as StoreError;
+use crate::store::control::Control;
+use crate::store::difference::Comparison;
+use crate::store::snapshot::Snapshot;
+use crate::store::writer::Store;
+use crate::worker::batch::Batcher;
+use crate::worker::command::Command;
+use crate::worker::meet::Step;
+use crate::worker::numbers::Numbers;
+use crate::worker::successor::{Meet, Met, Purpose, Successor};
+
+/// How long a step waits for what comes: as fine as the generations have to meet.
+const IDLE: Duration = Duration::from_millis(20);
+/// How long either generation may be kept from its work by a meeting: well within the second that a view may lag.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// After a meeting that did not come about, and while another program or a full disk is in the way.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a build has come to.
+pub(super) enum Reached {
+    Served,
+    /// It is served where no worker was.
+    Launch(Box<Successor>),
+    /// It was made to be compared.
+    Compared(Box<Comparison>),
+}
+
+/// What a meeting came to.
+enum Meeting {
+    CutOver,
+    Snapshots(Box<Successor>, Box<(Snapshot, Snapshot)>),
+    /// To be tried again.
+    Again(Box<Successor>),
+}
+
+impl Build {
+    /// Follows the stream with what was sealed until it is served, or compared.
+    pub(super) fn follow(&mut self, mut store: Store) -> Result<Reached, End> {
+        self.check()?;
+        self.meter.turns(Phase::CatchingUp);
+        store.begin_run()?;
+        let mut successor = Box::new(self.successor(store)?);
+        if self.order().now {
+            return self.serve_now(successor);
+        }
+        let mut compares = self.is_comparable(&successor)?;
+        let mut comparing: Option<Comparing> = None;
+        loop {
+            self.check()?;
+            let served = self.serving.as_ref().map(|serving| serving.shared.numbers());
+            let follows = served.as_ref().is_some_and(is_following);
+            let limit =
+                served.as_ref().filter(|_| compares || follows).map(|served| served.sequence);
+            self.step(&mut successor, limit)?;
+            if let Some(over) = comparing.take_if(|comparing| comparing.is_over()) {
+                let compared = over.result()?;
+                if self.order().kind == Kind::Verify {
+                    return Ok(Reached::Compared(Box::new(compared)));
+                }
+                if !compared.equal && !self.order().force {
+                    let first = compared.differences.first().map_or("", String::as_str);
+                    return Err(self.refused(&format!(
+                        "its rows are not those that are served, of the same messages: {first}"
+                    )));
+                }
+                compares = false;
+            }
+            if comparing.is_some() {
+                continue;
+            }
+            if self.operation.is_held() && !compares {
+                self.meter.turns(Phase::Held);
+                continue;
+            }
+            if self.meter.phase() == Phase::Held {
+                self.meter.turns(Phase::CatchingUp);
+            }
+            if !self.is_there(&successor, served.as_ref(), limit) {
+                continue;
+            }
+            let Some(serving) = self.serving.clone() else {
+                return self.serve_alone(successor);
+            };
+            let purpose = if compares { Purpose::Compare } else { self.cut_over_purpose() };
+            successor = match self.meet(&serving, successor, purpose)? {
+                Meeting::CutOver => return Ok(Reached::Served),
+                Meeting::Again(successor) => {
+                    std::thread::sleep(PAUSE);
+                    successor
+                }
+                Meeting::Snapshots(successor, snapshots) => {
+                    self.meter.turns(Phase::Comparing);
+                    comparing = Some(Comparing::begin(*snapshots, &self.operation.cancel));
+                    successor
+                }
+            };
+        }
+    }
+
+    /// Everything that it follows the stream with.
+    fn successor(&self, store: Store) -> Result<Successor, End> {
+        let recipe = Arc::clone(&self.recipe);
+        let mut batcher = Batcher::new(
+            Arc::clone(&recipe.plan),
+            recipe.order_key.clone(),
+            self.common.parked_events_max,
+        );
+        batcher.begin(&store)?;
+        let (feed, watch) = self.reading.feed(store.checkpoint().position(), &self.common);
+        Ok(Successor {
+            recipe,
+            store,
+            batcher,
+            batch_events_max: self.common.batch_events_max,
+            feed,
+            left: VecDeque::new(),
+            watch,
+            look: self.reading.look.clone(),
+            tally: Arc::clone(&self.reading.tally),
+            ticket: self.common.budget.store(),
+        })
+    }
+
+    /// Applies what comes next, not behind a sequence if there is one.
+    fn step(&mut self, successor: &mut Successor, limit: Option<Sequence>) -> Result<(), End> {
+        let at = successor.store.checkpoint().sequence;
+        if limit.is_some_and(|limit| at >= limit) {
+            // Nothing is missing but what the served one has not applied either.
+            std::thread::sleep(IDLE / 4);
+            return Ok(());
+        }
+        match successor.step(limit, IDLE) {
+            Ok(Step::Applied) => self.meter.is_at(successor.store.checkpoint().sequence),
+            Ok(Step::Nothing) => {
+                if let Err(error) = successor.store.idle() {
+                    return Err(error.into());
+                }
+                if limit.is_some() {
+                    successor.watch.reader.status().request_advance();
+                }
+            }
+            Ok(Step::Stopped(stop)) => {
+                let at = successor.store.checkpoint().sequence.next();
+                let detail = format!("message {at}: {}", stop.detail);
+                return Err(End::Failed { detail, next: stop.next });
+            }
+            Ok(Step::Closed) => {
+                self.check()?;
+                return Err(End::Shutdown);
+            }
+            Err(StoreError::Busy { .. }) => std::thread::sleep(PAUSE),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Whether it is as far as it has to be to take the other's place.
+    fn is_there(
+        &self,
+        successor: &Successor,
+        served: Option<&Numbers>,
+        limit: Option<Sequence>,
+    ) -> bool {
+        let at = successor.store.checkpoint().sequence;
+        match (limit, served) {
+            (Some(limit), _) => at >= limit,
+            // What is served stands still: as far as the stream goes.
+            (None, _) => successor.watch.verified_head().is_some_and(|head| at >= head.last),
+        }
+    }
+
+    fn cut_over_purpose(&self) -> Purpose {
+        let order = self.order();
+        Purpose::CutOver {
+            force: order.force,
+            forget: self.may_forget() || order.kind == Kind::Rollback,
+            pin: order.kind == Kind::Rollback,
+            now: order.now,
+        }
+    }
+
+    /// Asks the worker to meet it.
+    fn meet(
+        &self,
+        serving: &Serving,
+        successor: Box<Successor>,
+        purpose: Purpose,
+    ) -> Result<Meeting, End> {
+        let (reply, met) = oneshot::channel();
+        let mut command = Command::Meet(Meet { successor, purpose, patience: PATIENCE, reply });
+        loop {
+            command = match serving.commands.try_send(command) {
+                Ok(()) => break,
+                Err(TrySendError::Full(command)) => command,
+                Err(TrySendError::Disconnected(_)) => return Err(End::Shutdown),
+            };
+            self.check()?;
+            std::thread::sleep(IDLE / 4);
+        }
+        match met.blocking_recv() {
+            Ok(Met::CutOver) => Ok(Meeting::CutOver),
+            Ok(Met::Apart(successor)) => Ok(Meeting::Again(successor)),
+            Ok(Met::Snapshots(successor, snapshots)) => {
+                Ok(Meeting::Snapshots(successor, snapshots))
+            }
+            Ok(Met::Refused { successor, detail }) => {
+                drop(successor);
+                Err(self.refused(&detail))
+            }
+            Ok(Met::Failed { successor, detail }) => {
+                drop(successor);
+                Err(End::failed(detail))
+            }
+            Err(_) => Err(End::Shutdown),
+        }
+    }
+
+    fn refused(&self, detail: &str) -> End {
+        let name = &self.operation.projection;
+        let next = match self.order().kind {
+            Kind::Rollback => None,
+            _ => Some(format!("viewd rebuild {name} --force")),
+        };
+        End::Refused { detail: format!("cut-over refused: {detail}"), next }
+    }
+
+    /// Serves it as it stands.
+    fn serve_now(&self, successor: Box<Successor>) -> Result<Reached, End> {
+        let Some(serving) = self.serving.clone() else { return self.serve_alone(successor) };
+        let mut successor = successor;
+        loop {
+            self.check()?;
+            successor = match self.meet(&serving, successor, self.cut_over_purpose())? {
+                Meeting::CutOver => return Ok(Reached::Served),
+                Meeting::Again(successor) | Meeting::Snapshots(successor, _) => successor,
+            };
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Serves it where nothing is served that a worker has open.
+    fn serve_alone(&self, mut successor: Box<Successor>) -> Result<Reached, End> {
+        let pinned = (self.order().kind == Kind::Rollback).then(|| self.recipe.fingerprint.clone());
+        successor.store.set_control(Control { pinned, ..Control::default() })?;
+        self.folder.cut_over(None, &mut successor.store)?;
+        Ok(Reached::Launch(successor))
+    }
+
+    /// Whether its rows have to be those that are served: of the same definition, from the same messages.
+    fn is_comparable(&self, successor: &Successor) -> Result<bool, End> {
+        let why_not = self.why_not_comparable(successor);
+        match (self.order().kind, why_not) {
+            (Kind::Verify, Some(why_not)) => Err(End::WouldForget { detail: why_not, next: None }),
+            (Kind::Rebuild | Kind::Verify, why_not) => Ok(why_not.is_none()),
+            (Kind::Reshape | Kind::Rollback, _) => Ok(false),
+        }
+    }
+
+    /// Why its rows may differ from those that are served.
+    fn why_not_comparable(&self, successor: &Successor) -> Option<String> {
+        if self.serving.is_none() {
+            return Some("nothing is served".to_owned());
+        }
+        let Some(served) = crate::store::stored::read(self.folder.path()).ok() else {
+            return Some("the generation that is served cannot be read".to_owned());
+        };
+        let mine = successor.store.fingerprint();
+        let theirs = &served.fingerprint;
+        if (&mine.events, &mine.rows) != (&theirs.events, &theirs.rows) {
+            return Some(
+                "it is built by another definition than the one that is served".to_owned(),
+            );
+        }
+        let (here, there) = (&served.checkpoint, successor.store.checkpoint());
+        if here.missed_sequences > 0 {
+            return Some(format!(
+                "the generation that is served has missed {} sequences to a gap",
+                here.missed_sequences
+            ));
+        }
+        let (from, now) = (here.from_sequence, there.from_sequence);
+        (from.is_some() && from != now).then(|| {
+            let shown = |sequence: Option<Sequence>| {
+                sequence.map_or("nothing".to_owned(), |sequence| sequence.to_string())
+            };
+            format!(
+                "would forget: the stream now begins at {}, the serving generation began at {}",
+                shown(now),
+                shown(from)
+            )
+        })
+    }
+}
+
+/// Whether what is served moves by itself, so that the two are to meet where it is.
+fn is_following(numbers: &Numbers) -> bool {
+    matches!(numbers.state, State::Live)
+}

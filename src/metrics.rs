@@ -5,7 +5,10 @@
 //! derived from a projection's status are set when a scrape comes, all from one reading of it. An unknown lag is NaN,
 //! never 0 (I7).
 
-use prometheus::core::Collector;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -35,6 +38,7 @@ const EVENTS: [f64; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10
 /// The registry and its families; names as the reference of metrics has them.
 pub struct Metrics {
     registry: Registry,
+    forget: HashMap<String, Forget>,
     pub config_last_reload_successful: IntGauge,
     pub config_last_reload_success_timestamp_seconds: Gauge,
     pub nats_connected: IntGauge,
@@ -80,33 +84,54 @@ pub struct Metrics {
     pub log_messages_total: IntCounterVec,
 }
 
+/// Forgets one series of a family, by all its labels.
+type Forget = Box<dyn Fn(&HashMap<&str, &str>) + Send + Sync>;
+
 /// Registers families as they are made.
-struct Families(Registry);
+struct Families {
+    registry: Registry,
+    /// By the family's name.
+    forget: RefCell<HashMap<String, Forget>>,
+}
 
 impl Families {
     fn add<C: Collector + Clone + 'static>(&self, collector: prometheus::Result<C>) -> C {
         let collector = collector.expect("names and labels are constants");
-        self.0.register(Box::new(collector.clone())).expect("each family is registered once");
+        self.registry
+            .register(Box::new(collector.clone()))
+            .expect("each family is registered once");
         collector
     }
 
+    /// One that has labels.
+    fn add_series<B: MetricVecBuilder + 'static>(
+        &self,
+        name: &str,
+        series: prometheus::Result<MetricVec<B>>,
+    ) -> MetricVec<B> {
+        let series = self.add(series);
+        let kept = series.clone();
+        // What is not there needs not be forgotten.
+        let forget = move |labels: &HashMap<&str, &str>| drop(kept.remove(labels));
+        self.forget.borrow_mut().insert(name.to_owned(), Box::new(forget));
+        series
+    }
+
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+        self.add_series(name, IntCounterVec::new(Opts::new(name, help), labels))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-        self.add(GaugeVec::new(Opts::new(name, help), labels))
+        self.add_series(name, GaugeVec::new(Opts::new(name, help), labels))
     }
 
     fn integers(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
+        self.add_series(name, IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-        self.add(HistogramVec::new(
-            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
-            labels,
-        ))
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.add_series(name, HistogramVec::new(options, labels))
     }
 }
 
@@ -119,7 +144,7 @@ impl Default for Metrics {
 impl Metrics {
     #[rustfmt::skip] // One family a line reads as the table that it is.
     pub fn new() -> Self {
-        let f = Families(Registry::new());
+        let f = Families { registry: Registry::new(), forget: RefCell::default() };
         let storage_errors_total = f.counters("viewd_storage_errors_total", "Errors of the storage.", &["component", "kind"]);
         for kind in STORAGE_ERRORS {
             storage_errors_total.with_label_values(&["sqlite", kind]);
@@ -170,7 +195,8 @@ impl Metrics {
             sequence_wait_duration_seconds: f.histograms("viewd_sequence_wait_duration_seconds", "Time that requests waited for a sequence.", &["projection"], &SECONDS),
             sequence_wait_timeouts_total: f.counters("viewd_sequence_wait_timeouts_total", "Waits for a sequence that was not reached in time.", &["projection"]),
             log_messages_total: f.counters("viewd_log_messages_total", "Log lines by level.", &["level"]),
-            registry: f.0,
+            forget: f.forget.into_inner(),
+            registry: f.registry,
         }
     }
 
@@ -223,9 +249,37 @@ impl Metrics {
         self.source_dropped_duplicates_total.with_label_values(labels);
     }
 
+    /// Counts the end of a build.
+    pub fn built(&self, projection: &str, outcome: &str) {
+        self.rebuilds_total.with_label_values(&[projection, outcome]).inc();
+    }
+
+    /// Forgets every series of a projection that runs no more.
+    pub fn remove_projection(&self, projection: &str) {
+        self.remove("projection", projection);
+    }
+
+    /// Forgets every series of a stream that nothing reads any more.
+    pub fn remove_stream(&self, stream: &str) {
+        self.remove("stream", stream);
+    }
+
     /// Makes the series of a stage, a histogram that a worker holds.
     pub fn stage(&self, projection: &str, stage: &str) -> Histogram {
         self.projection_stage_duration_seconds.with_label_values(&[projection, stage])
+    }
+
+    fn remove(&self, label: &str, value: &str) {
+        for family in self.registry.gather() {
+            let Some(forget) = self.forget.get(family.name()) else { continue };
+            for series in family.get_metric() {
+                let labels: HashMap<_, _> =
+                    series.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+                if labels.get(label) == Some(&value) {
+                    forget(&labels);
+                }
+            }
+        }
     }
 
     /// The text that a scrape reads.

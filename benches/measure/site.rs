@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use viewd::config::Config;
+use viewd::config::{Config, Loaded};
 use viewd::definition;
 use viewd::diagnostic::{Diagnostic, Source};
 use viewd::metrics::Metrics;
 use viewd::projection::plan::Plan;
-use viewd::supervisor::disk::Declared;
-use viewd::supervisor::{Running, start};
+use viewd::store::step::Steps;
+use viewd::supervisor::Running;
+use viewd::supervisor::disk::{Declared, Disk};
+use viewd::supervisor::start::{self, Setup};
 
 /// The source's name in every definition of a benchmark.
 pub const SOURCE: &str = "bench";
@@ -39,7 +41,15 @@ pub fn declared(name: &str, text: &str) -> Result<Declared> {
 
 /// The daemon without its edges.
 pub async fn start(config: &Config, declared: Vec<Declared>) -> Result<Running> {
-    Ok(start::start(config, declared, Arc::new(Metrics::new())).await?)
+    let setup = Setup {
+        // Nothing is read again.
+        disk: Disk::new(None, &[]),
+        loaded: Loaded { config: config.clone(), settings: Vec::new(), warnings: Vec::new() },
+        declared,
+        metrics: Arc::new(Metrics::new()),
+        steps: Steps::default(),
+    };
+    Ok(start::start(setup).await?)
 }
 
 fn refused(found: &[Diagnostic]) -> anyhow::Error {

@@ -12,7 +12,8 @@ use serde_json::json;
 use super::digest::digest;
 use super::problem::Problem;
 use crate::supervisor::daemon::Daemon;
-use crate::worker::command::{Accepted, Refused};
+use crate::supervisor::refused::Refused;
+use crate::worker::command::Accepted;
 
 /// The routes of the admin socket.
 pub(super) fn routes() -> Router<Arc<Daemon>> {
@@ -31,7 +32,7 @@ async fn accept(
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     let accepted =
-        daemon.accept(&name).await.map_err(|refused| problem(&daemon, &name, refused))?;
+        daemon.accept(&name).await.map_err(|refused| problem(&daemon, &name, &refused))?;
     let (word, detail) = match accepted {
         Accepted::Gap { first, last, missed } => (
             "gap",
@@ -61,23 +62,20 @@ async fn accept(
     Ok(Json(json!({ "data": [accepted] })).into_response())
 }
 
-pub(super) fn problem(daemon: &Daemon, name: &str, refused: Refused) -> Problem {
-    let detail = refused.to_string();
-    match refused {
-        Refused::Unknown => Problem::unknown_projection(name, daemon.names()),
-        Refused::NotAcceptable { next, .. } => {
-            Problem::new(StatusCode::CONFLICT, "not-acceptable", detail).hints(next)
-        }
-        Refused::Busy(_) => Problem::new(StatusCode::CONFLICT, "busy", detail),
-        Refused::Passed { .. } => Problem::new(StatusCode::CONFLICT, "passed", detail),
-        Refused::Unreachable(_) => {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "source-unreachable", detail)
-                .hint("try again when NATS answers; nothing was changed")
-        }
-        Refused::Storage { next, .. } => {
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage", detail).hints(next)
-        }
-    }
+pub(super) fn problem(daemon: &Daemon, name: &str, refused: &Refused) -> Problem {
+    let (status, code) = match refused {
+        Refused::Unknown { .. } => return Problem::unknown_projection(name, &daemon.names()),
+        Refused::NotPossible { .. } => (StatusCode::CONFLICT, "not-acceptable"),
+        Refused::Busy { .. } => (StatusCode::CONFLICT, "busy"),
+        Refused::NoRetired => (StatusCode::CONFLICT, "no-retired-generation"),
+        Refused::Passed { .. } => (StatusCode::CONFLICT, "passed"),
+        Refused::Invalid { .. } => (StatusCode::CONFLICT, "invalid"),
+        Refused::Unreachable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "source-unreachable"),
+        Refused::Draining => (StatusCode::SERVICE_UNAVAILABLE, "shutting-down"),
+        Refused::Unreadable { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "unreadable"),
+        Refused::Storage { .. } => (StatusCode::INSUFFICIENT_STORAGE, "storage"),
+    };
+    Problem::new(status, code, refused.to_string()).hints(refused.hint())
 }
 
 async fn only_on_the_socket() -> Problem {

@@ -15,8 +15,8 @@ use crate::event::Sequence;
 use crate::store::Error as StoreError;
 use crate::store::digest::Digest;
 use crate::supervisor::daemon::Daemon;
+use crate::supervisor::refused::Refused;
 use crate::supervisor::snapshot::Unseen;
-use crate::worker::command::Refused;
 
 pub(super) async fn digest(
     State(daemon): State<Arc<Daemon>>,
@@ -42,7 +42,7 @@ fn problem(daemon: &Daemon, name: &str, at: Sequence, unseen: Unseen) -> Problem
                 .sequence(current)
                 .hint("a view never goes back: ask for a later sequence")
         }
-        Unseen::Refused(refused) => admin::problem(daemon, name, refused),
+        Unseen::Refused(refused) => admin::problem(daemon, name, &refused),
         Unseen::Standing(numbers) => standing(name, *numbers),
         Unseen::TimedOut { current, detail } => {
             let because = detail.map_or(String::new(), |detail| format!(": {detail}"));

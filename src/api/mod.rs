@@ -56,9 +56,9 @@ async fn readyz(
     Query(query): Query<Ready>,
 ) -> Result<String, Problem> {
     if let Some(name) = &query.projection
-        && !daemon.names().any(|known| known == name)
+        && !daemon.names().contains(name)
     {
-        return Err(Problem::unknown_projection(name, daemon.names()));
+        return Err(Problem::unknown_projection(name, &daemon.names()));
     }
     let waiting = daemon.not_ready(query.projection.as_deref());
     if waiting.is_empty() { Ok("ok\n".to_owned()) } else { Err(Problem::not_ready(&waiting)) }
@@ -80,7 +80,7 @@ async fn projection(
     let mut report = daemon.report();
     report.projections.retain(|projection| projection.name == name);
     if report.projections.is_empty() {
-        return Err(Problem::unknown_projection(&name, daemon.names()));
+        return Err(Problem::unknown_projection(&name, &daemon.names()));
     }
     Ok(Json(report).into_response())
 }

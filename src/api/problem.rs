@@ -63,14 +63,13 @@ impl Problem {
         &self.detail
     }
 
-    pub fn unknown_projection<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Self {
-        let known: Vec<_> = known.collect();
+    pub fn unknown_projection(name: &str, known: &[String]) -> Self {
         let problem = Self::new(
             StatusCode::NOT_FOUND,
             "unknown-projection",
             format!("there is no projection `{name}`"),
         );
-        Self { hint: did_you_mean(name, known.iter().copied()), ..problem }
+        Self { hint: did_you_mean(name, known.iter().map(String::as_str)), ..problem }
     }
 
     pub fn not_ready(waiting: &[String]) -> Self {

@@ -90,7 +90,7 @@ fn problem(daemon: &Daemon, name: &str, sequence: Sequence, unreached: Unreached
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(RETRY_AFTER_SECONDS)
     };
     match unreached {
-        Unreached::UnknownProjection => Problem::unknown_projection(name, daemon.names()),
+        Unreached::UnknownProjection => Problem::unknown_projection(name, &daemon.names()),
         Unreached::Standing(numbers) => standing(name, *numbers),
         Unreached::BeyondHead { last, current } => {
             let detail = format!("the stream ends at sequence {last}, before {sequence}");

@@ -80,7 +80,7 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
     let settings = || definitions::settings(&disk, output);
     match &arguments.command {
         Command::Run { exit_when_caught_up } => {
-            run::run(settings()?.config, *exit_when_caught_up, output)
+            run::run(disk.clone(), settings()?, *exit_when_caught_up, output)
         }
         Command::Check { offline } => check::run(&settings()?.config, *offline, output),
         Command::Status { projection, watch } => {

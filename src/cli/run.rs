@@ -8,19 +8,24 @@ use super::failure::{Failure, Kind};
 use super::output::Output;
 use super::progress::{Progress, Step};
 use crate::api::{self, serve};
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::metrics::Metrics;
 use crate::status::{Report, State};
-use crate::supervisor::disk::Declared;
-use crate::supervisor::{self, Ended, start};
+use crate::store::step::Steps;
+use crate::supervisor::disk::Disk;
+use crate::supervisor::start::{self, Setup};
+use crate::supervisor::{self, Ended};
 use crate::telemetry;
 
 pub(super) fn run(
-    config: Config,
+    disk: Disk,
+    loaded: Loaded,
     exit_when_caught_up: bool,
     output: &Output,
 ) -> Result<(), Failure> {
+    let config = loaded.config.clone();
     let declared = definitions::all(&config, output)?;
+    let steps = steps()?;
     let metrics = Arc::new(Metrics::new());
     let terminal = std::io::stderr().is_terminal();
     let quiet = output.quiet || (exit_when_caught_up && terminal);
@@ -42,7 +47,8 @@ pub(super) fn run(
             progress.show(&steps);
         }
     });
-    let ended = runtime.block_on(until_ended(&config, declared, metrics, shown));
+    let setup = Setup { disk, loaded, declared, metrics, steps };
+    let ended = runtime.block_on(until_ended(&config, setup, shown));
     if let Some(progress) = &mut progress {
         progress.finish();
     }
@@ -66,13 +72,23 @@ pub(super) fn run(
     }
 }
 
+/// What is done at the steps of a generation's life: for tests, which end the process at one of them.
+fn steps() -> Result<Steps, Failure> {
+    match std::env::var("VIEWD_ABORT_AT") {
+        Ok(at) if cfg!(debug_assertions) => Steps::aborting(&at).map_err(|error| {
+            let error = anyhow::anyhow!(error).context("environment variable `VIEWD_ABORT_AT`");
+            Failure::new(Kind::Configuration, error)
+        }),
+        _ => Ok(Steps::default()),
+    }
+}
+
 async fn until_ended(
     config: &Config,
-    declared: Vec<Declared>,
-    metrics: Arc<Metrics>,
+    setup: Setup,
     progress: Option<impl FnMut(&Report)>,
 ) -> Result<Ended, Failure> {
-    let mut running = start::start(config, declared, metrics).await.map_err(failure)?;
+    let mut running = start::start(setup).await.map_err(failure)?;
     let listeners = match listeners(config).await {
         Ok(listeners) => listeners,
         Err(error) => {
@@ -110,13 +126,6 @@ fn failure(error: supervisor::Error) -> Failure {
     match error {
         supervisor::Error::Store(error) => super::store_failure(error),
         supervisor::Error::Connection(error) => super::connection_failure(error),
-        supervisor::Error::Changed { ref folder, .. } => {
-            let hint = format!(
-                "`viewd plan` says what has changed; undo it, or move the folder `{}` out of the data directory and start again: the view is built anew",
-                folder.display()
-            );
-            Failure::new(Kind::Configuration, error).hint(hint)
-        }
         supervisor::Error::Unknown { .. } => Failure::new(Kind::Unreachable, error)
             .hint("`viewd check` says whether NATS and the stream are there"),
         supervisor::Error::Panicked { .. } => Failure::new(Kind::Internal, error)

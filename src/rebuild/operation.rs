@@ -70,6 +70,37 @@ pub enum Progress {
     Cancelled,
 }
 
+impl Kind {
+    /// The word in sentences.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rebuild => "rebuild",
+            Self::Reshape => "reshape",
+            Self::Rollback => "rollback",
+            Self::Verify => "verify --deep",
+        }
+    }
+}
+
+impl Order {
+    /// Whether whoever asks for the other gets what this gives.
+    pub fn asks_the_same(self, other: Self) -> bool {
+        Self { cause: other.cause, ..self } == other
+    }
+}
+
+impl Progress {
+    /// The word in metrics: of one that runs, that it was cut off.
+    pub fn outcome(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused | Self::WouldForget => "refused",
+            Self::Failed => "failed",
+            Self::Running | Self::Held | Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// One operation.
 #[derive(Debug)]
 pub struct Operation {

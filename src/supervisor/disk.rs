@@ -12,6 +12,7 @@ use crate::diagnostic::{Diagnostic, Place, Severity, Source};
 use crate::expression::Expression;
 use crate::projection::plan::Plan;
 use crate::store::view;
+use crate::worker::recipe::Recipe;
 
 /// Where the settings come from.
 #[derive(Clone, Debug)]
@@ -72,6 +73,11 @@ impl Disk {
 impl Declared {
     pub fn name(&self) -> &str {
         &self.plan.definition().name
+    }
+
+    /// With the settings of its source, which it was read with.
+    pub fn recipe(&self, config: &Config) -> Recipe {
+        Recipe::declared(config, Arc::clone(&self.plan), self.order_key.clone())
     }
 }
 

@@ -3,9 +3,12 @@
 //! | task | runs on | when it fails | when cancelled |
 //! |---|---|---|---|
 //! | control connection and head polls, one a stream | tokio | tries again for ever; lag becomes unknown | ends at once |
-//! | feed, one a projection, with its private reader | tokio; the reader on a thread of its own | the reader tries again for ever, or gives its worker a fault; after a panic another begins | ends at once |
+//! | feed, one a projection and build, with its private reader | tokio; the reader on a thread of its own | the reader tries again for ever, or gives its worker a fault; after a panic another begins | ends at once |
 //! | hub, with the readers that live projections share | tokio; each reader on a thread of its own | likewise; whoever shared one goes on by itself | ends at once |
+//! | reader of several builds | tokio; on a thread of its own | each build fails | ends at once, or when no build takes from it |
 //! | worker, one a projection | a thread of its own | the projection fails, and the thread stays for what mends it; a write of unknown outcome (74) or a panic (70) ends the process | commits the batch in hand, marks a clean end |
+//! | builder, one a build | a thread of its own | its operation says why, and what it made is removed; a panic ends the process (70) | what is sealed is kept for the next start, else removed |
+//! | upkeep | tokio, its work on a thread for that | what cannot be done is logged and done again later | ends after what it is at |
 //! | watchdog | tokio | pure but for what it reads: it does not fail | ends at once, after the workers |
 //! | HTTP on TCP and on the admin socket | tokio | a connection's trouble is its client's | finishes open requests |
 //!
@@ -13,15 +16,29 @@
 //! `shutdown_timeout_ms`; a second signal cuts it short. Nothing is lost either way: the checkpoint decides.
 
 pub mod at_rest;
-mod command;
+mod builds;
+pub mod command;
 pub mod daemon;
 pub mod disk;
+pub mod gc;
+mod launch;
+mod open;
+mod operations;
+pub mod refused;
+pub mod reload;
+mod scrape;
+mod shim;
+mod site;
 pub mod snapshot;
 pub mod start;
+mod streams;
+mod threads;
+mod tracked;
+mod upkeep;
 pub mod waiting;
 mod watchdog;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +48,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::daemon::Daemon;
+use self::threads::Worked;
 use crate::source::connection;
-use crate::status::{Report, State};
+use crate::status::{Reason, Report, State};
 use crate::store;
 use crate::store::lock::Lock;
 use crate::worker::End;
@@ -56,13 +74,9 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Connection(#[from] connection::Error),
-    #[error(
-        "projection `{projection}`: its definition ({part}) no longer is what its view was built by (generation {generation}): viewd starts none"
-    )]
-    Changed { projection: String, part: &'static str, generation: u64, folder: PathBuf },
     #[error("the head of the stream of projection `{projection}` is not known after {} s{}", HEAD_TIMEOUT.as_secs(), .trouble.as_ref().map_or(String::new(), |trouble| format!(": {trouble}")))]
     Unknown { projection: String, trouble: Option<String> },
-    #[error("the worker of projection `{projection}` panicked")]
+    #[error("a thread of projection `{projection}` panicked")]
     Panicked { projection: String },
 }
 
@@ -83,10 +97,9 @@ pub struct Running {
 /// What is cancelled and waited for.
 struct Tasks {
     daemon: Arc<Daemon>,
-    workers: Workers,
+    /// What threads tell of their ends.
+    ended: mpsc::UnboundedReceiver<Worked>,
     running: JoinSet<()>,
-    /// Cancels readers, polls and workers.
-    readers: CancellationToken,
     /// Cancels the edges.
     edges: CancellationToken,
 }
@@ -127,7 +140,7 @@ impl Running {
                     tracing::info!("shutting down");
                     break Ok(false);
                 }
-                Some(ended) = tasks.workers.ended.recv() => match ended {
+                Some(ended) = tasks.ended.recv() => match ended {
                     Worked::Ended(End::Stopped) => {}
                     Worked::Ended(End::Fatal(error)) => break Err(Error::Store(error)),
                     Worked::Panicked(projection) => break Err(Error::Panicked { projection }),
@@ -136,7 +149,7 @@ impl Running {
                     let report = daemon.report();
                     progress.iter_mut().for_each(|progress| progress(&report));
                     if begun.elapsed() > HEAD_TIMEOUT
-                        && let Some(projection) = targets.unknown(&report)
+                        && let Some(projection) = targets.unknown()
                     {
                         let trouble = daemon.trouble(&projection);
                         break Err(Error::Unknown { projection, trouble });
@@ -162,28 +175,16 @@ impl Running {
 impl Tasks {
     async fn finish(mut self) {
         self.daemon.drain();
-        self.readers.cancel();
-        let threads = self.workers.threads;
-        // A worker tells of its own panic; the join only waits.
-        let joined = tokio::task::spawn_blocking(move || {
-            threads.into_iter().for_each(|thread| drop(thread.join()))
-        });
-        let _ = joined.await;
+        let common = Arc::clone(&self.daemon.common);
+        // Readers, polls, workers and builders.
+        common.shutdown.cancel();
+        let daemon = Arc::clone(&self.daemon);
+        let _ = tokio::task::spawn_blocking(move || daemon.threads.join()).await;
         self.edges.cancel();
         while self.running.join_next().await.is_some() {}
+        common.tasks.close();
+        common.tasks.wait().await;
     }
-}
-
-/// The worker threads and what they tell of their ends.
-struct Workers {
-    threads: Vec<std::thread::JoinHandle<()>>,
-    ended: mpsc::UnboundedReceiver<Worked>,
-}
-
-/// What a worker's thread came to.
-enum Worked {
-    Ended(End),
-    Panicked(String),
 }
 
 /// SIGTERM and SIGINT, as often as they come.
@@ -202,33 +203,34 @@ fn signals() -> mpsc::Receiver<()> {
     receiver
 }
 
-/// The heads that a run waits for: of each stream as first read.
+/// The heads that a run waits for: of each projection's stream as first read.
 #[derive(Default)]
-struct Targets(Vec<Option<u64>>);
+struct Targets(BTreeMap<String, Option<u64>>);
 
 impl Targets {
     /// A projection whose stream's head has not been read yet.
-    fn unknown(&self, report: &Report) -> Option<String> {
-        let mut projections = report.projections.iter().zip(&self.0);
-        projections
-            .find(|(_, target)| target.is_none())
-            .map(|(projection, _)| projection.name.clone())
+    fn unknown(&self) -> Option<String> {
+        self.0.iter().find(|(_, target)| target.is_none()).map(|(name, _)| name.clone())
     }
 
+    /// Whether all are there, or failed, and nothing is being built that would be served by itself.
     fn reached(&mut self, daemon: &Daemon, report: &Report) -> bool {
-        self.0.resize(report.projections.len(), None);
-        let projections = report.projections.iter().zip(&mut self.0).zip(&daemon.projections);
-        projections.fold(true, |all, ((projection, target), tracked)| {
+        let there = report.projections.iter().fold(true, |all, projection| {
+            let verified = daemon.tracked(&projection.name).is_some_and(|tracked| {
+                let watch = tracked.shared.following().watch;
+                watch.is_some_and(|watch| watch.reader.status().verified())
+            });
+            let target = self.0.entry(projection.name.clone()).or_default();
             *target = target.or(projection.stream_last_sequence);
-            let there = target.is_some_and(|target| projection.checkpoint_sequence >= target)
-                && tracked
-                    .shared
-                    .following()
-                    .watch
-                    .is_some_and(|watch| watch.reader.status().verified());
+            let there =
+                verified && target.is_some_and(|target| projection.checkpoint_sequence >= target);
             // One that is being rebuilt has failed, and is still to come.
-            let over = projection.state == State::Failed && projection.rebuild.is_none();
-            all & (there || over)
-        })
+            let failed = projection.state == State::Failed && projection.rebuild.is_none();
+            // Neither of these comes any further.
+            let stands =
+                projection.state == State::Paused || projection.reason == Some(Reason::Frozen);
+            all & (there || failed || stands)
+        });
+        there && daemon.operations.all_running().iter().all(|entry| entry.operation.is_held())
     }
 }

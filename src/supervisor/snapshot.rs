@@ -1,15 +1,15 @@
 //! A view at exactly one sequence, for whoever compares it with another.
 
-use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::daemon::Daemon;
+use super::refused::Refused;
 use crate::event::Sequence;
 use crate::status::State;
 use crate::store::snapshot::Snapshot;
-use crate::worker::command::{Command, Refused};
+use crate::worker::command::Command;
 use crate::worker::numbers::Numbers;
 
 /// Why there is none.
@@ -35,24 +35,18 @@ impl Daemon {
         sequence: Sequence,
         timeout: Duration,
     ) -> Result<Snapshot, Unseen> {
-        let tracked = self.tracked(projection).ok_or(Unseen::Refused(Refused::Unknown))?;
+        let tracked = self
+            .tracked(projection)
+            .ok_or_else(|| Unseen::Refused(Refused::unknown(projection)))?;
         let numbers = tracked.shared.numbers();
         let stands = matches!(numbers.state, State::Failed | State::Paused);
         if stands && numbers.sequence < sequence {
             return Err(Unseen::Standing(Box::new(numbers)));
         }
         let (reply, answer) = oneshot::channel();
-        match tracked.commands.try_send(Command::SnapshotAt(sequence, reply)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                let busy = "another command is being carried out".to_owned();
-                return Err(Unseen::Refused(Refused::Busy(busy)));
-            }
-            // It has no worker.
-            Err(TrySendError::Disconnected(_)) => return Err(Unseen::Standing(Box::new(numbers))),
-        }
+        tracked.tell(Command::SnapshotAt(sequence, reply)).map_err(Unseen::Refused)?;
         match tokio::time::timeout(timeout, answer).await {
-            Ok(Ok(answer)) => answer.map_err(Unseen::Refused),
+            Ok(Ok(answer)) => answer.map_err(|refused| Unseen::Refused(refused.into())),
             Ok(Err(_)) => Err(Unseen::Draining),
             Err(_) => {
                 let Numbers { sequence: current, detail, .. } = tracked.shared.numbers();

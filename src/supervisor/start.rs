@@ -2,10 +2,7 @@
 //!
 //! Everything that can be refused is refused before the first task runs: the lock, and every store.
 
-use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -13,270 +10,113 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::daemon::{Daemon, Tracked};
-use super::disk::Declared;
-use super::waiting::Waiting;
+use super::daemon::Daemon;
+use super::disk::{Declared, Disk};
+use super::open::{self, Served};
+use super::site::Site;
+use super::threads::Threads;
+use super::upkeep::Upkeep;
 use super::watchdog::Watchdog;
-use super::{Error, Running, Tasks, Worked, Workers, signals};
-use crate::config::Config;
-use crate::definition::fingerprint::Fingerprint;
+use super::{Error, Running, Tasks, signals};
+use crate::clock;
+use crate::config::Loaded;
 use crate::metrics::Metrics;
-use crate::source::accept::Look;
 use crate::source::connection::{Connection, Pace};
-use crate::source::head::{Head, Poll};
-use crate::source::hub::{self, Key, Source};
-use crate::source::status::Tally;
-use crate::status::Reason;
+use crate::source::hub;
+use crate::store;
 use crate::store::layout::Folder;
 use crate::store::lock::Lock;
-use crate::store::writer::Store;
-use crate::worker::batch::Stop;
-use crate::worker::budget::{Budget, Ticket};
-use crate::worker::common::{Common, Reading};
-use crate::worker::numbers::Numbers;
+use crate::store::step::Steps;
+use crate::worker::budget::Budget;
+use crate::worker::common::Common;
 use crate::worker::recipe::Recipe;
-use crate::worker::shared::{Following, Shared};
-use crate::worker::{self, Begin, Worker, command};
 
-/// So often may the process end at one checkpoint before the projection is left alone.
-const ENDS_MAX: u32 = 3;
+/// What a daemon is made of.
+pub struct Setup {
+    pub disk: Disk,
+    pub loaded: Loaded,
+    pub declared: Vec<Declared>,
+    pub metrics: Arc<Metrics>,
+    /// What is done at the steps of a generation's life.
+    pub steps: Steps,
+}
 
 /// One projection, opened and not yet running.
 struct Opened {
-    recipe: Arc<Recipe>,
-    store: Store,
-    ticket: Ticket,
     folder: Folder,
-    shared: Arc<Shared>,
-    crash_loop: bool,
+    on_disk: Arc<Recipe>,
+    served: Served,
 }
 
 /// Starts everything but the edges.
-pub async fn start(
-    config: &Config,
-    declared: Vec<Declared>,
-    metrics: Arc<Metrics>,
-) -> Result<Running, Error> {
+pub async fn start(setup: Setup) -> Result<Running, Error> {
+    let Setup { disk, loaded, declared, metrics, steps } = setup;
+    let site = Site::new(disk, loaded, steps);
+    let config = &site.config;
     // From here on a signal ends the daemon in order, however long the start takes.
     let signals = signals();
     let lock = Lock::take(&config.data_dir)?;
-    let count = declared.len().max(1) as u64;
     let budget = Budget::new(config.limits.memory_bytes_max);
-    let mut tallies = BTreeMap::new();
-    let opened = declared.into_iter().map(|declared| open(config, declared, &budget, &mut tallies));
-    let opened = opened.collect::<Result<Vec<_>, Error>>()?;
+    let opened = declared.iter().map(|declared| open(&site, declared, &budget));
+    let opened = opened.collect::<Result<Vec<_>, store::Error>>()?;
     let pace = Pace::of(&config.limits);
     let control = Connection::open(&config.nats, "viewd", pace).await?;
 
-    let mut tasks = JoinSet::new();
-    let readers = CancellationToken::new();
-    let streams = streams(config, &opened, &tallies, &control, &metrics, &readers, &mut tasks);
-    let (sender, ended) = mpsc::unbounded_channel();
-    let queue_bytes_max = budget.queue_bytes_max(count);
     let (hub, keeper) = hub::hub();
-    tasks.spawn(keeper.run(readers.clone()));
-    let (asks, _asked) = mpsc::unbounded_channel();
+    let (asks, asked) = mpsc::unbounded_channel();
     let common = Arc::new(Common {
         hub,
         budget,
         tasks: TaskTracker::new(),
         runtime: Handle::current(),
-        metrics: Arc::clone(&metrics),
+        metrics,
         batch_events_max: config.limits.batch_events_max,
         parked_events_max: config.limits.parked_events_max,
         asks,
-        shutdown: readers.clone(),
+        shutdown: CancellationToken::new(),
     });
-    let keys: Vec<Key> = opened.iter().map(|opened| opened.recipe.key.clone()).collect();
-    let (mut threads, mut tracked) = (Vec::new(), Vec::new());
-    for (opened, key) in opened.into_iter().zip(&keys) {
-        // Alone, a reader of its own is all that a share could be.
-        let others = keys.iter().filter(|other| *other == key).count() > 1;
-        let key = others.then(|| key.clone());
-        let stream = &streams[&opened.recipe.reading.stream];
-        let reading = reading(config, &opened, &control, stream, key, queue_bytes_max);
-        let (track, worker) = launch(opened, &reading, &common);
-        tracked.push(track);
-        threads.push(thread(worker, sender.clone()));
-    }
-    let daemon = Arc::new(Daemon {
-        metrics,
-        control,
-        projections: tracked,
-        draining: AtomicBool::new(false),
-        waiting: Waiting::default(),
-        scrape: Mutex::new(()),
-    });
+    common.tasks.spawn(keeper.run(common.shutdown.clone()));
+    let (threads, ended) = Threads::new();
+    let (built, builds) = mpsc::unbounded_channel();
+    let (stall_max, shutdown_timeout) = (config.limits.stall_max, config.limits.shutdown_timeout);
+    let daemon = Arc::new(Daemon::new(Arc::clone(&common), control, threads, built, site));
     let edges = CancellationToken::new();
-    tasks.spawn(Watchdog::new(&daemon, config.limits.stall_max).run(edges.clone()));
-    let tasks =
-        Tasks { daemon, workers: Workers { threads, ended }, running: tasks, readers, edges };
-    let shutdown_timeout = config.limits.shutdown_timeout;
+    let mut running = JoinSet::new();
+    begin(&daemon, opened).await;
+    running.spawn(Watchdog::new(&daemon, stall_max).run(edges.clone()));
+    let upkeep = Upkeep { daemon: Arc::clone(&daemon), built: builds, asks: asked };
+    running.spawn(upkeep.run(common.shutdown.clone()));
+    let tasks = Tasks { daemon, ended, running, edges };
     Ok(Running { tasks, shutdown_timeout, signals, _lock: lock })
 }
 
-fn open(
-    config: &Config,
-    declared: Declared,
-    budget: &Arc<Budget>,
-    tallies: &mut BTreeMap<String, Arc<Tally>>,
-) -> Result<Opened, Error> {
-    let Declared { plan, order_key } = declared;
-    let recipe = Arc::new(Recipe::declared(config, plan, order_key));
-    let definition = Arc::clone(recipe.plan.definition());
-    let folder = Folder::new(&config.data_dir, &definition.name);
-    let generation = folder.current_or_first(&recipe.build())?;
-    let ticket = budget.store();
-    let mut store = Store::open(&folder, generation, &definition.tables, budget.cache_bytes())?;
-    if let Some(part) = changed(store.fingerprint(), &recipe.fingerprint) {
-        return Err(Error::Changed {
-            projection: definition.name.clone(),
-            part,
-            generation: generation.0,
-            folder: config.data_dir.join(&definition.name),
+fn open(site: &Site, declared: &Declared, budget: &Arc<Budget>) -> Result<Opened, store::Error> {
+    let on_disk = Arc::new(declared.recipe(&site.config));
+    let folder = site.folder(declared.name());
+    let served = open::open(&folder, &on_disk, budget, &site.config.limits)?;
+    Ok(Opened { folder, on_disk, served })
+}
+
+/// Lets all of them run, and what their definitions ask for begin.
+async fn begin(daemon: &Arc<Daemon>, opened: Vec<Opened>) {
+    let begun = daemon.blocking(move |daemon| {
+        let site = daemon.site();
+        let opened = opened.into_iter().map(|Opened { folder, on_disk, served }| {
+            (daemon.handles(&site, folder, on_disk, &served), served)
         });
-    }
-    if store.fingerprint().words != recipe.fingerprint.words {
-        tracing::info!(projection = definition.name, "words of the definition adopted");
-        store.adopt_definition(&definition.source.text, &recipe.fingerprint)?;
-    }
-    let crash_loop = store.begin_run()? >= ENDS_MAX;
-    let stream = &recipe.reading.stream;
-    let tally = Arc::clone(tallies.entry(stream.clone()).or_default());
-    let following =
-        Following::new(stream, definition.policy.freshness, config.limits.head_poll, tally);
-    let shared = Arc::new(Shared::new(&definition.name, following, Numbers::of(&store)));
-    Ok(Opened { recipe, store, ticket, folder, shared, crash_loop })
-}
-
-/// The part of a definition that a view would have to be built anew for; words are adopted.
-fn changed(built_by: &Fingerprint, now: &Fingerprint) -> Option<&'static str> {
-    let parts = [
-        (
-            "events: stream, subjects, format, order_key, transform, on_error",
-            &built_by.events,
-            &now.events,
-        ),
-        ("rows: tables and handlers", &built_by.rows, &now.rows),
-        ("shapes: indexes and views", &built_by.shapes, &now.shapes),
-    ];
-    parts.into_iter().find(|(_, before, now)| before != now).map(|(part, ..)| part)
-}
-
-/// What the projections of one stream have in common.
-struct Stream {
-    head: Head,
-    tally: Arc<Tally>,
-    look: Look,
-}
-
-/// One poll a stream.
-fn streams(
-    config: &Config,
-    opened: &[Opened],
-    tallies: &BTreeMap<String, Arc<Tally>>,
-    control: &Connection,
-    metrics: &Metrics,
-    cancel: &CancellationToken,
-    tasks: &mut JoinSet<()>,
-) -> BTreeMap<String, Stream> {
-    let mut streams = BTreeMap::new();
-    for opened in opened {
-        let stream = opened.recipe.reading.stream.as_str();
-        if !streams.contains_key(stream) {
-            let (poll, head) = Poll::new(control, stream, config.limits.head_poll);
-            tasks.spawn(poll.run(cancel.clone()));
-            metrics.add_stream(stream);
-            let look = Look::new(control, stream);
-            let tally = Arc::clone(&tallies[stream]);
-            streams.insert(stream.to_owned(), Stream { head, tally, look });
+        let opened: Vec<_> = opened.collect();
+        // Who shares a reader with whom is known when all are.
+        daemon.track(opened.iter().map(|(tracked, _)| Arc::clone(tracked)).collect());
+        for (tracked, served) in opened {
+            daemon.launch(&site, &tracked, served);
         }
-    }
-    streams
-}
-
-fn reading(
-    config: &Config,
-    opened: &Opened,
-    control: &Connection,
-    stream: &Stream,
-    share: Option<Key>,
-    queue_bytes_max: usize,
-) -> Reading {
-    let source = Source {
-        nats: config.nats.clone(),
-        control: control.clone(),
-        pace: Pace::of(&config.limits),
-        settings: opened.recipe.reading.clone(),
-        queue_bytes_max,
-        head: stream.head.stream.clone(),
-    };
-    Reading {
-        source: Arc::new(source),
-        share,
-        head: stream.head.clone(),
-        tally: Arc::clone(&stream.tally),
-        look: stream.look.clone(),
-    }
-}
-
-fn launch(opened: Opened, reading: &Reading, common: &Arc<Common>) -> (Tracked, Worker) {
-    let Opened { recipe, store, ticket, folder, shared, crash_loop } = opened;
-    let definition = recipe.plan.definition();
-    let metrics = &common.metrics;
-    metrics.add_projection(&definition.name, definition.policy.freshness.as_secs_f64());
-    let (feed, watch) = reading.feed(store.checkpoint().position(), common);
-    shared.follow(shared.following().through(watch.clone()));
-    let (sender, commands) = command::channel();
-    let tracked = Tracked {
-        shared: Arc::clone(&shared),
-        files: folder.files(),
-        folder: folder.path().to_owned(),
-        commands: sender,
-    };
-    let begin = match crash_loop {
-        false => Begin::Read,
-        true => Begin::Failed(Stop {
-            reason: Reason::CrashLoop,
-            detail: format!(
-                "the process ended {ENDS_MAX} times at checkpoint {}: the next event may be what ends it",
-                store.checkpoint().sequence
-            ),
-            next: Some(
-                "report it with the log; moving the view away builds it again, up to the same event"
-                    .to_owned(),
-            ),
-        }),
-    };
-    let worker = Worker {
-        recipe,
-        store,
-        ticket,
-        folder,
-        feed,
-        watch,
-        look: reading.look.clone(),
-        commands,
-        shared,
-        common: Arc::clone(common),
-        begin,
-    };
-    (tracked, worker)
-}
-
-fn thread(worker: Worker, ended: mpsc::UnboundedSender<Worked>) -> std::thread::JoinHandle<()> {
-    let name = worker.shared.name().to_owned();
-    let run = move || {
-        // Nothing of the worker is used after a panic but its name.
-        let worked = match std::panic::catch_unwind(AssertUnwindSafe(|| worker::run(worker))) {
-            Ok(end) => Worked::Ended(end),
-            Err(_) => Worked::Panicked(name),
-        };
-        // Nobody listens any more only when the daemon has ended.
-        let _ = ended.send(worked);
-    };
-    std::thread::Builder::new()
-        .name("worker".to_owned())
-        .spawn(run)
-        .expect("the system has a thread to give")
+        daemon.resume_builds(&site);
+        daemon.follow_definitions(&site, &daemon.projections());
+        let metrics = daemon.metrics();
+        metrics.config_last_reload_successful.set(1);
+        let now = clock::unix_seconds(clock::now());
+        metrics.config_last_reload_success_timestamp_seconds.set(now);
+        Ok(())
+    });
+    begun.await.expect("nothing has been told to end yet");
 }

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::daemon::{Daemon, Tracked};
+use super::daemon::Daemon;
+use super::tracked::Tracked;
 use crate::event::Sequence;
 use crate::source::head;
 use crate::status::{Reason, State};
@@ -82,7 +83,7 @@ impl Daemon {
         let tracked = self.tracked(projection).ok_or(Unreached::UnknownProjection)?;
         let _one = self.waiting.0.try_acquire().map_err(|_| Unreached::TooMany)?;
         let begun = Instant::now();
-        let waited = tokio::time::timeout(timeout, self.reach(tracked, sequence)).await;
+        let waited = tokio::time::timeout(timeout, self.reach(&tracked, sequence)).await;
         let metrics = self.metrics();
         metrics
             .sequence_wait_duration_seconds
@@ -94,7 +95,7 @@ impl Daemon {
             return Err(Unreached::TimedOut { current, detail });
         };
         let (current, generation) = reached?;
-        let folder = tracked.folder.clone();
+        let folder = tracked.folder.path().to_owned();
         let asked =
             tokio::task::spawn_blocking(move || dead_letter::of_message(&folder, sequence)).await;
         let set_aside = asked.expect("the look-up does not panic").map_err(Unreached::Store)?;
@@ -149,7 +150,7 @@ impl Daemon {
         }
         let mut pause = NUDGE_MIN;
         loop {
-            if let Some(watch) = tracked.shared.following().watch {
+            if let Some(watch) = shared.following().watch {
                 watch.reader.status().request_advance();
             }
             tokio::time::sleep(pause).await;

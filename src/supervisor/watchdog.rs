@@ -6,6 +6,7 @@
 //! projection's state must not stand still with its worker, each tick derives all of them from the fresh head of their
 //! streams (I7).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,8 @@ pub(super) struct Watchdog {
     daemon: Arc<Daemon>,
     stall_max: Duration,
     tick: Duration,
-    /// One a projection, in the daemon's order.
-    stalls: Vec<Watched>,
+    /// Those that run, by name.
+    stalls: BTreeMap<String, Watched>,
 }
 
 /// A projection's stall, as it is being watched.
@@ -57,16 +58,11 @@ struct Stalled {
 
 impl Watchdog {
     pub(super) fn new(daemon: &Arc<Daemon>, stall_max: Duration) -> Self {
-        let now = Instant::now();
-        let watched = |shared: &Shared| Watched {
-            stall: Stall::new(now, shared.beat().pulse()),
-            reported: false,
-        };
         Self {
             daemon: Arc::clone(daemon),
             stall_max,
             tick: TICK.min(stall_max / LOOKS_MIN),
-            stalls: daemon.projections.iter().map(|tracked| watched(&tracked.shared)).collect(),
+            stalls: BTreeMap::new(),
         }
     }
 
@@ -80,16 +76,23 @@ impl Watchdog {
     }
 
     fn look(&mut self, now: Instant) {
-        for (tracked, watched) in self.daemon.projections.iter().zip(&mut self.stalls) {
+        let projections = self.daemon.projections();
+        self.stalls.retain(|name, _| projections.iter().any(|tracked| tracked.name() == name));
+        for tracked in projections.iter() {
             let shared = &tracked.shared;
+            let watched = self.stalls.entry(tracked.name().to_owned());
+            let watched = watched.or_insert_with(|| Watched {
+                stall: Stall::new(now, shared.beat().pulse()),
+                reported: false,
+            });
             // A process that was stopped, or a machine that had no time for it, is no stall: between two looks no more
             // than two ticks can have been stood still.
             let stalled = watched.stall.look(now, shared.beat().pulse(), self.tick * 2);
             let stalled = stalled.filter(|stalled| stalled.stood >= self.stall_max);
             watched.report(shared, stalled);
-            let watch = shared.following().watch;
-            let sight = watch.as_ref().map(Sight::of).unwrap_or_default();
-            shared.update(&sight, |_| ());
+            if let Some(watch) = shared.following().watch {
+                shared.update(&Sight::of(&watch), |_| ());
+            }
         }
     }
 }

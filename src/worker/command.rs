@@ -1,9 +1,10 @@
 //! What a running projection is told, by operators and by builders, and what it answers.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
 
+use super::recipe::Recipe;
 use super::successor::Meet;
 use crate::event::Sequence;
 use crate::store::snapshot::Snapshot;
@@ -21,6 +22,8 @@ pub enum Command {
     SnapshotAt(Sequence, oneshot::Sender<Result<Snapshot, Refused>>),
     /// Take the pin away.
     Unpin(oneshot::Sender<Result<(), Refused>>),
+    /// Take over other words of the definition, which touch no row.
+    Adopt(Arc<Recipe>, oneshot::Sender<Result<(), Refused>>),
     /// Come to one sequence with another generation.
     Meet(Meet),
     /// End: no definition names the projection any more.

@@ -123,7 +123,8 @@ impl Numbers {
         numbers
     }
 
-    pub(super) fn unknown() -> Self {
+    /// Of what cannot be opened.
+    pub fn unknown() -> Self {
         Self {
             state: State::Starting,
             reason: None,

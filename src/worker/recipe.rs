@@ -2,13 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::config::Config;
-use crate::definition::fingerprint::{ENGINE, Fingerprint};
-use crate::expression::Expression;
+use serde::Deserialize;
+
+use crate::config::rule::FORMATS;
+use crate::config::{Config, Limits};
+use crate::definition::fingerprint::{ENGINE, Fingerprint, Reading};
+use crate::definition::{self, Definition};
+use crate::diagnostic::{Diagnostic, Source};
+use crate::event::Format;
+use crate::expression::{Expression, Scope};
 use crate::projection::plan::Plan;
 use crate::source::hub::Key;
 use crate::source::reader;
 use crate::store::layout::Build;
+use crate::store::stored::Stored;
+use crate::syntax::{self, Kind};
 
 /// All that decides which rows the messages of a stream become, from the files on disk or as a generation keeps it.
 #[derive(Clone)]
@@ -35,25 +43,49 @@ impl Recipe {
         let limits = &config.limits;
         let settings = source.reading(limits.event_bytes_max);
         let source_text = settings.json();
-        let mut subjects = definition.subjects.clone();
-        subjects.sort_unstable();
+        let subjects = &definition.subjects;
+        let transform = source.transform.clone();
         Self {
             fingerprint: Fingerprint::new(definition, settings),
-            reading: reader::Settings {
-                stream: source.stream.clone(),
-                filters: definition.subjects.clone(),
-                format: source.format,
-                transform: source.transform.clone(),
-                event_bytes_max: usize::try_from(limits.event_bytes_max).unwrap_or(usize::MAX),
-                batch_events_max: limits.batch_events_max,
-                heartbeat: limits.heartbeat,
-            },
-            key: Key { source: source_text.clone(), subjects },
+            reading: reading(settings, source.format, transform, subjects, limits),
+            key: key(settings, subjects),
             source: source_text,
             engine: ENGINE.to_owned(),
             plan,
             order_key,
         }
+    }
+
+    /// What a generation keeps of what it was built by; else why this version cannot read that.
+    pub fn stored(stored: &Stored, limits: &Limits) -> Result<Self, String> {
+        let kept: Kept = serde_json::from_str(&stored.source)
+            .map_err(|error| format!("the settings of its source: {error}"))?;
+        let definition = parsed(&stored.projection, &stored.definition)?;
+        let compiled = |text: &Option<String>, scope| {
+            let compile = |text: &String| Expression::compile(text, scope).map(Arc::new);
+            text.as_ref().map(compile).transpose().map_err(|error| error.to_string())
+        };
+        let order_key = compiled(&kept.order_key, Scope::EVENT)?;
+        let transform = compiled(&kept.transform, Scope::TRANSFORM)?;
+        let format = FORMATS.iter().find(|(word, _)| *word == kept.format);
+        let (_, format) = format.ok_or_else(|| format!("its format `{}`", kept.format))?;
+        let settings = Reading {
+            stream: &kept.stream,
+            format: &kept.format,
+            order_key: kept.order_key.as_deref(),
+            transform: kept.transform.as_deref(),
+            event_bytes_max: kept.event_bytes_max,
+        };
+        let subjects = &definition.subjects;
+        Ok(Self {
+            order_key,
+            fingerprint: stored.fingerprint.clone(),
+            reading: reading(settings, *format, transform, subjects, limits),
+            key: key(settings, subjects),
+            source: stored.source.clone(),
+            engine: stored.engine.clone(),
+            plan: Arc::new(Plan::new(Arc::new(definition))),
+        })
     }
 
     /// What a generation is made with.
@@ -70,4 +102,56 @@ impl Recipe {
             views: &definition.views,
         }
     }
+}
+
+/// What a generation keeps of the settings of its source.
+#[derive(Deserialize)]
+struct Kept {
+    stream: String,
+    format: String,
+    order_key: Option<String>,
+    transform: Option<String>,
+    event_bytes_max: u64,
+}
+
+/// The definition that a generation was built by.
+fn parsed(projection: &str, text: &str) -> Result<Definition, String> {
+    let source = Source::new(format!("{projection}.toml (as built)"), text);
+    let first = |diagnostics: Vec<Diagnostic>| {
+        let error = diagnostics.into_iter().find(Diagnostic::is_error);
+        error.map_or_else(String::new, |error| error.message)
+    };
+    let root = syntax::parse(&source).map_err(first)?;
+    // Its source may have another name by now, or none.
+    let named = match root.get("source").map(|value| &value.kind) {
+        Some(Kind::String(text)) => text.value.clone(),
+        _ => String::new(),
+    };
+    let (definition, diagnostics) = definition::parse(&source, projection, &[&named]);
+    definition.ok_or_else(|| first(diagnostics))
+}
+
+fn reading(
+    settings: Reading<'_>,
+    format: Format,
+    transform: Option<Arc<Expression>>,
+    subjects: &[String],
+    limits: &Limits,
+) -> reader::Settings {
+    reader::Settings {
+        stream: settings.stream.to_owned(),
+        filters: subjects.to_vec(),
+        format,
+        transform,
+        event_bytes_max: usize::try_from(settings.event_bytes_max).unwrap_or(usize::MAX),
+        batch_events_max: limits.batch_events_max,
+        heartbeat: limits.heartbeat,
+    }
+}
+
+fn key(settings: Reading<'_>, subjects: &[String]) -> Key {
+    let mut subjects = subjects.to_vec();
+    subjects.sort_unstable();
+    // Each worker finds the order key of an event by itself.
+    Key { source: Reading { order_key: None, ..settings }.json(), subjects }
 }

@@ -85,6 +85,11 @@ impl Shared {
         *self.following_lock() = following;
     }
 
+    /// Is wanted fresher, or less so.
+    pub(super) fn adopt(&self, lag_target: Duration) {
+        self.following_lock().terms.lag_target = lag_target;
+    }
+
     /// What the worker's thread is at.
     pub fn beat(&self) -> &Arc<Beat> {
         &self.beat

@@ -1,8 +1,11 @@
 //! What operators and builders tell a running projection: to stand still, to go on, to show its view.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::command::{Command, Refused};
+use super::recipe::Recipe;
 use super::{Batched, Loop};
 use crate::event::Sequence;
 use crate::status::Reason;
@@ -46,6 +49,9 @@ impl Loop {
                 let control = Control { pinned: None, ..self.worker.store.control().clone() };
                 let _ = reply.send(self.set_control(control));
             }
+            Command::Adopt(recipe, reply) => {
+                let _ = reply.send(self.adopt(recipe));
+            }
             Command::SnapshotAt(sequence, reply) => self.await_sequence(sequence, reply),
             Command::Meet(meet) => return self.meet(meet),
             // It ends the loop where it is received.
@@ -88,6 +94,21 @@ impl Loop {
             }
             self.publish(0);
         }
+        Ok(())
+    }
+
+    /// Goes on by a definition that gives the same view.
+    fn adopt(&mut self, recipe: Arc<Recipe>) -> Result<(), Refused> {
+        let definition = recipe.plan.definition();
+        let stored =
+            self.worker.store.adopt_definition(&definition.source.text, &recipe.fingerprint);
+        stored.map_err(|error| refused(&error))?;
+        let mut batcher = super::batcher(&recipe, &self.worker.common, &self.worker.shared);
+        batcher.begin(&self.worker.store).map_err(|error| refused(&error))?;
+        self.worker.shared.adopt(definition.policy.freshness);
+        tracing::info!(projection = self.name, "words of the definition adopted");
+        self.batcher = batcher;
+        self.worker.recipe = recipe;
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! The command line as scripts and people meet it: exit codes, shapes of JSON, what errors say.
 
-use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -223,31 +222,6 @@ async fn check_asks_the_streams() {
     );
     let (_, err) = folder.ends(&["check", "--set", &servers], 78);
     assert!(err.contains("store.*") && err.contains("shop.>"), "{err}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_changed_definition_is_refused_and_changed_words_are_not() {
-    let folder = filled().await;
-    let server = Server::start();
-    let servers = format!("nats.servers=[\"{}\"]", server.url());
-    folder.write("projections/orders.toml", &DEFINITION.replace("\"boolean\"", "\"text\""));
-    let (_, err) = folder.ends(&["run", "--set", &servers], 78);
-    assert!(
-        err.contains("projection `orders`") && err.contains("rows: tables and handlers"),
-        "{err}"
-    );
-    assert!(
-        err.contains("viewd starts none")
-            && err.contains("`viewd plan`")
-            && err.contains("data/orders` out of the data directory"),
-        "{err}"
-    );
-    let view = "source = \"shop\"\nviews.all.sql = \"SELECT * FROM orders\"";
-    let definition = DEFINITION.replacen("source = \"shop\"", view, 1);
-    folder.write("projections/orders.toml", &definition);
-    let (_, err) = folder.ends(&["run", "--set", &servers], 78);
-    assert!(err.contains("(shapes: indexes and views)"), "{err}");
-    assert!(Path::new(&folder.0.path().join("data/orders/current/view.db")).exists());
 }
 
 #[test]

@@ -1,0 +1,124 @@
+//! From what has been opened to a projection that runs.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::daemon::Daemon;
+use super::open::{Opened, Served};
+use super::site::Site;
+use super::tracked::{Tracked, Working};
+use crate::store::layout::Folder;
+use crate::worker::batch::Stop;
+use crate::worker::numbers::Numbers;
+use crate::worker::recipe::Recipe;
+use crate::worker::shared::{Following, Shared};
+use crate::worker::successor::Successor;
+use crate::worker::{self, Begin, Worker, command};
+
+impl Daemon {
+    /// The handles of a projection that does not run yet.
+    pub(super) fn handles(
+        &self,
+        site: &Site,
+        folder: Folder,
+        on_disk: Arc<Recipe>,
+        served: &Served,
+    ) -> Arc<Tracked> {
+        let name = on_disk.plan.definition().name.clone();
+        let (recipe, numbers) = match served {
+            Served::Opened(opened) => (&opened.recipe, Numbers::of(&opened.store)),
+            Served::Nothing(_) => (&on_disk, Numbers::unknown()),
+        };
+        let freshness = recipe.plan.definition().policy.freshness;
+        self.metrics().add_projection(&name, freshness.as_secs_f64());
+        let shared = Shared::new(&name, self.following(site, recipe), numbers);
+        let shared = Arc::new(shared);
+        Arc::new(Tracked::new(shared, folder, on_disk))
+    }
+
+    /// Lets a projection run, or stand there without a worker where there is nothing to serve.
+    pub(super) fn launch(&self, site: &Site, tracked: &Tracked, served: Served) {
+        let opened = match served {
+            Served::Opened(opened) => *opened,
+            Served::Nothing(Stop { reason, detail, next }) => {
+                tracing::error!(projection = tracked.name(), detail, "projection failed");
+                return tracked.shared.fail(reason, detail, next);
+            }
+        };
+        let Opened { store, ticket, recipe, begin } = opened;
+        let reading = self.reading(site, &recipe);
+        let (feed, watch) = reading.feed(store.checkpoint().position(), &self.common);
+        tracked.shared.follow(self.following(site, &recipe).through(watch.clone()));
+        let (commands, heard) = command::channel();
+        self.employ(
+            tracked,
+            commands,
+            Worker {
+                recipe,
+                store,
+                ticket,
+                folder: tracked.folder.clone(),
+                feed,
+                watch,
+                look: reading.look,
+                commands: heard,
+                shared: Arc::clone(&tracked.shared),
+                common: Arc::clone(&self.common),
+                begin,
+            },
+        );
+    }
+
+    /// Lets a projection run with what was built where nothing could be served.
+    pub(super) fn succeed(&self, site: &Site, tracked: &Tracked, successor: Successor) {
+        let Successor { recipe, store, feed, left, watch, look, ticket, .. } = successor;
+        if !left.is_empty() {
+            // What was delivered and is not applied is read again.
+            feed.restart(store.checkpoint().position());
+        }
+        tracked.shared.follow(self.following(site, &recipe).through(watch.clone()));
+        tracked.shared.rebuilt(&store);
+        let (commands, heard) = command::channel();
+        self.employ(
+            tracked,
+            commands,
+            Worker {
+                recipe,
+                store,
+                ticket,
+                folder: tracked.folder.clone(),
+                feed,
+                watch,
+                look,
+                commands: heard,
+                shared: Arc::clone(&tracked.shared),
+                common: Arc::clone(&self.common),
+                begin: Begin::Read,
+            },
+        );
+    }
+
+    fn employ(
+        &self,
+        tracked: &Tracked,
+        commands: std::sync::mpsc::SyncSender<command::Command>,
+        worker: Worker,
+    ) {
+        let ended = CancellationToken::new();
+        let ends = ended.clone().drop_guard();
+        self.threads.spawn("worker", tracked.name(), move || {
+            // However it ends.
+            let _ends = ends;
+            worker::run(worker)
+        });
+        tracked.employ(Working { commands, ended });
+    }
+
+    fn following(&self, site: &Site, recipe: &Recipe) -> Following {
+        let stream = &recipe.reading.stream;
+        let tally = self.streams.tally(stream, &site.config, &self.common);
+        let freshness = recipe.plan.definition().policy.freshness;
+        Following::new(stream, freshness, site.config.limits.head_poll, tally)
+    }
+}

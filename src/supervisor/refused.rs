@@ -1,0 +1,96 @@
+//! Why the daemon did not do what it was told.
+
+use crate::diagnostic::Diagnostic;
+use crate::event::Sequence;
+use crate::rebuild::operation::Operation;
+use crate::store;
+use crate::worker::command;
+
+/// Nothing has changed by what was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("there is no such projection")]
+    Unknown { projection: String },
+    /// Another operation runs, by its number, or another command is being carried out.
+    #[error("{detail}")]
+    Busy { operation: Option<u64>, detail: String },
+    /// As the projection stands it cannot be done.
+    #[error("{detail}")]
+    NotPossible { detail: String, next: Option<String> },
+    /// The settings or definitions on disk are wrong.
+    #[error("what is on disk is not right")]
+    Invalid { diagnostics: Vec<Diagnostic> },
+    /// The settings or definitions on disk cannot be read.
+    #[error("{detail}")]
+    Unreadable { detail: String },
+    #[error("no generation was served before this one, or it has been removed")]
+    NoRetired,
+    /// The sequence that was asked for lies behind the view.
+    #[error("the view has passed that sequence: it stands at {current}")]
+    Passed { current: Sequence },
+    #[error("the stream cannot be asked: {detail}")]
+    Unreachable { detail: String },
+    #[error("{detail}")]
+    Storage { detail: String, next: Option<String> },
+    #[error("the daemon is shutting down")]
+    Draining,
+}
+
+impl Refused {
+    /// The next thing to do, when there is one.
+    pub fn hint(&self) -> Option<String> {
+        let said = match self {
+            Self::NotPossible { next, .. } | Self::Storage { next, .. } => return next.clone(),
+            Self::Busy { operation: Some(_), .. } => {
+                "wait for it to end, or end it with `viewd cancel`"
+            }
+            Self::Busy { .. } => "try again in a moment",
+            Self::Invalid { .. } => "`viewd check` shows what is wrong",
+            Self::NoRetired => "`rebuild.keep_generations` says how many are kept",
+            Self::Passed { .. } => "ask for a sequence that is still to come, or for none",
+            Self::Unreachable { .. } => "try again when NATS answers; nothing was changed",
+            Self::Unknown { .. } | Self::Unreadable { .. } | Self::Draining => return None,
+        };
+        Some(said.to_owned())
+    }
+
+    pub(super) fn unknown(projection: &str) -> Self {
+        Self::Unknown { projection: projection.to_owned() }
+    }
+
+    pub(super) fn busy(detail: &str) -> Self {
+        Self::Busy { operation: None, detail: detail.to_owned() }
+    }
+
+    /// An operation runs already.
+    pub(super) fn busy_with(operation: &Operation) -> Self {
+        let detail = format!(
+            "operation {} ({}) runs on projection `{}`",
+            operation.id,
+            operation.order.kind.word(),
+            operation.projection
+        );
+        Self::Busy { operation: Some(operation.id), detail }
+    }
+}
+
+impl From<store::Error> for Refused {
+    fn from(error: store::Error) -> Self {
+        Self::Storage { detail: error.to_string(), next: error.hint() }
+    }
+}
+
+/// What a worker says; whose it is, the caller knows.
+impl From<command::Refused> for Refused {
+    fn from(refused: command::Refused) -> Self {
+        match refused {
+            // A worker knows no names.
+            command::Refused::Unknown => Self::unknown(""),
+            command::Refused::NotAcceptable { detail, next } => Self::NotPossible { detail, next },
+            command::Refused::Busy(detail) => Self::Busy { operation: None, detail },
+            command::Refused::Passed { current } => Self::Passed { current },
+            command::Refused::Unreachable(detail) => Self::Unreachable { detail },
+            command::Refused::Storage { detail, next } => Self::Storage { detail, next },
+        }
+    }
+}

@@ -12,7 +12,7 @@ use super::end::End;
 use super::operation::Kind;
 use super::{Build, Serving};
 use crate::event::Sequence;
-use crate::status::{Phase, State};
+use crate::status::{Phase, Reason, State};
 use crate::store::Error as StoreError;
 use crate::store::control::Control;
 use crate::store::difference::Comparison;
@@ -273,8 +273,9 @@ impl Build {
 
     /// Why its rows may differ from those that are served.
     fn why_not_comparable(&self, successor: &Successor) -> Option<String> {
-        if self.serving.is_none() {
-            return Some("nothing is served".to_owned());
+        let Some(serving) = &self.serving else { return Some("nothing is served".to_owned()) };
+        if serving.shared.numbers().reason == Some(Reason::Corrupt) {
+            return Some("the generation that is served is damaged".to_owned());
         }
         let Some(served) = crate::store::stored::read(self.folder.path()).ok() else {
             return Some("the generation that is served cannot be read".to_owned());
@@ -287,6 +288,12 @@ impl Build {
             );
         }
         let (here, there) = (&served.checkpoint, successor.store.checkpoint());
+        let created = (here.stream_created_ns, there.stream_created_ns);
+        if matches!(created, (Some(here), Some(there)) if here != there) {
+            return Some(
+                "the stream is another than the serving generation was built from".to_owned(),
+            );
+        }
         if here.missed_sequences > 0 {
             return Some(format!(
                 "the generation that is served has missed {} sequences to a gap",

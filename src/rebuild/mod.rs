@@ -27,7 +27,7 @@ use std::sync::mpsc::SyncSender;
 use self::catch_up::Reached;
 use self::end::End;
 use self::meter::Meter;
-use self::operation::{Kind, Operation, Order};
+use self::operation::{Cause, Kind, Operation, Order};
 use crate::source::convoy::Member;
 use crate::store::layout::{Folder, Generation};
 use crate::worker::command::Command;
@@ -35,6 +35,9 @@ use crate::worker::common::{Common, Reading};
 use crate::worker::recipe::Recipe;
 use crate::worker::shared::Shared;
 use crate::worker::successor::Successor;
+
+/// So often may the process end while one thing is built.
+const ATTEMPTS_MAX: u32 = 3;
 
 /// What a builder needs; [`run`] is to be called on a thread of its own.
 pub struct Builder {
@@ -101,11 +104,13 @@ pub fn run(builder: Builder) -> Option<Box<Successor>> {
         common,
         meter,
         generation: None,
-        keeps: matches!(begin, Begin::Retired(_)),
+        keeps: false,
     };
     let name = build.operation.projection.clone();
     tracing::info!(projection = name, kind = ?build.operation.order.kind, "build begins");
-    let (end, launch) = match build.go(begin, together) {
+    let built = build.begin_attempt(begin).and_then(|()| build.go(begin, together));
+    build.folder.end_attempt();
+    let (end, launch) = match built {
         Ok(Reached::Served) => (build.served(), None),
         Ok(Reached::Launch(successor)) => (build.served(), Some(successor)),
         Ok(Reached::Compared(comparison)) => {
@@ -141,6 +146,26 @@ impl Build {
         self.follow(store)
     }
 
+    /// What begins by itself does so only a few times in vain: an event may be what ends the process.
+    fn begin_attempt(&mut self, begin: Begin) -> Result<(), End> {
+        if self.order().cause == Cause::Command && begin == Begin::Fresh {
+            self.folder.end_attempt();
+        }
+        if self.folder.begin_attempt()? < ATTEMPTS_MAX {
+            return Ok(());
+        }
+        if let Begin::Sealed(generation) = begin {
+            self.generation = Some(generation);
+        }
+        let name = &self.operation.projection;
+        Err(End::Failed {
+            detail: format!(
+                "the process ended {ATTEMPTS_MAX} times while it was being built: the next event may be what ends it"
+            ),
+            next: Some(format!("look at the log, then `viewd rebuild {name}`")),
+        })
+    }
+
     fn order(&self) -> Order {
         self.operation.order
     }
@@ -161,13 +186,12 @@ impl Build {
     }
 
     fn remove_unless_kept(&self, end: &End) {
-        let retired = self.order().kind == Kind::Rollback;
-        if !(self.keeps && (retired || matches!(end, End::Shutdown))) {
+        if !(self.keeps && matches!(end, End::Shutdown)) {
             self.remove();
         }
     }
 
-    /// Nobody has it open any more.
+    /// One that was served before is retired again; any other is removed. Nobody has it open any more.
     fn remove(&self) {
         if let Some(generation) = self.generation {
             self.folder.discard(generation);

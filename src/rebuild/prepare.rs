@@ -134,6 +134,8 @@ impl Build {
 
     /// Opens a generation that was served before, if the stream still holds what it lacks.
     pub(super) fn open_retired(&mut self, generation: Generation) -> Result<Store, End> {
+        self.generation = Some(generation);
+        self.folder.revive(generation)?;
         let mut store = self.open(generation)?;
         let name = &self.operation.projection;
         match self.look(&store.checkpoint().position())?.found {

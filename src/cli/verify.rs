@@ -1,27 +1,34 @@
-//! `viewd verify`: what can be seen to be wrong in a view's files, and its digest.
+//! `viewd verify`: what can be seen to be wrong in a view's files, and its digest; `--deep`: whether the stream gives the
+//! same rows, by a build of the running daemon that is compared and never served.
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::digest;
 use super::failure::{Failure, Kind};
 use super::output::Output;
+use super::{digest, operation, socket};
 use crate::config::Config;
+use crate::rebuild::operation::{Kind as Work, Progress, Shown};
+use crate::store::difference::Comparison;
 use crate::store::digest::Digest;
 use crate::store::snapshot;
 use crate::store::verify::{self, Finding};
 
 #[derive(Serialize)]
 struct Report<'a> {
-    /// Tables and their hashes; empty where the file is too damaged to be read.
+    /// Tables and their hashes; missing where the file is too damaged to be read.
     #[serde(flatten)]
     digest: Option<&'a Digest>,
     findings: &'a [Finding],
+    /// What the comparison with a build came to, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deep: Option<&'a Value>,
 }
 
 pub(super) fn run(
     config: &Config,
     projection: &str,
-    _deep: bool,
+    deep: bool,
     output: &Output,
 ) -> Result<(), Failure> {
     let folder = super::view_folder(config, projection)?;
@@ -29,21 +36,84 @@ pub(super) fn run(
     let findings = verify::check(&snapshot).map_err(super::store_failure)?;
     // Of a damaged file it would say nothing, if it can be made at all.
     let damaged = findings.iter().any(Finding::is_damage);
-    let digest =
-        if damaged { None } else { Some(Digest::of(&snapshot).map_err(super::store_failure)?) };
-    if output.json {
-        let report = Report { digest: digest.as_ref(), findings: &findings };
-        output.line(&serde_json::to_string(&report).expect("a report is plain data"));
-    } else {
-        if let Some(digest) = &digest {
-            digest::print(projection, digest, output);
-        }
-        for finding in &findings {
-            output.line(&format!("\n{finding}\n  next: {}", finding.next));
-        }
-        if findings.is_empty() {
-            output.note("nothing is wrong in the files; `viewd verify --deep` compares them with the stream");
-        }
+    let of_files = if damaged { None } else { Some(Digest::of(&snapshot)) };
+    let of_files = of_files.transpose().map_err(super::store_failure)?;
+    // While the daemon builds, the log must not grow for this.
+    drop(snapshot);
+    if !output.json {
+        print(projection, of_files.as_ref(), &findings, deep, output);
     }
-    if findings.is_empty() { Ok(()) } else { Err(Failure::printed(Kind::FoundProblems)) }
+    let compared = if deep { Some(compare(config, projection, output)?) } else { None };
+    if output.json {
+        let deep = compared.as_ref();
+        let report = Report { digest: of_files.as_ref(), findings: &findings, deep };
+        output.line(&serde_json::to_string(&report).expect("a report is plain data"));
+    }
+    let differs = compared.is_some_and(|compared| compared["equal"] != true);
+    if findings.is_empty() && !differs {
+        return Ok(());
+    }
+    Err(Failure::printed(Kind::FoundProblems))
+}
+
+fn print(
+    projection: &str,
+    of_files: Option<&Digest>,
+    findings: &[Finding],
+    deep: bool,
+    output: &Output,
+) {
+    if let Some(digest) = of_files {
+        digest::print(projection, digest, output);
+    }
+    for finding in findings {
+        output.line(&format!("\n{finding}\n  next: {}", finding.next));
+    }
+    if findings.is_empty() && !deep {
+        output.note(
+            "nothing is wrong in the files; `viewd verify --deep` compares them with the stream",
+        );
+    }
+}
+
+/// Lets the daemon build the view again, and says what came of it: as the operation's result has it.
+fn compare(config: &Config, projection: &str, output: &Output) -> Result<Value, Failure> {
+    let path = format!("/v1/admin/{}", socket::path(projection, "verify"));
+    let begun = operation::begin(config, &path, &[Work::Verify], output)?;
+    let again = format!("viewd verify {projection} --deep");
+    let ended = operation::follow(config, begun, &again, output)?.pop();
+    match ended {
+        Some(Shown { state: Progress::Done, result, .. }) => {
+            if !output.json {
+                tell(projection, &result, output)?;
+            }
+            Ok(result)
+        }
+        // What went wrong has been said.
+        _ => Err(Failure::printed(Kind::FoundProblems)),
+    }
+}
+
+fn tell(projection: &str, result: &Value, output: &Output) -> Result<(), Failure> {
+    if result["comparable"] != true {
+        let detail = result["detail"].as_str().unwrap_or_default();
+        output.line(&format!("{projection}: not comparable: {detail}"));
+        return Ok(());
+    }
+    let Comparison { equal, served, rebuilt, differences } = socket::read(&result.to_string())?;
+    let sequence = served.sequence;
+    if equal {
+        let digest = served.digest;
+        output.line(&format!("{projection} at sequence {sequence}: rebuilt = served: {digest}"));
+        return Ok(());
+    }
+    let digests = format!("served {}, rebuilt {}", served.digest, rebuilt.digest);
+    output.line(&format!(
+        "{projection} at sequence {sequence}: rebuilt and served differ: {digests}"
+    ));
+    differences.iter().for_each(|difference| output.line(&format!("  {difference}")));
+    output.line(&format!(
+        "  next: `viewd rebuild {projection} --force` serves what the stream gives"
+    ));
+    Ok(())
 }

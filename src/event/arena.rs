@@ -5,6 +5,7 @@
 use smallvec::SmallVec;
 
 use super::json::{Json, Node};
+use super::time::Timestamp;
 
 /// The memory that a chunk's entries point into.
 #[derive(Debug, Default)]
@@ -49,6 +50,16 @@ pub(super) enum Name {
     Node(u32),
 }
 
+/// An event's own time.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Time {
+    /// It has none.
+    None,
+    /// As this text says, if it says one: it is read when it is asked for.
+    Text(Name),
+    Known(Timestamp),
+}
+
 /// Where an event's data lies.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Slot {
@@ -60,8 +71,9 @@ pub(super) enum Slot {
 
 impl Span {
     fn new(start: usize, end: usize) -> Self {
-        let place = |at: usize| u32::try_from(at).expect("a chunk is shorter than 4 GiB");
-        Self { start: place(start), end: place(end) }
+        debug_assert!(start <= end);
+        let end = u32::try_from(end).expect("a chunk is shorter than 4 GiB");
+        Self { start: start as u32, end }
     }
 
     #[inline]
@@ -123,6 +135,15 @@ impl Arena {
                 let quoted = self.json(at).raw();
                 &quoted[1..quoted.len() - 1]
             }
+        }
+    }
+
+    #[inline]
+    pub(super) fn time(&self, time: Time) -> Option<Timestamp> {
+        match time {
+            Time::None => None,
+            Time::Text(name) => Timestamp::parse(self.name(name)),
+            Time::Known(time) => Some(time),
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::anchor::{Anchor, Origin};
-use super::arena::{Arena, Name, Payload, Slot, Span};
+use super::arena::{Arena, Name, Payload, Slot, Span, Time};
 use super::json::Json;
 use super::time::Timestamp;
 use super::{Format, Reject, RejectKind, Sequence, decode};
@@ -108,8 +108,7 @@ pub(super) enum Envelope {
 pub(super) struct Decoded {
     pub(super) type_name: Name,
     pub(super) id: Option<Name>,
-    /// The event's own time, if it has one.
-    pub(super) time: Option<Timestamp>,
+    pub(super) time: Time,
     pub(super) data: Slot,
     pub(super) envelope: Envelope,
 }
@@ -310,7 +309,8 @@ impl Event {
     /// The event's own time, or when it was stored.
     #[inline]
     pub fn time(&self) -> Timestamp {
-        self.decoded().and_then(|decoded| decoded.time).unwrap_or(self.entry().stored_at)
+        let own = self.decoded().and_then(|decoded| self.arena().time(decoded.time));
+        own.unwrap_or(self.entry().stored_at)
     }
 
     #[inline]

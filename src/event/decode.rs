@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::arena::{Arena, Name, Payload, Slot, Span};
+use super::arena::{Arena, Name, Payload, Slot, Span, Time};
 use super::chunk::{Attribute, Decoded, Envelope};
 use super::content::{self, Content, Structured};
 use super::json::{self, Json, Kind};
@@ -67,19 +67,20 @@ pub(super) fn decode(
     if payload.is_empty() {
         return (
             Payload::Raw(Span::default()),
-            Ok(plain(last_token(arena, subject), &known, Slot::Null)),
+            Ok(plain(Name::Text(last_token(arena, subject)), &known, Slot::Null)),
         );
     }
     match format {
         Format::Bytes => {
             let span = arena.push_raw(payload);
-            (Payload::Raw(span), Ok(plain(last_token(arena, subject), &known, Slot::Raw(span))))
+            let type_name = Name::Text(last_token(arena, subject));
+            (Payload::Raw(span), Ok(plain(type_name, &known, Slot::Raw(span))))
         }
         Format::Text => match push_utf8(arena, payload) {
-            Ok(span) => (
-                Payload::Text(span),
-                Ok(plain(last_token(arena, subject), &known, Slot::Text(span))),
-            ),
+            Ok(span) => {
+                let type_name = Name::Text(last_token(arena, subject));
+                (Payload::Text(span), Ok(plain(type_name, &known, Slot::Text(span))))
+            }
             Err(refused) => refused,
         },
         Format::Auto | Format::CloudEvents | Format::Json => match push_utf8(arena, payload) {
@@ -161,14 +162,15 @@ impl Known {
     }
 
     fn slot(&mut self, name: &str) -> Option<&mut Option<Span>> {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        // Nearly all are written as here.
+        let is = |known: &str| name == known || name.eq_ignore_ascii_case(known);
         Some(match name.len() {
             5 if is("ce-id") => &mut self.id,
             7 if is("ce-type") => &mut self.type_name,
             7 if is("ce-time") => &mut self.time,
             9 if is("ce-source") => &mut self.source,
-            11 if is("nats-msg-id") => &mut self.message_id,
-            12 if is("content-type") => &mut self.content_type,
+            11 if is("Nats-Msg-Id") => &mut self.message_id,
+            12 if is("Content-Type") => &mut self.content_type,
             14 if is("ce-specversion") => &mut self.specversion,
             18 if is("ce-datacontenttype") => &mut self.data_content_type,
             _ => return None,
@@ -180,19 +182,19 @@ impl Members {
     /// In one pass; of repeated ones the last. None of what is no object.
     fn find(body: Json<'_>) -> Self {
         let mut found = Self::default();
-        for (key, value) in body.members() {
-            let slot = match &*key {
-                "id" => &mut found.id,
-                "type" => &mut found.type_name,
-                "time" => &mut found.time,
-                "data" => &mut found.data,
-                "source" => &mut found.source,
-                "specversion" => &mut found.specversion,
-                "data_base64" => &mut found.data_base64,
-                _ => continue,
+        body.each_member(|key, at| {
+            let slot = match key {
+                b"id" => &mut found.id,
+                b"type" => &mut found.type_name,
+                b"time" => &mut found.time,
+                b"data" => &mut found.data,
+                b"source" => &mut found.source,
+                b"specversion" => &mut found.specversion,
+                b"data_base64" => &mut found.data_base64,
+                _ => return,
             };
-            *slot = Some(value.at());
-        }
+            *slot = Some(at);
+        });
         found
     }
 }
@@ -233,19 +235,18 @@ fn plain_document(
 ) -> Decoded {
     let of_kind = |at: Option<u32>, kind| at.filter(|&at| arena.json(at).kind() == kind);
     let text = |at: Option<u32>| at.filter(|&at| is_string(arena.json(at)));
-    let type_name = text(members.type_name);
     let data = slot(arena.json(of_kind(members.data, Kind::Object).unwrap_or(root)));
-    let time = members.time.and_then(|at| time_of(arena.json(at)));
-    let id = if known.message_id.is_some() { None } else { members.id };
+    let type_name = text(members.type_name);
+    let id = members.id.filter(|_| known.message_id.is_none());
     let number = of_kind(id, Kind::Number).map(|at| arena.json(at).raw().to_owned());
     let id = text(id);
 
-    let last_token = last_token(arena, subject);
-    let mut decoded = plain(last_token, known, data);
-    decoded.time = time;
-    if let Some(at) = type_name {
-        decoded.type_name = name(arena, at);
-    }
+    let type_name = match type_name {
+        Some(at) => name(arena, at),
+        None => Name::Text(last_token(arena, subject)),
+    };
+    let mut decoded = plain(type_name, known, data);
+    decoded.time = time_of(arena, members.time);
     if let Some(at) = id {
         decoded.id = Some(name(arena, at));
     } else if let Some(number) = number {
@@ -274,7 +275,6 @@ fn structured_event(arena: &mut Arena, root: u32, members: &Members) -> Found {
         Ok(names) => names,
         Err(detail) => return reject(detail),
     };
-    let time = members.time.and_then(|at| time_of(arena.json(at)));
     let given = |at: &u32| arena.json(*at).kind() != Kind::Null;
     let data = match (members.data.filter(given), members.data_base64.filter(given)) {
         (Some(_), Some(_)) => {
@@ -290,7 +290,7 @@ fn structured_event(arena: &mut Arena, root: u32, members: &Members) -> Found {
     Ok(Decoded {
         type_name: name(arena, type_name),
         id: Some(name(arena, id)),
-        time,
+        time: time_of(arena, members.time),
         data,
         envelope: Envelope::Structured(root),
     })
@@ -339,14 +339,14 @@ fn binary_names(arena: &mut Arena, known: &Known) -> Found {
     let id = required("id", known.id)?;
     required("source", known.source)?;
     let type_name = required("type", known.type_name)?;
-    // A colon may be percent-encoded as well.
-    let time =
-        known.time.map(|span| arena.text_at(span)).and_then(|text| match content::percent_decoded(
-            text,
-        ) {
-            None => Timestamp::parse(text),
-            Some(decoded) => Timestamp::parse(std::str::from_utf8(&decoded).ok()?),
-        });
+    let time = known.time.map_or(Time::None, |span| {
+        // A colon may be percent-encoded as well.
+        match content::percent_decoded(arena.text_at(span)).map(String::from_utf8) {
+            None => Time::Text(Name::Text(span)),
+            Some(Ok(decoded)) => Timestamp::parse(&decoded).map_or(Time::None, Time::Known),
+            Some(Err(_)) => Time::None,
+        }
+    });
     Ok(Decoded {
         type_name: Name::Text(type_name),
         id: Some(Name::Text(id)),
@@ -356,18 +356,20 @@ fn binary_names(arena: &mut Arena, known: &Known) -> Found {
     })
 }
 
-fn plain(type_name: Span, known: &Known, data: Slot) -> Decoded {
+fn plain(type_name: Name, known: &Known, data: Slot) -> Decoded {
     Decoded {
-        type_name: Name::Text(type_name),
+        type_name,
         id: known.message_id.map(Name::Text),
-        time: None,
+        time: Time::None,
         data,
         envelope: Envelope::None,
     }
 }
 
 pub(super) fn last_token(arena: &Arena, subject: Span) -> Span {
-    let dot = arena.text_at(subject).rfind('.').map_or(0, |at| at as u32 + 1);
+    let is_dot = |byte: &u8| *byte == b'.';
+    let dot = arena.text_at(subject).as_bytes().iter().rposition(is_dot);
+    let dot = dot.map_or(0, |at| at as u32 + 1);
     Span { start: subject.start + dot, ..subject }
 }
 
@@ -400,8 +402,11 @@ pub(super) fn is_string(value: Json<'_>) -> bool {
     matches!(value.kind(), Kind::String | Kind::Escaped)
 }
 
-fn time_of(value: Json<'_>) -> Option<Timestamp> {
-    Timestamp::parse(&value.text()?)
+fn time_of(arena: &mut Arena, at: Option<u32>) -> Time {
+    match at.filter(|&at| is_string(arena.json(at))) {
+        Some(at) => Time::Text(name(arena, at)),
+        None => Time::None,
+    }
 }
 
 fn base64_of(value: Json<'_>) -> Result<Vec<u8>, String> {

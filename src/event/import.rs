@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::arena::{Arena, Name, Payload, Slot, Span};
+use super::arena::{Arena, Name, Payload, Slot, Span, Time};
 use super::chunk::{ChunkBuilder, Decoded, Dropped, Entry, Envelope, Event};
 use super::json::{self, Json, Kind};
 use super::time::Timestamp;
@@ -226,7 +226,7 @@ impl Content {
         Decoded {
             type_name,
             id: self.id,
-            time: self.time,
+            time: self.time.map_or(Time::None, Time::Known),
             data: self.data.unwrap_or(Slot::Null),
             envelope: self.attributes.unwrap_or(Envelope::None),
         }

@@ -1,7 +1,8 @@
 //! The reply subject of a delivered message: where the server says which message it is.
 //!
 //! `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>`, or with
-//! domain and account before the stream (and possibly more behind). Parsed by hand: one for each message.
+//! domain and account before the stream (and possibly more behind). Parsed by hand, since there is one for each message,
+//! and all of a consumer begin alike.
 
 use crate::event::Sequence;
 
@@ -16,9 +17,54 @@ pub(super) struct Ack {
     pub(super) pending: u64,
 }
 
+/// Reads the reply subjects of one consumer.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    /// What the last one began with, up to its numbers, and whether it had the long form.
+    prefix: String,
+    long: bool,
+}
+
 /// The tokens of the short form, and the least of the long one.
 const SHORT: usize = 9;
 const LONG_MIN: usize = 11;
+
+impl Replies {
+    /// The same as [`parse`].
+    pub(super) fn parse(&mut self, reply: &str) -> Option<Ack> {
+        if let Some(ack) = self.alike(reply) {
+            return Some(ack);
+        }
+        let ack = parse(reply)?;
+        self.long = reply.split('.').count() >= LONG_MIN;
+        let prefix = reply.splitn(if self.long { 8 } else { 6 }, '.');
+        let numbers = prefix.last().map_or(0, str::len);
+        reply[..reply.len() - numbers].clone_into(&mut self.prefix);
+        Some(ack)
+    }
+
+    /// One that differs from the last in its numbers alone; None if it does not, or they are out of the ordinary.
+    fn alike(&self, reply: &str) -> Option<Ack> {
+        if self.prefix.is_empty() {
+            return None;
+        }
+        let numbers = reply.as_bytes().strip_prefix(self.prefix.as_bytes())?;
+        let (stream_sequence, rest) = number(numbers)?;
+        let (consumer_sequence, rest) = number(rest.strip_prefix(b".")?)?;
+        let (stored_at_ns, rest) = number(rest.strip_prefix(b".")?)?;
+        let (pending, rest) = number(rest.strip_prefix(b".")?)?;
+        let ends = rest.is_empty() || (self.long && rest[0] == b'.');
+        if !ends {
+            return None;
+        }
+        Some(Ack {
+            stream_sequence: Sequence(stream_sequence),
+            consumer_sequence,
+            stored_at_ns: i64::try_from(stored_at_ns).ok()?,
+            pending,
+        })
+    }
+}
 
 /// None for anything but the reply subject of a delivered message.
 pub(super) fn parse(reply: &str) -> Option<Ack> {
@@ -51,8 +97,66 @@ pub(super) fn parse(reply: &str) -> Option<Ack> {
     })
 }
 
+/// The number that bytes begin with, and what stands behind it; None for one that may not fit.
+#[inline]
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    const FITS: usize = 19;
+    const POWERS: [u64; 9] =
+        [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+    let (mut number, mut rest) = (0_u64, bytes);
+    loop {
+        let word = eight(rest);
+        let count = leading_digits(word);
+        // Without digits there is nothing to shift in.
+        if count > 0 {
+            let digits = value(word << (64 - 8 * count));
+            number = number.wrapping_mul(POWERS[count as usize]).wrapping_add(digits);
+            rest = &rest[count as usize..];
+        }
+        if count < 8 {
+            break;
+        }
+    }
+    (1..=FITS).contains(&(bytes.len() - rest.len())).then_some((number, rest))
+}
+
+/// The first eight bytes, the first of them lowest; zeros behind the end.
+#[inline]
+fn eight(bytes: &[u8]) -> u64 {
+    let padded = || {
+        let mut padded = [0; 8];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        padded
+    };
+    u64::from_le_bytes(bytes.first_chunk().copied().unwrap_or_else(padded))
+}
+
+const fn repeated(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// How many of eight bytes are digits before the first that is none.
+#[inline]
+fn leading_digits(word: u64) -> u32 {
+    let digits = word ^ repeated(b'0');
+    // Beyond nine, the high bit is set: a carry can only touch what stands behind one that is none.
+    let others = (digits | digits.wrapping_add(repeated(0x7F - 9))) & repeated(0x80);
+    others.trailing_zeros() / 8
+}
+
+/// The number of eight digits, zeros among them: pairs first, then pairs of those, then of those.
+#[inline]
+fn value(digits: u64) -> u64 {
+    let digits = digits & repeated(0x0F);
+    let pairs = (digits.wrapping_mul(10 << 8 | 1) >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_FFFF_0000_FFFF;
+    fours.wrapping_mul(10_000 << 32 | 1) >> 32
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -79,6 +183,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse(reply), found, "{reply}");
+        }
+    }
+
+    proptest! {
+        /// One after another, whatever came before.
+        #[test]
+        fn what_is_alike_is_read_as_any_other(replies in prop::collection::vec(
+            prop_oneof![
+                4 => r"\$JS\.ACK\.(_\.hash\.)?S\.c\.1\.[0-9]{1,20}\.[0-9]{1,9}\.[0-9]{19}\.[0-9]{1,12}(\.x)?",
+                1 => r"\$JS\.ACK\.(_\.hash\.)?S\.c\.[12]\.[0-9+x]{0,3}(\.[0-9x]{0,9}){2,5}",
+            ],
+            1..8,
+        )) {
+            let mut known = Replies::default();
+            for reply in replies {
+                prop_assert_eq!(known.parse(&reply), parse(&reply), "{}", reply);
+            }
         }
     }
 }

@@ -30,6 +30,7 @@ use super::queue::{self, Gauge, ReceiveError};
 use super::share::Seat;
 use super::status::{Recreate, Status, Tally};
 use super::{Delivery, Position};
+use crate::event::Sequence;
 use crate::event::time::Timestamp;
 
 /// A private reader asks for a seat from this near to the head: the head itself moves while it is looked at.
@@ -255,6 +256,12 @@ impl Task {
         let mut positions = private.status.positions();
         let mut head = self.source.head.clone();
         loop {
+            // Before that there is no seat to be had.
+            let near = self.ahead().map_or(u64::MAX, |ahead| ahead.0.saturating_sub(NEAR));
+            private.status.follow_from(Sequence(near));
+            if let Some((seat, status)) = self.seat(&private) {
+                return self.share(private, seat, &status, cancel).await;
+            }
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return private.stop(Step::End).await,
@@ -265,9 +272,6 @@ impl Task {
                 ended = private.ended() => return self.ended(&private, ended, cancel).await,
                 Ok(()) = positions.changed() => {}
                 Ok(()) = head.changed() => {}
-            }
-            if let Some((seat, status)) = self.seat(&private) {
-                return self.share(private, seat, &status, cancel).await;
             }
         }
     }
@@ -312,16 +316,20 @@ impl Task {
             return None;
         }
         let position = private.status.position();
-        let ahead = match self.hub.standing(key) {
-            Some((ahead, true)) => ahead,
-            // Who reads by itself has no need to wait with others.
-            Some((_, false)) => return None,
-            None => self.source.head.borrow().as_ref()?.last_sequence,
-        };
-        if position.sequence.0 + NEAR < ahead.0 {
+        if position.sequence.0 + NEAR < self.ahead()?.0 {
             return None;
         }
         Some(self.hub.join(key, &self.source, &self.tally, position, &self.current.gauge))
+    }
+
+    /// How far those are that read the same, or the stream itself; None if there is nobody to wait for it with.
+    fn ahead(&self) -> Option<Sequence> {
+        match self.hub.standing(self.key.as_ref()?) {
+            Some((ahead, true)) => Some(ahead),
+            // Who reads by itself has no need to wait with others.
+            Some((_, false)) => None,
+            None => self.source.head.borrow().as_ref().map(|head| head.last_sequence),
+        }
     }
 
     /// Goes on in a share, from when the private reader has come to where the seat begins until it is left.
@@ -333,6 +341,7 @@ impl Task {
         cancel: &CancellationToken,
     ) -> Step {
         let Seat { receiver, position, left } = seat;
+        private.status.follow_from(position);
         let mut positions = private.status.positions();
         while private.status.delivered() < position {
             tokio::select! {

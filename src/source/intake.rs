@@ -4,7 +4,7 @@ use async_nats::{Message, StatusCode};
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
-use super::ack::{self, Ack};
+use super::ack::Ack;
 use super::session::{End, Session};
 use super::status::Recreate;
 use super::{BUILD_AGAIN, CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX, Fault, Reason};
@@ -22,7 +22,7 @@ impl Session<'_> {
         let mut next = Some(first);
         let mut full = false;
         while let Some(message) = next {
-            self.take(message)?;
+            self.take(&message)?;
             full = self.is_full();
             if full {
                 break;
@@ -45,11 +45,11 @@ impl Session<'_> {
         builder.len() >= chunk_messages_max || builder.bytes_len() >= CHUNK_BYTES_MAX
     }
 
-    pub(super) fn take(&mut self, message: Message) -> Result<(), End> {
+    pub(super) fn take(&mut self, message: &Message) -> Result<(), End> {
         // A stored message may claim a status of its own; only what the server delivers has its reply subject.
-        match message.reply.as_ref().and_then(|reply| ack::parse(reply)) {
-            Some(ack) => self.take_message(&message, ack),
-            None => self.take_status(&message),
+        match message.reply.as_ref().and_then(|reply| self.replies.parse(reply)) {
+            Some(ack) => self.take_message(message, ack),
+            None => self.take_status(message),
         }
     }
 

@@ -15,6 +15,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::ack::Replies;
 use super::advance::Withheld;
 use super::api::Error;
 use super::connection::Link;
@@ -54,6 +55,7 @@ pub(super) struct Session<'a> {
     inbox: String,
     pull_subject: String,
     pub(super) pulls: Pulls,
+    pub(super) replies: Replies,
     pub(super) consumer_sequence: u64,
     /// Nothing more matched when the last message was sent, and the server has been free to send since.
     pub(super) at_head: bool,
@@ -120,6 +122,7 @@ impl<'a> Session<'a> {
             inbox,
             pull_subject: reader.api.pull_subject(&settings.stream, &name),
             pulls: Pulls::new(reader.sender.bytes_max(), server.max_payload, settings.heartbeat),
+            replies: Replies::default(),
             consumer_sequence: 0,
             at_head: pending == 0,
             more_pending: pending > 0,
@@ -291,7 +294,7 @@ impl<'a> Session<'a> {
     async fn drain(&mut self, detail: &str) -> Result<(), End> {
         let mut taken = Ok(());
         while let Some(Some(message)) = self.subscriber.next().now_or_never() {
-            taken = self.take(message);
+            taken = self.take(&message);
             if taken.is_err() {
                 break;
             }

@@ -23,6 +23,8 @@ pub struct Tally {
 pub struct Status {
     tally: Arc<Tally>,
     position: watch::Sender<Position>,
+    /// Who follows the position hears of it from this sequence on.
+    told_from: AtomicU64,
     verified: AtomicBool,
     /// Why nothing is being read, while that is so.
     pub trouble: Trouble,
@@ -149,7 +151,12 @@ impl Status {
         self.advance.notify_one();
     }
 
-    /// Follows the position.
+    /// Follows the position from a sequence on: to be told of each chunk of a long catch-up would cost a wake-up a chunk.
+    pub(super) fn follow_from(&self, sequence: Sequence) {
+        self.told_from.store(sequence.0, Ordering::Relaxed);
+    }
+
+    /// Waits for the position to move where it is followed.
     pub(super) fn positions(&self) -> watch::Receiver<Position> {
         self.position.subscribe()
     }
@@ -171,7 +178,10 @@ impl Status {
     }
 
     pub(super) fn set_position(&self, position: &Position) {
-        self.position.send_modify(|shown| shown.clone_from(position));
+        self.position.send_if_modified(|shown| {
+            shown.clone_from(position);
+            position.sequence.0 >= self.told_from.load(Ordering::Relaxed)
+        });
     }
 }
 

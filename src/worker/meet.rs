@@ -27,6 +27,7 @@ use crate::source::Delivery;
 use crate::source::queue::ReceiveError;
 use crate::store::Error as StoreError;
 use crate::store::control::Control;
+use crate::store::writer::Store;
 
 /// How long the successor's reader may bring nothing before it is asked to look at the head.
 const NUDGE_EVERY: Duration = Duration::from_millis(20);
@@ -39,6 +40,8 @@ impl Loop {
         let Meet { mut successor, purpose, patience, reply } = meet;
         let target = match purpose {
             Purpose::CutOver { now: true, .. } => Sequence(0),
+            // Sequences of another stream say nothing.
+            _ if !self.is_of_one_stream(&successor) => Sequence(0),
             _ => self.worker.store.checkpoint().sequence,
         };
         let (met, batched) = match successor.advance(target, Instant::now() + patience) {
@@ -91,9 +94,8 @@ impl Loop {
         let Some(served) = self.sound_store() else { return Ok(None) };
         let (here, there) = (served.checkpoint(), successor.store.checkpoint());
         let (old, new) = (&self.worker.recipe, &successor.recipe);
-        let same_subjects = old.reading.stream == new.reading.stream
-            && old.reading.filters == new.reading.filters
-            && here.stream_created_ns == there.stream_created_ns;
+        let same_subjects =
+            self.is_of_one_stream(successor) && old.reading.filters == new.reading.filters;
         if !forget && same_subjects && there.messages < here.messages {
             return Ok(Some(format!(
                 "it has read {} messages up to sequence {}, and the generation that is served {} up to {}: the stream no longer holds what is missing",
@@ -127,6 +129,12 @@ impl Loop {
             lost.len(),
             named.join("; ")
         )))
+    }
+
+    fn is_of_one_stream(&self, successor: &Successor) -> bool {
+        let created = |store: &Store| store.checkpoint().stream_created_ns;
+        self.worker.recipe.reading.stream == successor.recipe.reading.stream
+            && created(&self.worker.store) == created(&successor.store)
     }
 
     /// Serves the successor from here on.

@@ -156,7 +156,7 @@ async fn a_build_that_is_given_up_leaves_the_old_view_as_it_was() {
     rig.publish(1..=20).await;
     let mut published = 20;
     wait::until("two builds given up", DEADLINE, || {
-        (rig.lines("WARN", "rebuild given up") >= 2).then_some(())
+        (rig.lines("WARN", "build ended") >= 2).then_some(())
     });
     for _ in 0..20 {
         published += 1;

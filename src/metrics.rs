@@ -25,7 +25,7 @@ pub const STATES: [&str; 7] =
 pub const STAGES: [&str; 4] = ["decode", "apply", "write", "commit"];
 
 /// The ends that an operation can have, as the label `outcome`.
-pub const OUTCOMES: [&str; 5] = ["done", "refused", "would_forget", "failed", "cancelled"];
+pub const OUTCOMES: [&str; 4] = ["done", "refused", "failed", "cancelled"];
 
 /// The kinds of error that SQLite's storage has, as the label `kind`.
 const STORAGE_ERRORS: [&str; 4] = ["full", "busy", "io", "corrupt"];

@@ -8,7 +8,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::admin;
 use super::problem::Problem;
 use super::wait::{RETRY_AFTER_SECONDS, asked, standing};
 use crate::event::Sequence;
@@ -42,7 +41,7 @@ fn problem(daemon: &Daemon, name: &str, at: Sequence, unseen: Unseen) -> Problem
                 .sequence(current)
                 .hint("a view never goes back: ask for a later sequence")
         }
-        Unseen::Refused(refused) => admin::problem(daemon, name, &refused),
+        Unseen::Refused(refused) => Problem::refused(daemon, refused),
         Unseen::Standing(numbers) => standing(name, *numbers),
         Unseen::TimedOut { current, detail } => {
             let because = detail.map_or(String::new(), |detail| format!(": {detail}"));

@@ -6,9 +6,11 @@
 
 mod admin;
 mod digest;
+mod operation;
 mod parameter;
 mod problem;
 pub mod serve;
+pub mod upkeep;
 pub mod wait;
 
 use std::sync::Arc;

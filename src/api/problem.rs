@@ -4,8 +4,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::diagnostic::did_you_mean;
+use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::event::Sequence;
+use crate::supervisor::daemon::Daemon;
+use crate::supervisor::refused::Refused;
 
 /// One error of the API.
 #[derive(Debug, Serialize)]
@@ -20,6 +22,15 @@ pub struct Problem {
     /// Where the view stands, for who waits for more.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<u64>,
+    /// Of whom it is told, where several answer at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projection: Option<String>,
+    /// What is being done already, for who asked for something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<u64>,
+    /// What is wrong in the files, each with its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    diagnostics: Vec<Diagnostic>,
     #[serde(skip)]
     retry_after_seconds: Option<u64>,
 }
@@ -34,6 +45,9 @@ impl Problem {
             detail: detail.into(),
             hint: None,
             sequence: None,
+            projection: None,
+            operation: None,
+            diagnostics: Vec::new(),
             retry_after_seconds: None,
         }
     }
@@ -50,6 +64,21 @@ impl Problem {
 
     pub fn sequence(mut self, current: Sequence) -> Self {
         self.sequence = Some(current.0);
+        self
+    }
+
+    pub fn operation(mut self, operation: Option<u64>) -> Self {
+        self.operation = operation;
+        self
+    }
+
+    pub fn projection(mut self, projection: String) -> Self {
+        self.projection = Some(projection);
+        self
+    }
+
+    pub fn diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+        self.diagnostics = diagnostics;
         self
     }
 
@@ -70,6 +99,32 @@ impl Problem {
             format!("there is no projection `{name}`"),
         );
         Self { hint: did_you_mean(name, known.iter().map(String::as_str)), ..problem }
+    }
+
+    /// What the daemon did not do.
+    pub fn refused(daemon: &Daemon, refused: Refused) -> Self {
+        let (detail, hint) = (refused.to_string(), refused.hint());
+        let (status, code) = match &refused {
+            Refused::Unknown { projection } => {
+                return Self::unknown_projection(projection, &daemon.names());
+            }
+            Refused::Busy { .. } => (StatusCode::CONFLICT, "busy"),
+            Refused::NotPossible { .. } => (StatusCode::CONFLICT, "not-possible"),
+            Refused::NoRetired => (StatusCode::CONFLICT, "no-retired-generation"),
+            Refused::Passed { .. } => (StatusCode::CONFLICT, "passed"),
+            Refused::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Refused::Unreadable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unreadable"),
+            Refused::Unreachable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "source-unreachable"),
+            Refused::Draining => (StatusCode::SERVICE_UNAVAILABLE, "shutting-down"),
+            Refused::Storage { .. } => (StatusCode::INSUFFICIENT_STORAGE, "storage"),
+        };
+        let problem = Self::new(status, code, detail).hints(hint);
+        match refused {
+            Refused::Busy { operation, .. } => problem.operation(operation),
+            Refused::Invalid { diagnostics } => problem.diagnostics(diagnostics),
+            Refused::Passed { current } => problem.sequence(current),
+            _ => problem,
+        }
     }
 
     pub fn not_ready(waiting: &[String]) -> Self {

@@ -6,18 +6,30 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::failure::{Failure, Kind};
 use super::output::Output;
 use super::progress::{Progress, Step};
-use super::socket::{self, Data};
+use super::socket::{self, Answer, Data, Problem};
 use super::{messages, status};
 use crate::config::Config;
 use crate::rebuild::operation::{Kind as Work, Progress as State, Shown};
 
 /// The daemon answers sooner if one ends; so often are bars drawn.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What an answer may take beyond that: the daemon answers from memory.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// What an answer may take beyond that: the daemon answers from memory, but where it reads definitions and files first.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// What became of asking for operations.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Begun {
+    #[serde(rename = "data", default)]
+    pub(super) operations: Vec<Shown>,
+    /// Of the projections for which nothing was begun, why not.
+    #[serde(default)]
+    refused: Vec<Problem>,
+}
 
 /// Asks for operations; what is asked for and under way already is found instead, if it is one of `joins`.
 pub(super) fn begin(
@@ -25,19 +37,55 @@ pub(super) fn begin(
     path: &str,
     joins: &[Work],
     output: &Output,
-) -> Result<Vec<Shown>, Failure> {
-    let answer = socket::ask(config, "POST", path, ANSWER_TIMEOUT)?;
-    if answer.code == 409 {
-        let problem = answer.problem()?;
-        let under_way = problem.operation.map(|operation| find(config, operation)).transpose()?;
-        if let Some(shown) = under_way.flatten().filter(|shown| joins.contains(&shown.kind)) {
-            let (projection, operation) = (&shown.projection, shown.operation);
-            output.note(&format!("{projection}: under way already, as operation {operation}"));
-            return Ok(vec![shown]);
-        }
-        return Err(problem.failure(answer.code));
+) -> Result<Begun, Failure> {
+    let answer = ask(config, path)?;
+    begun(config, answer, joins, output)
+}
+
+pub(super) fn ask(config: &Config, path: &str) -> Result<Answer, Failure> {
+    socket::ask(config, "POST", path, ANSWER_TIMEOUT)
+}
+
+/// The same of what has been answered.
+pub(super) fn begun(
+    config: &Config,
+    answer: Answer,
+    joins: &[Work],
+    output: &Output,
+) -> Result<Begun, Failure> {
+    let mut begun = match answer.code {
+        409 => socket::read::<Begun>(&answer.body)?,
+        _ => return socket::read(&answer.body()?),
+    };
+    if begun.refused.is_empty() {
+        begun.refused.push(answer.problem()?);
     }
-    Ok(socket::read::<Data<Shown>>(&answer.body()?)?.data)
+    begun.join(config, joins, output)?;
+    if begun.operations.is_empty() && begun.refused.len() == 1 {
+        return Err(begun.refused.remove(0).failure());
+    }
+    begun.refused.iter().for_each(|problem| problem.clone().failure().print(output));
+    Ok(begun)
+}
+
+impl Begun {
+    /// Finds what was refused because it is under way.
+    fn join(&mut self, config: &Config, joins: &[Work], output: &Output) -> Result<(), Failure> {
+        for problem in std::mem::take(&mut self.refused) {
+            let found = problem.operation.map(|operation| find(config, operation)).transpose()?;
+            match found.flatten().filter(|shown| joins.contains(&shown.kind)) {
+                Some(shown) => {
+                    let (projection, operation) = (&shown.projection, shown.operation);
+                    output.note(&format!(
+                        "{projection}: under way already, as operation {operation}"
+                    ));
+                    self.operations.push(shown);
+                }
+                None => self.refused.push(problem),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One operation; None if it is not known any more.
@@ -53,10 +101,11 @@ fn find(config: &Config, operation: u64) -> Result<Option<Shown>, Failure> {
 /// Follows operations until each is over or waits for `promote`. `again` is the command that follows them once more.
 pub(super) fn follow(
     config: &Config,
-    begun: Vec<Shown>,
+    begun: Begun,
     again: &str,
     output: &Output,
-) -> Result<Vec<Shown>, Failure> {
+) -> Result<Begun, Failure> {
+    let Begun { operations, refused } = begun;
     let runtime = messages::runtime()?;
     let mut progress = Progress::new(std::io::stderr().is_terminal(), output);
     let followed = runtime.block_on(async {
@@ -64,28 +113,44 @@ pub(super) fn follow(
             biased;
             // Where there is no such signal nobody can leave.
             Ok(()) = tokio::signal::ctrl_c() => Err(None),
-            followed = until_over(config, begun, &mut progress) => followed.map_err(Some),
+            followed = until_over(config, operations, &mut progress) => followed.map_err(Some),
         }
     });
     progress.finish();
     // A request that is under way ends with the process.
     runtime.shutdown_background();
-    followed.map_err(|failure| failure.unwrap_or_else(|| detached(again)))
+    let operations = followed.map_err(|failure| failure.unwrap_or_else(|| detached(again)))?;
+    Ok(Begun { operations, refused })
 }
 
-/// Prints what operations came to, and ends as they did; what went wrong has been said while they were followed.
-pub(super) fn end(operations: &[Shown], output: &Output) -> Result<(), Failure> {
+/// Looks once more at what has just begun: what is refused at once must be known to who does not follow it.
+pub(super) fn look_once(config: &Config, begun: Begun, output: &Output) -> Result<Begun, Failure> {
+    let Begun { mut operations, refused } = begun;
+    let progress = Progress::new(false, output);
+    let known = messages::runtime()?.block_on(look(config))?;
+    renew(&mut operations, &known)?;
+    operations
+        .iter()
+        .filter(|shown| !is_well(shown.state))
+        .for_each(|shown| progress.warn(&failure(shown)));
+    Ok(Begun { operations, refused })
+}
+
+/// Prints what operations came to, and ends as they did; what went wrong has been said by then.
+pub(super) fn end(begun: &Begun, output: &Output) -> Result<(), Failure> {
+    let Begun { operations, refused } = begun;
     if output.json {
-        output.line(&serde_json::json!({ "data": operations }).to_string());
+        output.line(&serde_json::to_string(begun).expect("operations are plain data"));
     } else if !output.quiet {
-        operations
-            .iter()
-            .filter(|shown| is_well(shown.state))
-            .for_each(|shown| output.line(&sentence(shown)));
+        let well = operations.iter().filter(|shown| is_well(shown.state));
+        well.for_each(|shown| output.line(&output.told(&sentence(shown))));
     }
-    match operations.iter().all(|shown| is_well(shown.state)) {
-        true => Ok(()),
-        false => Err(Failure::printed(Kind::FoundProblems)),
+    if !operations.iter().all(|shown| is_well(shown.state)) {
+        return Err(Failure::printed(Kind::FoundProblems));
+    }
+    match refused.first() {
+        None => Ok(()),
+        Some(problem) => Err(Failure::printed(problem.kind())),
     }
 }
 
@@ -106,14 +171,19 @@ async fn until_over(
         if !operations.iter().any(|shown| is_under_way(shown.state)) {
             return Ok(operations);
         }
-        let known = look(config).await?;
-        for shown in &mut operations {
-            let same = known.iter().find(|known| {
-                known.operation == shown.operation && known.projection == shown.projection
-            });
-            *shown = same.cloned().ok_or_else(gone)?;
-        }
+        renew(&mut operations, &look(config).await?)?;
     }
+}
+
+fn renew(operations: &mut [Shown], known: &[Shown]) -> Result<(), Failure> {
+    for shown in operations {
+        // Numbers begin anew with each start of the daemon.
+        let same = known.iter().find(|known| {
+            known.operation == shown.operation && known.projection == shown.projection
+        });
+        *shown = same.cloned().ok_or_else(gone)?;
+    }
+    Ok(())
 }
 
 /// All operations of the daemon: once one has ended, or after a while.
@@ -148,7 +218,7 @@ fn sentence(shown: &Shown) -> String {
     });
     match (shown.state, &shown.detail) {
         (State::Running, _) => {
-            format!("{projection}: {} begun, operation {operation}", work(shown.kind))
+            format!("{projection}: {} begun, operation {operation}", shown.kind.word())
         }
         (State::Held, _) => {
             format!("{projection}: {generation}, is ready; `viewd promote {projection}` serves it")
@@ -166,17 +236,8 @@ fn failure(shown: &Shown) -> Failure {
         _ => "failed",
     };
     let detail = shown.detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
-    let error = anyhow::anyhow!("{} of `{projection}` {word}{detail}", work(shown.kind));
+    let error = anyhow::anyhow!("{} of `{projection}` {word}{detail}", shown.kind.word());
     Failure::new(Kind::FoundProblems, error).hints(shown.next.clone())
-}
-
-fn work(kind: Work) -> &'static str {
-    match kind {
-        Work::Rebuild => "rebuild",
-        Work::Reshape => "reshape",
-        Work::Rollback => "rollback",
-        Work::Verify => "verification",
-    }
 }
 
 fn detached(again: &str) -> Failure {

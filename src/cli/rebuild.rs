@@ -29,7 +29,8 @@ pub(super) fn run(
     let joins: &[Kind] = if plain { &[Kind::Rebuild, Kind::Reshape] } else { &[] };
     let begun = operation::begin(config, &(path + &flags(&options)), joins, output)?;
     if arguments.detach {
-        output.note(&format!("`{again}` follows it to its end"));
+        let begun = operation::look_once(config, begun, output)?;
+        output.note(&output.told(&format!("`{again}` follows it to its end")));
         return operation::end(&begun, output);
     }
     let followed = operation::follow(config, begun, &again, output)?;
@@ -38,7 +39,12 @@ pub(super) fn run(
 
 pub(super) fn promote(config: &Config, projection: &str, output: &Output) -> Result<(), Failure> {
     let path = format!("/v1/admin/{}", socket::path(projection, "promote"));
-    let begun = operation::begin(config, &path, &[], output)?;
+    let answer = operation::ask(config, &path)?;
+    if answer.code == 200 {
+        // There is nothing to follow: it is so by now.
+        return socket::print(&answer.body, output);
+    }
+    let begun = operation::begun(config, answer, &[], output)?;
     let again = format!("viewd promote {projection}");
     operation::end(&operation::follow(config, begun, &again, output)?, output)
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, Kind};
 use super::output::Output;
@@ -37,11 +37,14 @@ struct Told {
 }
 
 /// Why it refused, as its HTTP API says so.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 pub(super) struct Problem {
     pub(super) code: String,
+    status: u16,
     pub(super) detail: String,
     pub(super) hint: Option<String>,
+    /// Of whom, where several answer at once.
+    projection: Option<String>,
     /// Where the view stands, if that is part of it.
     pub(super) sequence: Option<u64>,
     /// What it is busy with.
@@ -51,11 +54,10 @@ pub(super) struct Problem {
 impl Answer {
     /// The body; a refusal as the command's failure.
     pub(super) fn body(self) -> Result<String, Failure> {
-        if (200..300).contains(&self.code) {
-            return Ok(self.body);
+        match self.code {
+            200..300 => Ok(self.body),
+            _ => Err(self.problem()?.failure()),
         }
-        let code = self.code;
-        Err(self.problem()?.failure(code))
     }
 
     /// What it refused.
@@ -69,8 +71,14 @@ impl Answer {
 
 impl Problem {
     /// How a command ends that is refused so.
-    pub(super) fn failure(self, code: u16) -> Failure {
-        let kind = match (self.code.as_str(), code) {
+    pub(super) fn failure(self) -> Failure {
+        let kind = self.kind();
+        let of = self.projection.map_or(String::new(), |name| format!("`{name}`: "));
+        Failure::new(kind, anyhow::anyhow!("{of}{}", self.detail)).hints(self.hint)
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match (self.code.as_str(), self.status) {
             ("busy", _) => Kind::Busy,
             (_, 400 | 404) => Kind::Usage,
             (_, 409) => Kind::FoundProblems,
@@ -79,8 +87,7 @@ impl Problem {
             (_, 504) => Kind::TimedOut,
             (_, 507) | ("view-unreadable", _) => Kind::Io,
             _ => Kind::Internal,
-        };
-        Failure::new(kind, anyhow::anyhow!(self.detail)).hints(self.hint)
+        }
     }
 }
 

@@ -81,7 +81,7 @@ fn compare(config: &Config, projection: &str, output: &Output) -> Result<Value, 
     let path = format!("/v1/admin/{}", socket::path(projection, "verify"));
     let begun = operation::begin(config, &path, &[Work::Verify], output)?;
     let again = format!("viewd verify {projection} --deep");
-    let ended = operation::follow(config, begun, &again, output)?.pop();
+    let ended = operation::follow(config, begun, &again, output)?.operations.pop();
     match ended {
         Some(Shown { state: Progress::Done, result, .. }) => {
             if !output.json {

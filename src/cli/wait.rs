@@ -34,7 +34,7 @@ pub(super) fn run(
         if problem.code != "timed-out" || begun.elapsed() >= timeout {
             let at = problem.sequence.map(|sequence| format!("; its view is at {sequence}"));
             problem.detail += &at.unwrap_or_default();
-            return Err(problem.failure(answer.code));
+            return Err(problem.failure());
         }
     }
 }

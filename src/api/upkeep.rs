@@ -1,0 +1,101 @@
+//! `POST /v1/admin/reload` and `/gc`: what is on disk is taken over, and what nobody needs is removed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::parameter::Parameters;
+use super::problem::Problem;
+use crate::supervisor::daemon::Daemon;
+use crate::supervisor::gc::Collected;
+use crate::supervisor::reload::Outcome;
+
+pub(super) async fn reload(
+    State(daemon): State<Arc<Daemon>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Result<Response, Problem> {
+    Parameters::new(query, &[])?;
+    let reloaded = daemon.reload().await.map_err(|refused| Problem::refused(&daemon, refused))?;
+    let projections = reloaded.projections.iter();
+    let data: Vec<_> = projections.map(|(name, outcome)| became(&daemon, name, outcome)).collect();
+    let body = json!({
+        "data": data,
+        "whole": reloaded.is_whole(),
+        "diagnostics": reloaded.diagnostics,
+        "with_next_start": reloaded.later,
+    });
+    Ok(Json(body).into_response())
+}
+
+pub(super) async fn gc(
+    State(daemon): State<Arc<Daemon>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Result<Response, Problem> {
+    let parameters = Parameters::new(query, &["_projection"])?;
+    let collected = daemon.gc(parameters.get("_projection")).await;
+    let collected = collected.map_err(|refused| Problem::refused(&daemon, refused))?;
+    Ok(Json(removed(&collected)).into_response())
+}
+
+/// What became of generations, as the API and `viewd gc` show it.
+pub fn removed(collected: &[Collected]) -> Value {
+    let one = |collected: &Collected| {
+        let removed: Vec<_> = collected.removed.iter().map(ToString::to_string).collect();
+        json!({
+            "projection": collected.projection,
+            "removed": removed,
+            "whole_view": collected.whole,
+            "kept": collected.kept,
+            "detail": sentence(collected, &removed),
+        })
+    };
+    json!({ "data": collected.iter().map(one).collect::<Vec<_>>() })
+}
+
+fn sentence(collected: &Collected, removed: &[String]) -> String {
+    let done = match (collected.whole, removed) {
+        (true, _) => "its view is removed, since no definition names it".to_owned(),
+        (false, []) if collected.kept.is_some() => {
+            return collected.kept.clone().unwrap_or_default();
+        }
+        (false, []) => "nothing to remove".to_owned(),
+        (false, removed) => format!("removed {}", removed.join(", ")),
+    };
+    collected.kept.as_ref().map_or(done.clone(), |kept| format!("{done}; {kept}"))
+}
+
+fn became(daemon: &Daemon, name: &str, outcome: &Outcome) -> Value {
+    let (word, detail, next) = match outcome {
+        Outcome::Nothing => ("nothing", "as it was".to_owned(), None),
+        Outcome::Added => ("added", "runs from now on".to_owned(), None),
+        Outcome::Removed => (
+            "removed",
+            "no definition names it any more: it runs no more, and its view is kept".to_owned(),
+            Some(format!("`viewd gc {name}` removes the view")),
+        ),
+        Outcome::Adopted => ("adopted", "its other words hold from now on".to_owned(), None),
+        Outcome::Operation(number) => {
+            let kind = daemon.operation(*number).map_or("build", |begun| begun.order.kind.word());
+            let detail = format!("{kind} beside the view that is served, operation {number}");
+            ("operation", detail, Some("`viewd status --watch` shows how far it is".to_owned()))
+        }
+        Outcome::Waits { detail, next } => ("waits", detail.clone(), Some(next.clone())),
+        Outcome::Kept => ("kept", "its file is not right: it goes on as it was".to_owned(), None),
+        Outcome::Failed { detail, next } => ("failed", detail.clone(), next.clone()),
+    };
+    let operation = match outcome {
+        Outcome::Operation(number) => Some(number),
+        _ => None,
+    };
+    json!({
+        "projection": name,
+        "outcome": word,
+        "operation": operation,
+        "detail": detail,
+        "next": next,
+    })
+}

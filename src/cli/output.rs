@@ -54,11 +54,13 @@ impl Output {
         self.data(&format!("{line}\n"));
     }
 
-    /// A sentence with commands in it: those that the reader types have to name the settings that this one named.
+    /// A command, or a sentence with commands in it: whoever types one has to name the settings that this one named.
     pub(super) fn told(&self, sentence: &str) -> String {
-        match &self.config {
-            Some(file) => sentence.replace("`viewd ", &format!("`viewd --config {file} ")),
-            None => sentence.to_owned(),
+        let Some(file) = &self.config else { return sentence.to_owned() };
+        let sentence = sentence.replace("`viewd ", &format!("`viewd --config {file} "));
+        match sentence.strip_prefix("viewd ") {
+            Some(command) => format!("viewd --config {file} {command}"),
+            None => sentence,
         }
     }
 
@@ -183,6 +185,8 @@ mod tests {
         };
         assert_eq!(told(None), "run `viewd gc`, then `ls`");
         assert_eq!(told(Some("a/b.toml")), "run `viewd --config a/b.toml gc`, then `ls`");
+        let output = Output::new(false, false, true, Some(Path::new("f")));
+        assert_eq!(output.told("viewd rebuild p"), "viewd --config f rebuild p");
         assert_eq!(told(Some("it's")), r"run `viewd --config 'it'\''s' gc`, then `ls`");
     }
 

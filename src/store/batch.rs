@@ -101,9 +101,7 @@ fn write_rows(
     let mut changed = 0;
     let mut flush = Flush::new(connection, shapes, tables);
     for (table, known) in batch.known.iter().enumerate() {
-        for row in known.changed() {
-            changed += u64::from(flush.write_known(table, &row)?);
-        }
+        changed += flush.write_all_known(table, known)?;
     }
     for (table, transitions) in batch.tables.iter().enumerate() {
         for (key, transition) in transitions {

@@ -26,6 +26,10 @@ use crate::row::{Cell, Row};
 /// The SQL function that raises an error; it names a column by its number, and is called for a sum that does not fit.
 pub(super) const OUT_OF_RANGE: &str = "_viewd_out_of_range";
 
+/// So many new rows are made by one statement. More gain nothing: measured 1.45 times the rows a second in no order of
+/// keys and 1.55 in order, with 64 a little less. The widest table has 2,000 columns, and a statement 32,766 parameters.
+pub(super) const NEW_TOGETHER: usize = 16;
+
 /// What is to be done for one transition.
 pub(super) enum Step<'a> {
     Nothing,
@@ -51,6 +55,8 @@ mod kind {
     pub(super) const DELETE: u8 = 4;
     /// Make the row: none is there.
     pub(super) const NEW: u8 = 5;
+    /// The same for [`NEW_TOGETHER`](super::NEW_TOGETHER) rows.
+    pub(super) const NEW_ROWS: u8 = 6;
 }
 
 /// What is done to one column of a row that is there: a byte each, after the kind.
@@ -80,7 +86,7 @@ pub(super) struct TableSql {
 /// Writes the shape of a transition and says how to carry it out.
 pub(super) fn shape<'t>(shape: &mut Vec<u8>, table: usize, transition: &'t Transition) -> Step<'t> {
     shape.clear();
-    shape.extend(u16::try_from(table).expect("a definition has a handful of tables").to_le_bytes());
+    shape.extend(number(table));
     match transition {
         Transition::Settled { guards, .. } | Transition::Open { guards, .. }
             if !guards.is_empty() =>
@@ -127,7 +133,7 @@ pub(super) fn shape<'t>(shape: &mut Vec<u8>, table: usize, transition: &'t Trans
 /// The same for a row that is known.
 pub(super) fn shape_of_known(shape: &mut Vec<u8>, table: usize, changed: &Changed<'_>) {
     shape.clear();
-    shape.extend(u16::try_from(table).expect("a definition has a handful of tables").to_le_bytes());
+    shape.extend(number(table));
     shape.push(match changed {
         Changed { is_there: false, .. } => kind::DELETE,
         Changed { is_stored: false, .. } => kind::NEW,
@@ -135,9 +141,20 @@ pub(super) fn shape_of_known(shape: &mut Vec<u8>, table: usize, changed: &Change
     });
 }
 
+/// The shape of [`NEW_TOGETHER`] new rows.
+pub(super) fn shape_of_new_rows(shape: &mut Vec<u8>, table: usize) {
+    shape.clear();
+    shape.extend(number(table));
+    shape.push(kind::NEW_ROWS);
+}
+
 /// The table's number, the kind and the codes of a shape.
 pub(super) fn split(shape: &[u8]) -> (usize, u8, &[u8]) {
     (usize::from(u16::from_le_bytes([shape[0], shape[1]])), shape[2], &shape[3..])
+}
+
+fn number(table: usize) -> [u8; 2] {
+    u16::try_from(table).expect("a definition has a handful of tables").to_le_bytes()
 }
 
 /// None: SQL cannot say it.
@@ -190,7 +207,9 @@ impl TableSql {
             }
             kind::DELETE => format!("DELETE FROM {} WHERE {}", self.name, self.key_is(1)),
             kind::INSERT => format!("{} DO NOTHING", self.insert_unless()),
-            kind::NEW => self.insert(),
+            kind::NEW => self.insert("INSERT", 1),
+            // Without a journal of its own: what fails rolls back the whole batch.
+            kind::NEW_ROWS => self.insert("INSERT OR FAIL", NEW_TOGETHER),
             kind::MERGE => self.upsert(codes),
             _ => {
                 let code =
@@ -212,13 +231,14 @@ impl TableSql {
     }
 
     /// The alias keeps a table named `excluded` apart from what SQLite calls the new row.
-    fn insert(&self) -> String {
-        let columns = self.columns.join(", ");
-        let values = (1..=self.columns.len())
-            .map(|number| format!("?{number}"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        format!("INSERT INTO {} AS _row ({columns}) VALUES ({values})", self.name)
+    fn insert(&self, verb: &str, rows: usize) -> String {
+        let width = self.columns.len();
+        let row = |row: usize| {
+            let numbers = (row * width + 1..=(row + 1) * width).map(|number| format!("?{number}"));
+            format!("({})", numbers.collect::<Vec<_>>().join(", "))
+        };
+        let values = (0..rows).map(row).collect::<Vec<_>>().join(", ");
+        format!("{verb} INTO {} AS _row ({}) VALUES {values}", self.name, self.columns.join(", "))
     }
 
     fn insert_unless(&self) -> String {
@@ -228,7 +248,7 @@ impl TableSql {
             .map(|&column| self.columns[column].as_str())
             .collect::<Vec<_>>()
             .join(", ");
-        format!("{} ON CONFLICT ({key})", self.insert())
+        format!("{} ON CONFLICT ({key})", self.insert("INSERT", 1))
     }
 
     fn key_is(&self, first: usize) -> String {

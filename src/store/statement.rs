@@ -10,10 +10,14 @@ use hashbrown::HashMap;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
+use smallvec::SmallVec;
 
-use super::shape::{OUT_OF_RANGE, Step, TableSql, code, shape, shape_of_known, split};
+use super::shape::{
+    NEW_TOGETHER, OUT_OF_RANGE, Step, TableSql, code, shape, shape_of_known, shape_of_new_rows,
+    split,
+};
 use crate::definition::Table;
-use crate::projection::known::Changed;
+use crate::projection::known::{Changed, Known};
 use crate::projection::transition::{Change, Transition};
 use crate::row::{Cell, Key, Row};
 
@@ -138,12 +142,41 @@ impl<'a> Flush<'a> {
         }
     }
 
+    /// Writes the rows of a table that are known and to be written; how many changed the table.
+    pub(super) fn write_all_known(&mut self, table: usize, known: &Known) -> rusqlite::Result<u64> {
+        let mut changed = 0;
+        let mut new = SmallVec::<[Changed<'_>; NEW_TOGETHER]>::new();
+        for row in known.changed() {
+            if !row.is_there || row.is_stored {
+                changed += u64::from(self.write_known(table, &row)?);
+                continue;
+            }
+            new.push(row);
+            if new.len() == NEW_TOGETHER {
+                changed += self.insert(table, &new)?;
+                new.clear();
+            }
+        }
+        for row in &new {
+            changed += u64::from(self.write_known(table, row)?);
+        }
+        Ok(changed)
+    }
+
+    /// Makes [`NEW_TOGETHER`] rows.
+    fn insert(&mut self, table: usize, rows: &[Changed<'_>]) -> rusqlite::Result<u64> {
+        shape_of_new_rows(&mut self.scratch, table);
+        self.turn_to_shape()?;
+        let (_, statement) = self.last.as_mut().expect("set by turn_to_shape");
+        let mut binding = Binding { statement, next: 1 };
+        for cell in rows.iter().flat_map(|row| row.cells) {
+            binding.cell(cell)?;
+        }
+        Ok(statement.raw_execute()? as u64)
+    }
+
     /// Writes a row that is known; whether it changed the table.
-    pub(super) fn write_known(
-        &mut self,
-        table: usize,
-        changed: &Changed<'_>,
-    ) -> rusqlite::Result<bool> {
+    fn write_known(&mut self, table: usize, changed: &Changed<'_>) -> rusqlite::Result<bool> {
         shape_of_known(&mut self.scratch, table, changed);
         self.turn_to_shape()?;
         let (_, statement) = self.last.as_mut().expect("set by turn_to_shape");

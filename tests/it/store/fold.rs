@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use viewd::definition::{Action, Table, Verb};
 use viewd::projection::fold::{Failed, Fold};
+use viewd::projection::known::Known;
+use viewd::projection::seen::Seen;
 use viewd::projection::transition::{Assigned, By, Operation};
-use viewd::row::{Cell, Key};
+use viewd::row::{Cell, Key, Row};
 use viewd::store::Error;
 use viewd::store::batch::Batch;
 
-use super::{View, composed, text_key, upsert};
+use super::{View, batch, composed, text_key, upsert};
 
 /// Rows by table and key, changed by one operation at a time. Written apart from `transition`: this is the oracle.
 type Naive = BTreeMap<(usize, String), Vec<Cell>>;
@@ -197,7 +199,7 @@ fn flush(view: &mut View, operations: &[Operation]) -> bool {
         }
         let open = fold.take_open();
         let sequence = view.store().checkpoint().sequence.0 + 1;
-        let batch = Batch { known: fold.known(), ..super::batch(sequence, open) };
+        let batch = Batch { known: fold.known(), ..batch(sequence, open) };
         match view.store().commit(batch) {
             Ok(_) => return !exact,
             Err(Error::OnRow { .. }) => assert!(!exact, "an exact fold fails on no row"),
@@ -292,4 +294,42 @@ fn sums_are_checked_at_each_step() {
             );
         }
     }
+}
+
+/// More rows than one statement makes, some of them stored before: what is new goes in by many, the rest one by one.
+#[test]
+fn a_large_batch_of_known_rows() {
+    const ROWS: i64 = 20_011;
+    let mut view = View::new();
+    let table = view.tables[2].clone();
+    let row = |id: i64, value: i64| Row::from(vec![Cell::Integer(id), Cell::Integer(value)]);
+    let commit = |view: &mut View, changes: &dyn Fn(i64) -> (Option<i64>, Option<i64>)| {
+        let mut known = Known::new(&table, &[], Seen::Nothing);
+        for id in 0..ROWS {
+            // In no order.
+            let id = id * 7919 % ROWS;
+            let (before, after) = changes(id);
+            let key = Key([Cell::Integer(id)].into_iter().collect());
+            let slot = known.load(known.hash(&key), key, before.map(|value| row(id, value)));
+            known.replace(slot, after.map(|value| row(id, value)));
+        }
+        let none = || Known::new(&table, &[], Seen::Nothing);
+        let known = [none(), none(), known];
+        let sequence = view.store().checkpoint().sequence.0 + 1;
+        let batch = Batch { known: &known, ..batch(sequence, Vec::new()) };
+        view.store().commit(batch).expect("committed").rows_changed
+    };
+    // Every third is there at first.
+    let first = |id: i64| (None, (id % 3 == 0).then_some(id));
+    let there = ROWS / 3 + 1;
+    assert_eq!(commit(&mut view, &first), there as u64);
+    // Then each is there but every ninth, and what changes nothing is not written.
+    let second = |id: i64| (first(id).1, (id % 9 != 0).then_some(id));
+    let removed = ROWS / 9 + 1;
+    assert_eq!(commit(&mut view, &second), (ROWS - there + removed) as u64);
+    let sum: i64 = (0..ROWS).filter(|id| id % 9 != 0).sum();
+    assert_eq!(
+        view.shown("SELECT count(*), sum(excluded), sum(id = excluded) FROM \"group\""),
+        [[(ROWS - removed).to_string(), sum.to_string(), (ROWS - removed).to_string()]]
+    );
 }

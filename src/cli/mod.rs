@@ -212,9 +212,10 @@ fn connection_failure(error: connection::Error) -> Failure {
 /// What a store's error means for a command.
 fn store_failure(error: store::Error) -> Failure {
     let kind = match &error {
-        store::Error::Locked { .. } | store::Error::Busy { .. } | store::Error::Stale { .. } => {
-            Kind::Busy
-        }
+        store::Error::Locked { .. }
+        | store::Error::Busy { .. }
+        | store::Error::Held { .. }
+        | store::Error::Stale { .. } => Kind::Busy,
         store::Error::Access { source, .. }
             if source.kind() == std::io::ErrorKind::PermissionDenied =>
         {

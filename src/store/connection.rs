@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, FileControl, OpenFlags};
+use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags};
 
 use super::Error;
 use super::schema;
@@ -63,6 +63,17 @@ fn open(path: &Path, pragmas: &str, mode: &str, cache_bytes: u64) -> Result<Conn
         return Err(Error::Foreign { path: path.to_path_buf(), detail });
     }
     Ok(connection)
+}
+
+/// Turns a file to one without a log, at once or not at all: it can only be if nobody else has it open.
+pub(super) fn close_log(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let sql = "PRAGMA journal_mode = DELETE";
+    match connection.query_row(sql, (), |row| row.get::<_, String>(0)) {
+        Ok(mode) => Ok(mode.eq_ignore_ascii_case("delete")),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The statement that gives a connection's page cache its size.

@@ -64,6 +64,10 @@ pub enum Error {
     #[error("{}: in use by another daemon{}", path.display(), .pid.map_or(String::new(), |pid| format!(", process {pid}")))]
     Locked { path: PathBuf, pid: Option<u32> },
 
+    /// Whoever reads it: what is open is not removed.
+    #[error("{}: a reader has it open", folder.display())]
+    Held { folder: PathBuf },
+
     /// A mistake in viewd.
     #[error("{}: {detail}", path.display())]
     Internal { path: PathBuf, detail: String },
@@ -88,6 +92,9 @@ impl Error {
                 "if {generation} is the one to serve: ln -s {generation} {}",
                 folder.join("current").display()
             )),
+            Self::Held { .. } => {
+                Some("end the programs that have its view.db open, and try again".into())
+            }
             Self::Locked { .. } => {
                 Some("stop the other daemon, or give this one a data_dir of its own".into())
             }

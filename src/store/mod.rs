@@ -24,6 +24,7 @@
 //! | `reshape` | the same rows with other indexes and views |
 //! | `succession` | how one generation follows another |
 //! | `settle` | what a start makes of the generations that it finds |
+//! | `removal` | which retired generations go, and when |
 //! | `found` | every generation, and the room that there is |
 //! | `control` | what a person has told a projection to do |
 //! | `state` | what a generation is |
@@ -61,11 +62,12 @@ pub mod difference;
 pub mod digest;
 mod error;
 pub mod files;
-mod found;
+pub mod found;
 mod indexes;
 pub mod layout;
 pub mod lock;
 pub mod query;
+pub mod removal;
 mod reshape;
 mod rows;
 mod run;

@@ -25,7 +25,7 @@ use super::stored::{self, Stored};
 use crate::clock;
 
 /// For a row or two: no more than SQLite itself needs.
-const CACHE_BYTES: u64 = 1 << 20;
+pub(super) const CACHE_BYTES: u64 = 1 << 20;
 
 impl Folder {
     /// Finishes what a crash left undone: called at the start.
@@ -57,6 +57,14 @@ impl Folder {
         self.settle_link()?;
         sync(self.path())?;
         Ok(aside)
+    }
+
+    /// Where the generation is that was moved aside last.
+    pub fn moved_aside(&self) -> Result<Option<PathBuf>, Error> {
+        let names = self.names()?;
+        let newest =
+            names.iter().filter_map(|name| Generation::parse(name.strip_prefix(DAMAGED)?)).max();
+        Ok(newest.map(|generation| self.aside(generation)))
     }
 
     /// What a generation says of itself, whatever a crash has left of its log.

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use super::daemon::Daemon;
 use super::operations::Entry;
 use super::refused::Refused;
-use super::shim::Shim as _;
 use super::site::Site;
 use super::tracked::{Intent, Tracked};
 use super::upkeep;

@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 use super::builds::Wanted;
 use super::daemon::Daemon;
 use super::refused::Refused;
-use super::shim::Shim as _;
 use super::tracked::Tracked;
 use crate::definition::fingerprint::ENGINE;
 use crate::rebuild::Begin;

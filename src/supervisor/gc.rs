@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::daemon::Daemon;
 use super::refused::Refused;
-use super::shim::Shim as _;
 use crate::store::Error;
 use crate::store::layout::{self, Folder, Generation};
 
@@ -72,7 +71,12 @@ fn one(folder: &Folder, name: &str, stays: bool) -> Collected {
     let projection = name.to_owned();
     if stays {
         return match folder.gc() {
-            Ok(removed) => Collected { projection, removed, whole: false, kept: None },
+            Ok(collected) => Collected {
+                projection,
+                removed: collected.removed,
+                whole: false,
+                kept: held(&collected.held),
+            },
             Err(error) => Collected {
                 projection,
                 removed: Vec::new(),
@@ -90,4 +94,9 @@ fn one(folder: &Folder, name: &str, stays: bool) -> Collected {
             kept: Some(error.to_string()),
         },
     }
+}
+
+fn held(held: &[Generation]) -> Option<String> {
+    let names: Vec<String> = held.iter().map(Generation::to_string).collect();
+    (!names.is_empty()).then(|| format!("a reader has {} open", names.join(", ")))
 }

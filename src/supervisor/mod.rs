@@ -27,7 +27,6 @@ mod operations;
 pub mod refused;
 pub mod reload;
 mod scrape;
-mod shim;
 mod site;
 pub mod snapshot;
 pub mod start;

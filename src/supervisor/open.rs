@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::shim::Shim as _;
 use crate::config::Limits;
 use crate::definition::fingerprint::{ENGINE, Need};
 use crate::status::Reason;
@@ -42,6 +41,8 @@ pub(super) fn open(
     limits: &Limits,
 ) -> Result<Served, Error> {
     let name = &on_disk.plan.definition().name;
+    // First, since a crash may have left the link to one that was moved aside.
+    folder.settle()?;
     if folder.current()?.is_none()
         && let Some(aside) = folder.moved_aside()?
     {

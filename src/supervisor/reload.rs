@@ -17,7 +17,6 @@ use super::daemon::Daemon;
 use super::disk::Declared;
 use super::open;
 use super::refused::Refused;
-use super::shim::Shim as _;
 use super::site::{Found, Site};
 use super::tracked::Tracked;
 use crate::clock;

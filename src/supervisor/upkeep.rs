@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use super::builds::Wanted;
 use super::daemon::Daemon;
 use super::operations::Entry;
-use super::shim::Shim as _;
 use super::tracked::Tracked;
 use crate::clock;
 use crate::rebuild::Begin;

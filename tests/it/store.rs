@@ -5,6 +5,7 @@ mod files;
 mod fold;
 mod generations;
 mod reading;
+mod removal;
 
 use std::time::Duration;
 

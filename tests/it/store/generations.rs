@@ -19,7 +19,7 @@ use viewd::store::{Error, stored};
 use super::{CACHE_BYTES, View, batch, build, fingerprint, text_key};
 
 /// Rows of `orders`, by number.
-fn orders(view: &View, rows: std::ops::Range<u64>) -> Vec<Vec<(Key, Transition)>> {
+pub(super) fn orders(view: &View, rows: std::ops::Range<u64>) -> Vec<Vec<(Key, Transition)>> {
     let columns = view.tables[0].columns.len();
     let row = |number: u64| {
         let id = format!("o-{number:06}");
@@ -36,7 +36,7 @@ fn orders(view: &View, rows: std::ops::Range<u64>) -> Vec<Vec<(Key, Transition)>
 fn no_progress(_: &'static str) {}
 
 impl View {
-    fn bulk(&self, folder: &Folder) -> Store {
+    pub(super) fn bulk(&self, folder: &Folder) -> Store {
         let next = folder.make_next(&build(&self.tables, &fingerprint())).expect("a generation");
         // `where status`, which an index helps, and `where lines`, which none does.
         let searches = [vec![vec![3], vec![4]], Vec::new(), Vec::new()];
@@ -45,7 +45,7 @@ impl View {
 }
 
 /// Each generation and what it says of itself.
-fn found(folder: &Folder) -> Vec<(u64, State, Option<u64>)> {
+pub(super) fn found(folder: &Folder) -> Vec<(u64, State, Option<u64>)> {
     let each = folder.found().expect("a folder").into_iter().map(|found| {
         let stored = found.stored.unwrap_or_else(|error| panic!("{}: {error}", found.generation));
         assert!(found.bytes > 0);
@@ -54,7 +54,7 @@ fn found(folder: &Folder) -> Vec<(u64, State, Option<u64>)> {
     each.collect()
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(super) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
     let mut names: Vec<String> = entries
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -109,7 +109,7 @@ fn a_build_is_filled_sealed_and_served() {
 }
 
 /// The folder as a kill at each step leaves it, in the order of the steps.
-fn images(data: &Path, images: &Path) -> (Steps, Arc<Mutex<Vec<Step>>>) {
+pub(super) fn images(data: &Path, images: &Path) -> (Steps, Arc<Mutex<Vec<Step>>>) {
     let reached = Arc::new(Mutex::new(Vec::new()));
     let (data, images, all) = (data.to_path_buf(), images.to_path_buf(), Arc::clone(&reached));
     let steps = Steps::new(move |step| {
@@ -315,6 +315,7 @@ fn a_damaged_generation_is_moved_aside_and_its_number_is_not_used_again() {
     let aside = folder.move_aside(Generation(1)).expect("moved");
     assert_eq!(aside, folder.path().join("damaged-gen-000001"));
     assert_eq!(folder.current().expect("no link"), None);
+    assert_eq!(folder.moved_aside().expect("a folder"), Some(aside));
     view.store = Some(view.open());
     assert_eq!(view.store().checkpoint().generation, Generation(2));
 

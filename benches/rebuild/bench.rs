@@ -29,8 +29,8 @@ pub struct Size {
 /// What one run took.
 pub struct Run {
     pub seconds: f64,
-    /// Of a rebuild, to the end of its bulk phase.
-    pub bulk_seconds: Option<f64>,
+    /// Of a rebuild, in order: to the end of each phase.
+    pub phases: Vec<(String, f64)>,
     pub cpu: f64,
     pub server_cpu: f64,
     pub peak_rss: u64,
@@ -121,7 +121,7 @@ impl Bench {
         let Measured { success, wall, cpu, server_cpu, peak_rss, .. } =
             self.server.measure(command)?;
         ensure!(success, "{command:?} failed");
-        Ok(Run { seconds: wall, bulk_seconds: None, cpu, server_cpu, peak_rss, latencies: None })
+        Ok(Run { seconds: wall, phases: Vec::new(), cpu, server_cpu, peak_rss, latencies: None })
     }
 
     fn rebuild(&mut self, row: &Row, projections: &[&'static str], memory_mib: u64) -> Result<Run> {
@@ -134,7 +134,7 @@ impl Bench {
         let rebuilt = daemon.rebuild()?;
         let run = Run {
             seconds: rebuilt.seconds,
-            bulk_seconds: rebuilt.bulk_seconds,
+            phases: rebuilt.phases,
             cpu: cpu(daemon.pid())?.0 - before,
             server_cpu: cpu(self.server.pid())?.0 - server_before,
             peak_rss: measure::peak(daemon.pid()).context("its memory")?,
@@ -198,7 +198,7 @@ impl Bench {
         let latencies = stream.follow(view, checkpoint, rate, count)?;
         Ok(Run {
             seconds: count as f64 / rate as f64,
-            bulk_seconds: None,
+            phases: Vec::new(),
             cpu: cpu(pid)?.0 - before,
             server_cpu: cpu(self.server.pid())?.0 - server_before,
             peak_rss: measure::peak(pid).context("its memory")?,

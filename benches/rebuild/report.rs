@@ -72,8 +72,8 @@ fn run(run: &Run) -> Value {
     let mut json = json!({
         "seconds": run.seconds, "cpu_seconds": run.cpu, "server_cpu_seconds": run.server_cpu, "peak_rss_bytes": run.peak_rss,
     });
-    if let Some(seconds) = run.bulk_seconds {
-        json["bulk_seconds"] = seconds.into();
+    for (phase, seconds) in &run.phases {
+        json["seconds_to_end_of"][phase] = (*seconds).into();
     }
     if let Some(latencies) = &run.latencies {
         json["latency_p50_ms"] = latencies.percentile(50).into();
@@ -141,15 +141,7 @@ pub fn print(all: &[Measured]) {
             million(median(&measured.runs, |run| run.server_cpu)),
             median(&measured.runs, |run| run.peak_rss as f64 / 1e6),
         );
-        if measured.runs.iter().all(|run| run.bulk_seconds.is_some()) {
-            let bulk = |run: &Run| run.bulk_seconds.unwrap_or(run.seconds);
-            println!(
-                "{:15} {:>24.0}   {:.0} % of the time",
-                "  bulk phase",
-                median(&measured.runs, |run| measured.work() / bulk(run)),
-                100.0 * median(&measured.runs, |run| bulk(run) / run.seconds)
-            );
-        }
+        print_phases(measured);
     }
     if !live.is_empty() {
         println!(
@@ -171,6 +163,26 @@ pub fn print(all: &[Measured]) {
                 than.row.name
             );
         }
+    }
+}
+
+/// Where the time of a rebuild goes; the bulk phase is what grows with the stream.
+#[expect(clippy::print_stdout, reason = "the result")]
+fn print_phases(measured: &Measured) {
+    let Some(first) = measured.runs.iter().max_by_key(|run| run.phases.len()) else { return };
+    let mut before = 0.0;
+    for (phase, _) in &first.phases {
+        let end = |run: &Run| {
+            let known = run.phases.iter().find(|(known, _)| known == phase);
+            known.map_or(f64::NAN, |(_, seconds)| *seconds)
+        };
+        let seconds = median(&measured.runs, end);
+        let rate = match phase.as_str() {
+            "bulk" => format!(", {:.0} events/s up to here", measured.work() / seconds),
+            _ => String::new(),
+        };
+        println!("    {phase:12} {:>6.2} s to {seconds:.2} s{rate}", seconds - before);
+        before = seconds;
     }
 }
 

@@ -15,9 +15,11 @@ use crate::definitions;
 
 /// How exactly a cut-over is seen.
 const LOOK: Duration = Duration::from_millis(1);
-/// How exactly the end of the bulk phase is: asking costs the daemon something.
+/// How exactly the end of a phase is: asking costs the daemon something.
 const ASK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// In the order in which a build goes through them.
+const PHASES: [&str; 5] = ["preparing", "bulk", "sealing", "catching_up", "comparing"];
 
 /// What a daemon works with.
 pub struct Site {
@@ -31,12 +33,12 @@ pub struct Daemon<'a> {
 }
 
 /// What a rebuild took, from the command.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Rebuilt {
     /// To the last cut-over.
     pub seconds: f64,
-    /// To the end of the last bulk phase; None if it was too short to be seen.
-    pub bulk_seconds: Option<f64>,
+    /// In order, to the end of each phase: those too short to be seen are not among them.
+    pub phases: Vec<(String, f64)>,
 }
 
 impl Site {
@@ -136,7 +138,7 @@ impl Daemon<'_> {
         command.args(&self.site.projections);
         let begun = Instant::now();
         let mut rebuilding = command.spawn().with_context(|| format!("start {command:?}"))?;
-        let (mut asked, mut building, mut bulk_seconds) = (begun, false, None);
+        let (mut asked, mut phases) = (begun, Vec::<(String, f64)>::new());
         let seconds = loop {
             let served = self.site.served()?;
             if served.iter().zip(&before).all(|(now, before)| now != before) {
@@ -144,10 +146,15 @@ impl Daemon<'_> {
             }
             if asked.elapsed() >= ASK {
                 asked = Instant::now();
-                let bulk = self.in_bulk()?;
-                building |= bulk;
-                if building && !bulk && bulk_seconds.is_none() {
-                    bulk_seconds = Some(begun.elapsed().as_secs_f64());
+                let phase = self.phase()?;
+                let elapsed = begun.elapsed().as_secs_f64();
+                if let Some((_, end)) = phases.last_mut() {
+                    *end = elapsed;
+                }
+                if let Some(phase) = phase
+                    && phases.last().is_none_or(|(last, _)| *last != phase)
+                {
+                    phases.push((phase, elapsed));
                 }
             }
             if let Some(status) = rebuilding.try_wait()? {
@@ -156,7 +163,10 @@ impl Daemon<'_> {
             std::thread::sleep(LOOK);
         };
         ensure!(rebuilding.wait()?.success(), "{command:?} failed after the cut-over");
-        Ok(Rebuilt { seconds, bulk_seconds })
+        if let Some((_, end)) = phases.last_mut() {
+            *end = seconds;
+        }
+        Ok(Rebuilt { seconds, phases })
     }
 
     /// Ends it as an operator does.
@@ -168,12 +178,13 @@ impl Daemon<'_> {
         Ok(())
     }
 
-    /// Whether any build is in a phase before the seal.
-    fn in_bulk(&self) -> Result<bool> {
+    /// What the last of the builds is at.
+    fn phase(&self) -> Result<Option<String>> {
         let report = self.report()?;
         let projections = report["projections"].as_array().context("projections")?;
-        let phases = projections.iter().map(|projection| &projection["rebuild"]["phase"]);
-        Ok(phases.into_iter().any(|phase| phase == "preparing" || phase == "reading"))
+        let phases = projections.iter().filter_map(|found| found["rebuild"]["phase"].as_str());
+        let order = |phase: &&str| PHASES.iter().position(|known| known == phase);
+        Ok(phases.min_by_key(order).map(str::to_owned))
     }
 
     fn report(&self) -> Result<Value> {

@@ -44,7 +44,7 @@ impl End {
         let none = serde_json::Value::Null;
         let (progress, detail, next, result) = match self {
             Self::Served { generation } => {
-                tracing::info!(projection, %generation, "build is served");
+                tracing::debug!(projection, %generation, "build is served");
                 (Progress::Done, None, None, none)
             }
             Self::Compared(comparison) => {

@@ -180,10 +180,9 @@ impl Loop {
         worker.ticket = ticket;
         self.left = left;
         (self.failed, self.scanned_at, self.given_up, self.cache_bytes) = (None, None, 0, 0);
-        tracing::info!(projection = self.name, %generation, "rebuild is served");
+        tracing::info!(projection = self.name, %generation, "cut over");
         self.worker.shared.rebuilt(&self.worker.store);
         self.stand = None;
-        self.worker.shared.stand(None);
         self.worker.begin = super::Begin::Read;
         if let Err(error) = begun {
             self.stop(super::corrupt(&error));

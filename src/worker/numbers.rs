@@ -271,13 +271,16 @@ impl Numbers {
         self.recover();
     }
 
-    /// Begins anew with another generation.
+    /// Goes on with another generation; who was live stays so, since that one has come to the same sequence.
     pub(super) fn rebuilt(&mut self, store: &Store) {
         // Of another stream, or of what is not missed any more.
         (self.scanned_at, self.oldest_queued, self.caught_up_at) = (None, None, None);
-        self.rebuild = None;
-        self.notice = None;
-        self.resume();
+        (self.failure, self.stand, self.notice, self.rebuild) = (None, None, None, None);
+        self.at_work = None;
+        match self.state {
+            State::Live => self.turn(State::Live),
+            _ => self.recover(),
+        }
         self.take(store);
     }
 

@@ -54,6 +54,11 @@ impl Build {
         self.check()?;
         self.meter.turns(Phase::CatchingUp);
         store.begin_run()?;
+        if !self.meter.has_read() {
+            let at = store.checkpoint().sequence;
+            let last = self.reading.head.stream.borrow().as_ref().map(|head| head.last_sequence);
+            self.meter.reads(at.next(), last.unwrap_or(at));
+        }
         let mut successor = Box::new(self.successor(store)?);
         if self.order().now {
             return self.serve_now(successor);
@@ -265,7 +270,7 @@ impl Build {
     fn is_comparable(&self, successor: &Successor) -> Result<bool, End> {
         let why_not = self.why_not_comparable(successor);
         match (self.order().kind, why_not) {
-            (Kind::Verify, Some(why_not)) => Err(End::WouldForget { detail: why_not, next: None }),
+            (Kind::Verify, Some(detail)) => Err(End::NotComparable { detail }),
             (Kind::Rebuild | Kind::Verify, why_not) => Ok(why_not.is_none()),
             (Kind::Reshape | Kind::Rollback, _) => Ok(false),
         }

@@ -14,6 +14,10 @@ pub(super) enum End {
     },
     /// It was made to be compared.
     Compared(Box<Comparison>),
+    /// It was made to be compared, and may differ without anything being wrong.
+    NotComparable {
+        detail: String,
+    },
     /// What the view knows and the stream no longer holds.
     WouldForget {
         detail: String,
@@ -48,9 +52,13 @@ impl End {
                 (Progress::Done, None, None, none)
             }
             Self::Compared(comparison) => {
-                let first = comparison.differences.first().cloned();
-                let progress = if comparison.equal { Progress::Done } else { Progress::Refused };
-                (progress, first, None, serde_json::json!(comparison))
+                let mut result = serde_json::json!(comparison);
+                result["comparable"] = true.into();
+                (Progress::Done, None, None, result)
+            }
+            Self::NotComparable { detail } => {
+                let result = serde_json::json!({ "comparable": false, "detail": detail });
+                (Progress::Done, None, None, result)
             }
             Self::WouldForget { detail, next } => (Progress::WouldForget, Some(detail), next, none),
             Self::Refused { detail, next } => (Progress::Refused, Some(detail), next, none),

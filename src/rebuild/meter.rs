@@ -56,6 +56,11 @@ impl Meter {
         self.before = None;
     }
 
+    /// Whether anything has been read.
+    pub(super) fn has_read(&self) -> bool {
+        self.rebuild.applied > 0
+    }
+
     /// The stream has grown.
     pub(super) fn aims_at(&mut self, target: Sequence) {
         self.rebuild.total = target.0.saturating_sub(self.first.0.saturating_sub(1));

@@ -189,6 +189,12 @@ impl Operation {
     /// Lets it be served as soon as it can be.
     pub fn promote(&self) {
         self.hold.store(false, Ordering::Relaxed);
+        let mut state = self.lock();
+        if state.progress == Progress::Held {
+            // Whoever follows it now follows it to its end.
+            state.progress = Progress::Running;
+        }
+        drop(state);
         self.moved.notify_waiters();
     }
 

@@ -58,9 +58,10 @@ impl Build {
     }
 
     fn would_forget(&self, detail: String) -> End {
-        let name = &self.operation.projection;
-        let verifies = self.order().kind == Kind::Verify;
-        let next = (!verifies).then(|| format!("viewd rebuild {name} --forget"));
+        if self.order().kind == Kind::Verify {
+            return End::NotComparable { detail };
+        }
+        let next = Some(format!("viewd rebuild {} --forget", self.operation.projection));
         End::WouldForget { detail, next }
     }
 

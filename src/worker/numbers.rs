@@ -275,7 +275,10 @@ impl Numbers {
     pub(super) fn rebuilt(&mut self, store: &Store) {
         // Of another stream, or of what is not missed any more.
         (self.scanned_at, self.oldest_queued, self.caught_up_at) = (None, None, None);
-        (self.failure, self.stand, self.notice, self.rebuild) = (None, None, None, None);
+        (self.failure, self.notice, self.rebuild) = (None, None, None);
+        if !store.control().paused {
+            self.stand = None;
+        }
         self.at_work = None;
         match self.state {
             State::Live => self.turn(State::Live),

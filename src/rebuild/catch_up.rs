@@ -118,7 +118,7 @@ impl Build {
     }
 
     /// Everything that it follows the stream with.
-    fn successor(&self, store: Store) -> Result<Successor, End> {
+    fn successor(&mut self, store: Store) -> Result<Successor, End> {
         let recipe = Arc::clone(&self.recipe);
         let mut batcher = Batcher::new(
             Arc::clone(&recipe.plan),
@@ -137,7 +137,7 @@ impl Build {
             watch,
             look: self.reading.look.clone(),
             tally: Arc::clone(&self.reading.tally),
-            ticket: self.common.budget.store(),
+            ticket: self.ticket.take().unwrap_or_else(|| self.common.budget.store()),
         })
     }
 
@@ -191,10 +191,12 @@ impl Build {
 
     fn cut_over_purpose(&self) -> Purpose {
         let order = self.order();
+        // Whoever goes back wants what was served then, with what that has set aside.
+        let rollback = order.kind == Kind::Rollback;
         Purpose::CutOver {
-            force: order.force,
-            forget: self.may_forget() || order.kind == Kind::Rollback,
-            pin: order.kind == Kind::Rollback,
+            force: order.force || rollback,
+            forget: self.may_forget(),
+            pin: rollback,
             now: order.now,
         }
     }

@@ -30,6 +30,7 @@ use self::meter::Meter;
 use self::operation::{Cause, Kind, Operation, Order};
 use crate::source::convoy::Member;
 use crate::store::layout::{Folder, Generation};
+use crate::worker::budget::Ticket;
 use crate::worker::command::Command;
 use crate::worker::common::{Common, Reading};
 use crate::worker::recipe::Recipe;
@@ -82,6 +83,8 @@ struct Build {
     reading: Reading,
     common: Arc<Common>,
     meter: Meter,
+    /// Its store's part in the memory budget, until a successor has it.
+    ticket: Option<Ticket>,
     /// The generation that it makes.
     generation: Option<Generation>,
     /// Whether what it makes is worth keeping if the process ends.
@@ -101,6 +104,7 @@ pub fn run(builder: Builder) -> Option<Box<Successor>> {
         folder,
         serving,
         reading,
+        ticket: Some(common.budget.store()),
         common,
         meter,
         generation: None,

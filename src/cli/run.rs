@@ -10,6 +10,7 @@ use super::progress::{Progress, Step};
 use crate::api::{self, serve};
 use crate::config::{Config, Loaded};
 use crate::metrics::Metrics;
+use crate::rebuild::operation::Shown;
 use crate::status::{Report, State};
 use crate::store::step::Steps;
 use crate::supervisor::disk::Disk;
@@ -60,7 +61,7 @@ pub(super) fn run(
         Ok(Ended::Drained) if exit_when_caught_up => Err(Failure::printed(Kind::Interrupted)),
         Ok(Ended::Drained) => Ok(()),
         Ok(Ended::CutShort) => Err(Failure::printed(Kind::Interrupted)),
-        Ok(Ended::CaughtUp(report)) => caught_up(&report, output),
+        Ok(Ended::CaughtUp { report, unbuilt }) => caught_up(&report, &unbuilt, output),
         Ok(Ended::Late) => {
             let error = anyhow::anyhow!(
                 "the shutdown took longer than limits.shutdown_timeout_ms and was cut short"
@@ -112,14 +113,23 @@ async fn listeners(config: &Config) -> Result<Vec<serve::Listener>, serve::Error
     Ok(listeners)
 }
 
-fn caught_up(report: &Report, output: &Output) -> Result<(), Failure> {
+fn caught_up(report: &Report, unbuilt: &[Shown], output: &Output) -> Result<(), Failure> {
     let failed: Vec<_> =
         report.projections.iter().filter(|projection| projection.state == State::Failed).collect();
     for projection in &failed {
         let detail = projection.detail.as_deref().unwrap_or("");
         output.warn(&format!("projection `{}` failed: {detail}", projection.name));
     }
-    if failed.is_empty() { Ok(()) } else { Err(Failure::printed(Kind::FoundProblems)) }
+    for Shown { projection, detail, next, .. } in unbuilt {
+        let detail = detail.as_deref().unwrap_or("its build has come to nothing");
+        let next = next.as_ref().map_or(String::new(), |next| format!("; next: {next}"));
+        output.warn(&format!("projection `{projection}`: {detail}{next}"));
+    }
+    if failed.is_empty() && unbuilt.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::printed(Kind::FoundProblems))
+    }
 }
 
 fn failure(error: supervisor::Error) -> Failure {

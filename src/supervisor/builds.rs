@@ -79,8 +79,7 @@ impl Daemon {
         let served = stored::read(tracked.folder.path())?;
         let need = asked.needs_of(&served.fingerprint);
         if let Some(running) = self.operations.running(tracked.name()) {
-            let by_itself = running.operation.order.cause == Cause::Definition;
-            if by_itself && (need <= Need::Adopt || !running.fingerprint.gives_same_view(asked)) {
+            if is_outdated(&running, asked) {
                 let operation = running.operation.id;
                 tracing::info!(
                     projection = tracked.name(),
@@ -109,14 +108,9 @@ impl Daemon {
             return Ok(Course::Waits { detail, next });
         }
         if tried.is_some_and(|tried| tried.gives_same_view(asked)) {
-            // What became of it is told by its status.
-            let numbers = tracked.shared.numbers();
-            return Ok(Course::Waits {
-                detail: numbers
-                    .detail
-                    .unwrap_or_else(|| "its build has come to nothing".to_owned()),
-                next: numbers.next.unwrap_or_else(|| format!("`viewd rebuild {}`", tracked.name())),
-            });
+            let (detail, next) = self.what_became(tracked);
+            tracked.shared.notice(Some((detail.clone(), next.clone())));
+            return Ok(Course::Waits { detail, next });
         }
         tracked.has_tried(asked);
         Ok(Course::Build(Wanted { tracked: Arc::clone(tracked), recipe, order, begin }))
@@ -214,6 +208,15 @@ impl Daemon {
         Ok(Arc::new(recipe))
     }
 
+    /// What the last build came to, and what may be done then.
+    fn what_became(&self, tracked: &Tracked) -> (String, String) {
+        let last = self.operations.last(tracked.name()).map(|operation| operation.shown());
+        let (detail, next) = last.map_or((None, None), |shown| (shown.detail, shown.next));
+        let detail = detail.unwrap_or_else(|| "its build was cancelled".to_owned());
+        let detail = format!("the definition on disk is not served: {detail}");
+        (detail, next.unwrap_or_else(|| format!("`viewd rebuild {}`", tracked.name())))
+    }
+
     fn adopt(&self, tracked: &Tracked, recipe: &Arc<Recipe>) -> Result<(), Refused> {
         let (reply, adopted) = tokio::sync::oneshot::channel();
         tracked.tell(Command::Adopt(Arc::clone(recipe), reply))?;
@@ -294,13 +297,20 @@ impl Daemon {
     }
 }
 
+/// Whether what is being built is not what the definition on disk says any more.
+fn is_outdated(running: &Entry, asked: &Fingerprint) -> bool {
+    let Order { kind, cause, .. } = running.operation.order;
+    matches!(kind, Kind::Rebuild | Kind::Reshape)
+        && cause != Cause::Policy
+        && !running.fingerprint.gives_same_view(asked)
+}
+
 /// What a sealed build was ordered by, if its definition is still the one on disk.
 fn ordered(stored: &Stored, on_disk: &Recipe) -> Option<Order> {
     if !stored.fingerprint.gives_same_view(&on_disk.fingerprint) {
         return None;
     }
-    // Until the store keeps it.
-    let kept: Option<&str> = None;
+    let kept = stored.control.order.as_deref();
     kept.and_then(|order| serde_json::from_str(order).ok())
 }
 

@@ -9,6 +9,7 @@
 //! | worker, one a projection | a thread of its own | the projection fails, and the thread stays for what mends it; a write of unknown outcome (74) or a panic (70) ends the process | commits the batch in hand, marks a clean end |
 //! | builder, one a build | a thread of its own | its operation says why, and what it made is removed; a panic ends the process (70) | what is sealed is kept for the next start, else removed |
 //! | upkeep | tokio, its work on a thread for that | what cannot be done is logged and done again later | ends after what it is at |
+//! | SIGHUP | tokio | a reload that is refused changes nothing, and is logged | ends after the reload that it is at |
 //! | watchdog | tokio | pure but for what it reads: it does not fail | ends at once, after the workers |
 //! | HTTP on TCP and on the admin socket | tokio | a connection's trouble is its client's | finishes open requests |
 //!
@@ -48,6 +49,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::daemon::Daemon;
 use self::threads::Worked;
+use crate::rebuild::operation::{Progress, Shown};
 use crate::source::connection;
 use crate::status::{Reason, Report, State};
 use crate::store;
@@ -59,7 +61,11 @@ pub enum Ended {
     /// By a signal, in order.
     Drained,
     /// Each projection has reached the head read at the start, or has failed.
-    CaughtUp(Report),
+    CaughtUp {
+        report: Report,
+        /// Builds that came to nothing meanwhile.
+        unbuilt: Vec<Shown>,
+    },
     /// The end took longer than `shutdown_timeout_ms`.
     Late,
     /// By a second signal.
@@ -166,7 +172,15 @@ impl Running {
         };
         let caught_up = end?;
         Ok(cut.unwrap_or_else(|| {
-            if caught_up { Ended::CaughtUp(daemon.report()) } else { Ended::Drained }
+            if !caught_up {
+                return Ended::Drained;
+            }
+            let operations = daemon.operations();
+            let shown = operations.iter().map(|operation| operation.shown());
+            let unbuilt = shown.filter(|shown| {
+                matches!(shown.state, Progress::Refused | Progress::WouldForget | Progress::Failed)
+            });
+            Ended::CaughtUp { unbuilt: unbuilt.collect(), report: daemon.report() }
         }))
     }
 }

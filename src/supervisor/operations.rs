@@ -69,6 +69,13 @@ impl Operations {
         table.entries.iter().filter(|entry| entry.runs()).cloned().collect()
     }
 
+    /// The newest of a projection.
+    pub(super) fn last(&self, projection: &str) -> Option<Arc<Operation>> {
+        let table = self.lock();
+        let mut operations = table.entries.iter().rev().map(|entry| &entry.operation);
+        operations.find(|operation| operation.projection == projection).map(Arc::clone)
+    }
+
     pub(super) fn find(&self, id: u64) -> Option<Arc<Operation>> {
         let table = self.lock();
         let mut operations = table.entries.iter().map(|entry| &entry.operation);

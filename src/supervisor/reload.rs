@@ -12,6 +12,9 @@
 
 use std::sync::Arc;
 
+use tokio::signal::unix::Signal;
+use tokio_util::sync::CancellationToken;
+
 use super::builds::{Course, Wanted};
 use super::daemon::Daemon;
 use super::disk::Declared;
@@ -72,6 +75,15 @@ impl Daemon {
     /// Takes over what has changed on disk.
     pub async fn reload(self: &Arc<Self>) -> Result<Reloaded, Refused> {
         let reloaded = self.blocking(Self::reload_now).await;
+        match &reloaded {
+            Ok(reloaded) => reloaded.log(),
+            Err(refused) => {
+                if let Refused::Invalid { diagnostics } = refused {
+                    log(diagnostics);
+                }
+                tracing::error!(error = %refused, "reload refused, nothing was changed");
+            }
+        }
         let metrics = self.metrics();
         let whole = reloaded.as_ref().is_ok_and(Reloaded::is_whole);
         metrics.config_last_reload_successful.set(i64::from(whole));
@@ -111,7 +123,10 @@ impl Daemon {
             };
             reloaded.projections.push((declared.name().to_owned(), outcome));
         }
-        self.streams.keep(|stream| self.reads(stream), &self.common);
+        // A build may read what nothing else does.
+        if self.operations.all_running().is_empty() {
+            self.streams.keep(|stream| self.reads(stream), &self.common);
+        }
         self.follow_all(&site, &found, &mut reloaded);
         reloaded.projections.sort_by(|one, other| one.0.cmp(&other.0));
         Ok(reloaded)
@@ -209,6 +224,26 @@ impl Daemon {
 }
 
 impl Reloaded {
+    fn log(&self) {
+        log(&self.diagnostics);
+        for setting in &self.later {
+            tracing::warn!(setting, "setting differs, and holds from the next start on");
+        }
+        for (projection, outcome) in &self.projections {
+            match outcome {
+                Outcome::Kept => {
+                    tracing::error!(projection, "its definition is not right, it goes on as it is");
+                }
+                Outcome::Failed { detail, .. } => {
+                    tracing::error!(projection, detail, "not taken over");
+                }
+                Outcome::Waits { detail, next } => tracing::warn!(projection, next, "{detail}"),
+                _ => {}
+            }
+        }
+        tracing::info!(whole = self.is_whole(), "reloaded");
+    }
+
     /// The first word on a projection stands, unless it was that nothing had to be done.
     fn say(&mut self, projection: String, outcome: Outcome) {
         match self.projections.iter_mut().find(|(name, _)| *name == projection) {
@@ -218,6 +253,21 @@ impl Reloaded {
             Some(_) => {}
             None => self.projections.push((projection, outcome)),
         }
+    }
+}
+
+fn log(diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics.iter().filter(|diagnostic| diagnostic.is_error()) {
+        let place = diagnostic.place.describe();
+        tracing::error!(place, "{}", diagnostic.message);
+    }
+}
+
+/// Reloads at each SIGHUP until cancelled.
+pub(super) async fn on_hangup(daemon: Arc<Daemon>, mut hangup: Signal, cancel: CancellationToken) {
+    while let Some(Some(())) = cancel.run_until_cancelled(hangup.recv()).await {
+        // What it came to is in the log.
+        let _ = daemon.reload().await;
     }
 }
 

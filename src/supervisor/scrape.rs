@@ -49,6 +49,7 @@ impl Daemon {
             &metrics.projection_pending_messages,
             report.pending_messages.map_or(f64::NAN, |pending| pending as f64),
         );
+        gauge(&metrics.projection_lag_target_seconds, report.lag_target_seconds);
         gauge(&metrics.projection_lag_seconds, report.lag_seconds.unwrap_or(f64::NAN));
         gauge(&metrics.projection_last_applied_event_timestamp_seconds, unix(numbers.stored_at));
         gauge(

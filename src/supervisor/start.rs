@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use super::site::Site;
 use super::threads::Threads;
 use super::upkeep::Upkeep;
 use super::watchdog::Watchdog;
-use super::{Error, Running, Tasks, signals};
+use super::{Error, Running, Tasks, reload, signals};
 use crate::clock;
 use crate::config::Loaded;
 use crate::metrics::Metrics;
@@ -55,6 +56,7 @@ pub async fn start(setup: Setup) -> Result<Running, Error> {
     let config = &site.config;
     // From here on a signal ends the daemon in order, however long the start takes.
     let signals = signals();
+    let hangup = signal(SignalKind::hangup()).expect("the runtime has its signal driver");
     let lock = Lock::take(&config.data_dir)?;
     let budget = Budget::new(config.limits.memory_bytes_max);
     let opened = declared.iter().map(|declared| open(&site, declared, &budget));
@@ -86,6 +88,7 @@ pub async fn start(setup: Setup) -> Result<Running, Error> {
     running.spawn(Watchdog::new(&daemon, stall_max).run(edges.clone()));
     let upkeep = Upkeep { daemon: Arc::clone(&daemon), built: builds, asks: asked };
     running.spawn(upkeep.run(common.shutdown.clone()));
+    running.spawn(reload::on_hangup(Arc::clone(&daemon), hangup, common.shutdown.clone()));
     let tasks = Tasks { daemon, ended, running, edges };
     Ok(Running { tasks, shutdown_timeout, signals, _lock: lock })
 }

@@ -203,7 +203,7 @@ impl Daemon {
         let served = stored::read(tracked.folder.path())?;
         let recipe = Recipe::stored(&served, limits).map_err(|error| Refused::NotPossible {
             detail: format!("what the view was built by cannot be read by this version: {error}"),
-            next: Some(format!("`viewd rebuild {}`", tracked.name())),
+            next: Some(format!("viewd rebuild {}", tracked.name())),
         })?;
         Ok(Arc::new(recipe))
     }
@@ -214,7 +214,7 @@ impl Daemon {
         let (detail, next) = last.map_or((None, None), |shown| (shown.detail, shown.next));
         let detail = detail.unwrap_or_else(|| "its build was cancelled".to_owned());
         let detail = format!("the definition on disk is not served: {detail}");
-        (detail, next.unwrap_or_else(|| format!("`viewd rebuild {}`", tracked.name())))
+        (detail, next.unwrap_or_else(|| format!("viewd rebuild {}", tracked.name())))
     }
 
     fn adopt(&self, tracked: &Tracked, recipe: &Arc<Recipe>) -> Result<(), Refused> {
@@ -327,10 +327,10 @@ fn waits(
         let detail = format!(
             "pinned to generation {generation} by a rollback: the definition on disk is not served"
         );
-        return Some((detail, format!("`viewd promote {name}`")));
+        return Some((detail, format!("viewd promote {name}")));
     }
     (!site.config.rebuild.auto).then(|| {
         let detail = format!("the definition on disk is not served: generation {generation} was built by another, and `rebuild.auto` is off");
-        (detail, format!("`viewd rebuild {name}`"))
+        (detail, format!("viewd rebuild {name}"))
     })
 }

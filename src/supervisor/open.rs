@@ -106,7 +106,7 @@ fn begin(stored: &Stored, ends: u32, store: &Store) -> Begin {
 }
 
 fn corrupt(projection: &str, detail: String) -> Stop {
-    let next = Some(format!("`viewd rebuild {projection}`"));
+    let next = Some(format!("viewd rebuild {projection}"));
     Stop { reason: Reason::Corrupt, detail, next }
 }
 

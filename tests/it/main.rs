@@ -62,6 +62,8 @@ mod reading;
 mod source;
 // A server that is too old to be trusted with a projection.
 mod old_server;
+// Definitions that change, come and go, at a start and while the daemon runs.
+mod reload;
 // Logins, TLS and rights, each beside a server that enforces it.
 mod security;
 // The JSON Schemas that editors read.

@@ -70,7 +70,10 @@ impl Folder {
     /// What a generation says of itself, whatever a crash has left of its log.
     pub fn stored(&self, generation: Generation) -> Result<Stored, Error> {
         let path = self.database(generation);
-        match stored::read_at_once(&path) {
+        // A build keeps its lock to its end; of the one that is served readers hold it for a moment, after a crash.
+        let is_served = self.current()? == Some(generation);
+        let read = if is_served { stored::read_database } else { stored::read_at_once };
+        match read(&path) {
             // Without its index the log is of no use to a reader.
             Err(Error::Access { .. }) if path.exists() => {
                 let (mut connection, path) = self.open_marks(generation)?;

@@ -47,6 +47,14 @@ impl Daemon {
             }
         };
         let Opened { store, ticket, recipe, begin } = opened;
+        // Its worker says so too, when it has begun: nobody is to see anything else before.
+        match &begin {
+            Begin::Read => {}
+            Begin::Frozen => tracked.shared.stand(Some(true)),
+            Begin::Failed(Stop { reason, detail, next }) => {
+                tracked.shared.fail(*reason, detail.clone(), next.clone());
+            }
+        }
         let reading = self.reading(site, &recipe);
         let (feed, watch) = reading.feed(store.checkpoint().position(), &self.common);
         tracked.shared.follow(self.following(site, &recipe).through(watch.clone()));

@@ -26,9 +26,17 @@ pub struct Receiver(Arc<Shared>);
 #[derive(Clone, Debug, Default)]
 pub struct Gauge(Arc<AtomicUsize>);
 
-/// Wakes whoever fills queues when something was taken from one of them, or its receiver has gone.
+/// Wakes whoever fills queues and waits for room when something was taken from one of them; and whoever waits for its
+/// end when a receiver has gone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Drained(Arc<Notify>);
+pub(super) struct Drained(Arc<Wakers>);
+
+#[derive(Debug, Default)]
+struct Wakers {
+    room: Notify,
+    // Apart, so that nothing is woken by what is taken while nobody waits for room: as a rule that is so.
+    gone: Notify,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiveError {
@@ -140,7 +148,7 @@ impl Sender {
 
     /// Waits until the receiver is gone.
     pub async fn closed(&self) {
-        self.0.drained.until(|| (self.level() == Level::Gone).then_some(())).await;
+        self.0.drained.until_gone(|| self.level() == Level::Gone).await;
     }
 
     pub(super) fn level(&self) -> Level {
@@ -155,34 +163,44 @@ impl Sender {
     }
 
     async fn below(&self, bound: Level) -> Result<(), Closed> {
-        let look = || match self.level() {
-            Level::Gone => Some(Err(Closed)),
-            level => (level < bound).then_some(Ok(())),
-        };
-        self.0.drained.until(look).await
+        loop {
+            let mut room = std::pin::pin!(self.0.drained.room());
+            // Counted as waiting before it looks, so what happens in between wakes it.
+            room.as_mut().enable();
+            match self.level() {
+                Level::Gone => return Err(Closed),
+                level if level < bound => return Ok(()),
+                _ => room.await,
+            }
+        }
     }
 }
 
 impl Drained {
-    /// Waits until `look` finds something; it looks at once, and then whenever something was taken.
-    pub(super) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+    /// Waits until `gone` says so; it looks at once, and then whenever a receiver has gone.
+    pub(super) async fn until_gone(&self, gone: impl Fn() -> bool) {
         loop {
-            let mut drained = std::pin::pin!(self.notified());
-            // Counted as waiting before it looks, so what happens in between wakes it.
-            drained.as_mut().enable();
-            if let Some(found) = look() {
-                return found;
+            let mut notified = std::pin::pin!(self.0.gone.notified());
+            notified.as_mut().enable();
+            if gone() {
+                return;
             }
-            drained.await;
+            notified.await;
         }
     }
 
-    pub(super) fn notified(&self) -> tokio::sync::futures::Notified<'_> {
-        self.0.notified()
+    /// Something was taken, or a receiver has gone.
+    pub(super) fn room(&self) -> tokio::sync::futures::Notified<'_> {
+        self.0.room.notified()
     }
 
     pub(super) fn wake(&self) {
-        self.0.notify_waiters();
+        self.0.room.notify_waiters();
+    }
+
+    fn wake_all(&self) {
+        self.wake();
+        self.0.gone.notify_waiters();
     }
 }
 
@@ -265,7 +283,7 @@ impl Drop for Receiver {
         self.0.gauge.0.fetch_sub(std::mem::take(&mut state.bytes), Ordering::Relaxed);
         drop(state);
         drop(unread);
-        self.0.drained.wake();
+        self.0.drained.wake_all();
     }
 }
 

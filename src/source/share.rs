@@ -146,17 +146,13 @@ impl Share {
 
     /// Waits until there is no member any more.
     pub(super) async fn closed(&self) {
-        let look = || {
-            let state = self.lock();
-            let gone = |member: &Member| member.sender.level() == Level::Gone;
-            state.members.iter().all(gone).then_some(())
-        };
-        self.drained.until(look).await;
+        let gone = |member: &Member| member.sender.level() == Level::Gone;
+        self.drained.until_gone(|| self.lock().members.iter().all(gone)).await;
     }
 
     async fn below(&self, bound: Level) -> Result<(), Closed> {
         loop {
-            let mut drained = std::pin::pin!(self.drained.notified());
+            let mut drained = std::pin::pin!(self.drained.room());
             // Counted as waiting before it looks, so what happens in between wakes it.
             drained.as_mut().enable();
             let look = self.lock().look(bound, Instant::now());

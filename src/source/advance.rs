@@ -96,14 +96,15 @@ impl Session<'_> {
         let first_held = Sequence(info.state.first_seq);
         if first_held > self.gathered.received.next()
             && self.reader.position.sequence > Sequence(0)
-            && !Front::of(&info.config).only_replaced(self.last_stored_at_ns(), info.at())
+            && !Front::of(&info.config).only_replaced(self.gathered.stored_at_ns, info.at())
         {
             return Err(self.gathered.gap(self.reader, first_held));
         }
         // It may be gone meanwhile, or have been deleted long ago: then there is no anchor here.
         let last = api.message(&settings.stream, head.last_sequence).await.map_err(again)?;
         let anchor = last.map(|stored| stored.anchor());
-        self.gathered.received = head.last_sequence;
+        let stored_at_ns = anchor.as_ref().map(|anchor| anchor.stored_at_ns);
+        self.gathered.moved_to(head.last_sequence, stored_at_ns);
         let chunk = Chunk::advance(head.last_sequence, Some(self.gathered.origin), anchor);
         self.reader.hand_on(chunk).await
     }
@@ -123,11 +124,6 @@ impl Session<'_> {
                 Ok(())
             }
         }
-    }
-
-    fn last_stored_at_ns(&self) -> Option<i64> {
-        let received = Some(self.gathered.received_at_ns).filter(|&stored_at_ns| stored_at_ns > 0);
-        received.or_else(|| self.reader.position.anchors.last().map(|anchor| anchor.stored_at_ns))
     }
 }
 

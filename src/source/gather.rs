@@ -18,7 +18,8 @@ pub(super) struct Gathered {
     pub(super) builder: ChunkBuilder,
     /// The stream sequence up to which everything was received; the last of the chunk that is being built.
     pub(super) received: Sequence,
-    pub(super) received_at_ns: i64,
+    /// When the stream stored the newest message up to there, as far as one is known.
+    pub(super) stored_at_ns: Option<i64>,
     /// Where the chunk that is being built first passes over sequences, if that has to be looked at.
     pub(super) jump: Option<Jump>,
 }
@@ -26,7 +27,7 @@ pub(super) struct Gathered {
 #[derive(Clone, Copy)]
 pub(super) struct Jump {
     after: Sequence,
-    /// When the stream stored the message before it, if that was received here.
+    /// [`Gathered::stored_at_ns`] before it.
     stored_at_ns: Option<i64>,
     /// How many messages of the chunk lie before it.
     messages: usize,
@@ -43,16 +44,22 @@ impl Gathered {
             origin,
             builder: ChunkBuilder::new(settings.format, settings.event_bytes_max),
             received: if position == Sequence(0) { before_first } else { position },
-            received_at_ns: 0,
+            stored_at_ns: reader.position.stored_at_ns(),
             jump: None,
         }
     }
 
     /// Notes that the message to come does not lie next to the one before it.
     pub(super) fn jumped(&mut self) {
-        let stored_at_ns = (self.received_at_ns > 0).then_some(self.received_at_ns);
-        let (after, messages) = (self.received, self.builder.len());
+        let (after, stored_at_ns) = (self.received, self.stored_at_ns);
+        let messages = self.builder.len();
         self.jump.get_or_insert(Jump { after, stored_at_ns, messages });
+    }
+
+    /// Notes up to where everything was received.
+    pub(super) fn moved_to(&mut self, sequence: Sequence, stored_at_ns: Option<i64>) {
+        self.received = sequence;
+        self.stored_at_ns = stored_at_ns.or(self.stored_at_ns);
     }
 
     /// Hands on what was gathered, once it is certain that nothing before it is missing.
@@ -70,12 +77,10 @@ impl Gathered {
             let first_held = Sequence(info.state.first_seq);
             // A reading that begins may find that the stream now begins later.
             let begins = reader.position.sequence == Sequence(0) && jump.messages == 0;
-            let anchor = reader.position.anchors.last();
-            let stored_at_ns = jump.stored_at_ns.or(anchor.map(|anchor| anchor.stored_at_ns));
-            let replaced = Front::of(&info.config).only_replaced(stored_at_ns, info.at());
+            let replaced = Front::of(&info.config).only_replaced(jump.stored_at_ns, info.at());
             if first_held > jump.after.next() && !begins && !replaced {
                 self.builder.truncate(jump.messages);
-                self.received = jump.after;
+                (self.received, self.stored_at_ns) = (jump.after, jump.stored_at_ns);
                 let gap = self.gap(reader, first_held);
                 self.jump = None;
                 self.finish(reader, None).await?;
@@ -83,12 +88,12 @@ impl Gathered {
             }
             self.jump = None;
         }
-        let anchor = Anchor {
+        let anchor = self.stored_at_ns.map(|stored_at_ns| Anchor {
             sequence: self.received,
-            stored_at_ns: self.received_at_ns,
+            stored_at_ns,
             payload_hash: payload_hash(self.builder.last_payload().unwrap_or_default()),
-        };
-        self.finish(reader, Some(anchor)).await
+        });
+        self.finish(reader, anchor).await
     }
 
     /// The fault that the stream lost what follows what was received.

@@ -19,23 +19,25 @@ impl Session<'_> {
         if self.gathered.builder.is_empty() {
             self.began = self.heard;
         }
-        let mut next = Some(first);
-        let mut full = false;
-        while let Some(message) = next {
-            self.take(&message)?;
-            full = self.is_full();
-            if full {
-                break;
-            }
-            next =
-                tokio::task::coop::unconstrained(self.subscriber.next()).now_or_never().flatten();
-        }
+        self.take(&first)?;
+        self.take_more()?;
         self.gathered.builder.spent(self.heard.elapsed());
-        if full {
+        if self.is_full() {
             return self.flush().await;
         }
         let more_follow = !self.at_head && !self.pulls.is_idle();
         if more_follow { Ok(()) } else { self.flush().await }
+    }
+
+    /// Takes what lies ready, up to a full chunk.
+    // Not part of what waits: what such a function holds is moved about in memory.
+    fn take_more(&mut self) -> Result<(), End> {
+        while !self.is_full() {
+            let next = tokio::task::coop::unconstrained(self.subscriber.next());
+            let Some(Some(message)) = next.now_or_never() else { break };
+            self.take(&message)?;
+        }
+        Ok(())
     }
 
     /// Whether the chunk that is being built is as large as it may be.
@@ -82,8 +84,7 @@ impl Session<'_> {
                 .filter_map(|(name, values)| Some((name.as_ref(), values.first()?.as_str()))),
             payload: &message.payload,
         });
-        self.gathered.received = sequence;
-        self.gathered.received_at_ns = ack.stored_at_ns;
+        self.gathered.moved_to(sequence, Some(ack.stored_at_ns));
         self.at_head = ack.pending == 0;
         self.more_pending = ack.pending > 0;
         Ok(())

@@ -68,6 +68,12 @@ impl Position {
     /// How many anchors are kept: one has to survive deletion in the stream.
     const ANCHORS_MAX: usize = 16;
 
+    /// When the stream stored the newest message that is known to be applied.
+    fn stored_at_ns(&self) -> Option<i64> {
+        let newest = self.anchors.iter().max_by_key(|anchor| anchor.sequence);
+        newest.map(|anchor| anchor.stored_at_ns)
+    }
+
     /// Goes on behind a chunk.
     fn moved_by(&mut self, chunk: &Chunk) {
         self.sequence = chunk.scanned_to();

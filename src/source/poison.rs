@@ -85,8 +85,7 @@ fn gather(gathered: &mut Gathered, stored: Stored, looked: Looked) {
         None => gathered.builder.push(message),
         Some(reject) => gathered.builder.push_reject(message, reject),
     }
-    gathered.received = stored.sequence;
-    gathered.received_at_ns = stored.stored_at_ns;
+    gathered.moved_to(stored.sequence, Some(stored.stored_at_ns));
 }
 
 /// Looks at a message's headers as the client would.

@@ -125,9 +125,7 @@ pub(super) fn compare(
         return Err(changed(format!("stream {stream} ends at {last}, before the position {at}")));
     }
     // Nothing was read yet: the stream begins where it begins.
-    let newest = position.anchors.iter().max_by_key(|anchor| anchor.sequence);
-    let stored_at_ns = newest.map(|anchor| anchor.stored_at_ns);
-    let replaced = Front::of(&info.config).only_replaced(stored_at_ns, info.at());
+    let replaced = Front::of(&info.config).only_replaced(position.stored_at_ns(), info.at());
     if at > Sequence(0) && origin.first_sequence > at.next() && !replaced {
         return Err(gap(stream, at.next(), origin.first_sequence));
     }

@@ -67,8 +67,8 @@ impl Problem {
         self
     }
 
-    pub fn operation(mut self, operation: Option<u64>) -> Self {
-        self.operation = operation;
+    pub fn operation(mut self, number: u64) -> Self {
+        self.operation = Some(number);
         self
     }
 
@@ -120,7 +120,15 @@ impl Problem {
         };
         let problem = Self::new(status, code, detail).hints(hint);
         match refused {
-            Refused::Busy { operation, .. } => problem.operation(operation),
+            Refused::Busy { operation: Some(number), .. } => {
+                let hint = daemon.operation(number).map(|running| {
+                    format!(
+                        "wait for it to end, or end it with `viewd cancel {}`",
+                        running.projection
+                    )
+                });
+                problem.operation(number).hints(hint)
+            }
             Refused::Invalid { diagnostics } => problem.diagnostics(diagnostics),
             Refused::Passed { current } => problem.sequence(current),
             _ => problem,

@@ -212,19 +212,21 @@ fn is_well(state: State) -> bool {
 /// What an operation came to, in a line.
 fn sentence(shown: &Shown) -> String {
     let Shown { projection, operation, .. } = shown;
-    let generation = shown.rebuild.as_ref().map_or(String::new(), |rebuild| {
-        let messages = status::grouped(rebuild.applied);
-        format!("generation {}, {messages} messages", rebuild.generation)
-    });
-    match (shown.state, &shown.detail) {
-        (State::Running, _) => {
-            format!("{projection}: {} begun, operation {operation}", shown.kind.word())
-        }
-        (State::Held, _) => {
-            format!("{projection}: {generation}, is ready; `viewd promote {projection}` serves it")
-        }
-        (_, Some(detail)) => format!("{projection}: {detail}"),
-        (..) => format!("{projection}: {generation}, is served"),
+    let kind = shown.kind.word();
+    let Some(rebuild) = &shown.rebuild else {
+        return format!("{projection}: {kind} begun, operation {operation}");
+    };
+    let generation = rebuild.generation;
+    let messages = match rebuild.total {
+        0 => String::new(),
+        _ => format!(", {} messages", status::grouped(rebuild.applied)),
+    };
+    match shown.state {
+        State::Running => format!("{projection}: {kind} begun, operation {operation}"),
+        State::Held => format!(
+            "{projection}: generation {generation} is held{messages}; `viewd promote {projection}` serves it"
+        ),
+        _ => format!("{projection}: generation {generation} is served{messages}"),
     }
 }
 

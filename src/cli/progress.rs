@@ -67,29 +67,43 @@ impl Step {
     }
 
     pub(super) fn of_build(name: &str, rebuild: &Rebuild) -> Self {
-        let rate = grouped(rebuild.messages_per_second.round() as u64);
+        let Rebuild { phase, applied, total, messages_per_second, seconds_left, .. } = rebuild;
+        // Where there is nothing more to read, a rate says nothing and no time is left.
+        let reads = applied < total;
+        let rate = format!("{} messages/s", grouped(messages_per_second.round() as u64));
         Self {
             name: name.to_owned(),
-            phase: rebuild.phase.word(),
-            done: rebuild.applied,
-            total: Some(rebuild.total),
-            rate: format!("{rate} messages/s"),
-            seconds_left: rebuild.seconds_left,
+            phase: phase.word(),
+            done: *applied,
+            total: (*total > 0).then_some(*total),
+            rate: if reads { rate } else { String::new() },
+            seconds_left: seconds_left.filter(|_| reads),
             trouble: None,
         }
     }
 
     /// As a line says it.
-    fn line(&self) -> String {
-        let total = self.total.map_or("an unknown number of".to_owned(), grouped);
-        let phase = if self.phase.is_empty() { String::new() } else { format!("{}, ", self.phase) };
-        let left =
-            self.seconds_left.map_or(String::new(), |left| format!(", {} left", seconds(left)));
-        let trouble = self.trouble.as_ref().map_or(String::new(), |text| format!("; {text}"));
-        let Self { name, rate, .. } = self;
-        let done = grouped(self.done);
-        format!("{name}: {phase}{done} of {total} messages, {rate}{left}{trouble}")
+    pub(super) fn line(&self) -> String {
+        let total = self
+            .total
+            .map(|total| format!("{} of {} messages", grouped(self.done), grouped(total)));
+        let unknown = self.phase.is_empty().then(|| format!("{} messages", grouped(self.done)));
+        let left = self.seconds_left.map(|left| format!("{} left", seconds(left)));
+        let words = [
+            Some(self.phase.to_owned()),
+            total.or(unknown),
+            Some(self.rate.clone()),
+            left,
+            self.trouble.clone(),
+        ];
+        format!("{}: {}", self.name, said(words))
     }
+}
+
+/// Those that there are.
+fn said<const N: usize>(words: [Option<String>; N]) -> String {
+    let words = words.into_iter().flatten().filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(", ")
 }
 
 impl<'a> Progress<'a> {
@@ -177,8 +191,7 @@ fn draw(bar: &ProgressBar, step: &Step) {
     }
     let left = step.seconds_left.map(|left| format!("{} left", seconds(left)));
     let words = [Some(step.phase.to_owned()), Some(step.rate.clone()), left, step.trouble.clone()];
-    let words: Vec<_> = words.into_iter().flatten().filter(|word| !word.is_empty()).collect();
-    bar.set_message(words.join("  "));
+    bar.set_message(said(words));
 }
 
 #[cfg(test)]
@@ -200,16 +213,23 @@ mod tests {
 
     #[test]
     fn a_build_in_a_line() {
-        assert_eq!(
-            step(Phase::Bulk, 5_000, Some(12.2)).line(),
-            "orders: bulk, 5,000 of 20,000 messages, 1,234 messages/s, 12 s left"
-        );
-        let troubled =
-            Step { trouble: Some("no space".to_owned()), ..step(Phase::CatchingUp, 20_000, None) };
-        assert_eq!(
-            troubled.line(),
-            "orders: catching_up, 20,000 of 20,000 messages, 1,234 messages/s; no space"
-        );
+        for (step, line) in [
+            (
+                step(Phase::Bulk, 5_000, Some(12.2)),
+                "orders: bulk, 5,000 of 20,000 messages, 1,234 messages/s, 12 s left",
+            ),
+            (step(Phase::Sealing, 20_000, Some(0.0)), "orders: sealing, 20,000 of 20,000 messages"),
+            (Step { total: None, ..step(Phase::Preparing, 20_000, None) }, "orders: preparing"),
+            (
+                Step {
+                    trouble: Some("no space".to_owned()),
+                    ..step(Phase::CatchingUp, 19_999, None)
+                },
+                "orders: catching_up, 19,999 of 20,000 messages, 1,234 messages/s, no space",
+            ),
+        ] {
+            assert_eq!(step.line(), line);
+        }
     }
 
     #[test]

@@ -6,9 +6,10 @@ use anyhow::Context;
 
 use super::failure::{Failure, Kind};
 use super::output::{Align, Output, Table};
+use super::progress::Step;
 use super::socket;
 use crate::config::Config;
-use crate::status::{Phase, Projection, Rebuild, Report};
+use crate::status::{Projection, Report};
 use crate::supervisor::at_rest;
 
 // The daemon answers from memory; one that takes longer hangs.
@@ -88,28 +89,37 @@ fn print(report: &Report, running: bool, output: &Output) {
     }
     output.table(&table);
     for projection in &report.projections {
-        if let Some(detail) = &projection.detail {
-            output.line(&format!("\n{}: {detail}", projection.name));
-            if let Some(next) = &projection.next {
-                output.line(&format!("  next: {}", output.told(next)));
-            }
+        told(projection, output);
+    }
+}
+
+/// What there is to say of a projection below the table: what is wrong or to be known, what is built, what was missed.
+fn told(projection: &Projection, output: &Output) {
+    let name = &projection.name;
+    if let Some(detail) = &projection.detail {
+        output.line(&format!("\n{name}: {detail}"));
+        if let Some(next) = &projection.next {
+            output.line(&format!("  next: {}", output.told(next)));
         }
-        if let Some(rebuild) = &projection.rebuild {
-            output.line(&rebuilding(rebuild));
-        }
-        if projection.missed_sequences > 0 {
-            let (name, missed) = (&projection.name, grouped(projection.missed_sequences));
-            output.line(&format!(
-                "\n{name}: {missed} sequences missed, which the stream held no longer"
-            ));
-        }
+    }
+    if let Some(rebuild) = &projection.rebuild {
+        let step = Step::of_build(&format!("{name}, generation {}", rebuild.generation), rebuild);
+        output.line(&format!("\n{}", step.line()));
+    }
+    if projection.missed_sequences > 0 {
+        let missed = grouped(projection.missed_sequences);
+        output
+            .line(&format!("\n{name}: {missed} sequences missed, which the stream held no longer"));
     }
 }
 
 fn cells(projection: &Projection) -> Vec<String> {
-    let state = match projection.reason {
-        Some(reason) => format!("{} ({})", projection.state.word(), reason.word()),
-        None => projection.state.word().to_owned(),
+    let pinned = projection.pinned.then_some("pinned");
+    let words: Vec<_> =
+        projection.reason.map(|reason| reason.word()).into_iter().chain(pinned).collect();
+    let state = match words.is_empty() {
+        true => projection.state.word().to_owned(),
+        false => format!("{} ({})", projection.state.word(), words.join(", ")),
     };
     let unknown = || "unknown".to_owned();
     vec![
@@ -125,17 +135,6 @@ fn cells(projection: &Projection) -> Vec<String> {
         grouped(projection.parked_events),
         grouped(projection.counts.skipped),
     ]
-}
-
-fn rebuilding(rebuild: &Rebuild) -> String {
-    let Rebuild { generation, applied, total, .. } = *rebuild;
-    if rebuild.phase == Phase::Preparing {
-        return format!("  rebuild: generation {generation} is about to begin");
-    }
-    let left =
-        rebuild.seconds_left.map_or(String::new(), |left| format!(", {} left", seconds(left)));
-    let (applied, total) = (grouped(applied), grouped(total));
-    format!("  rebuild: generation {generation}, {applied} of {total} messages{left}")
 }
 
 /// 1234567 as 1,234,567.
@@ -165,25 +164,6 @@ pub(super) fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_rebuild_in_a_line() {
-        let rebuild = |phase, seconds_left| Rebuild {
-            generation: 2,
-            phase,
-            applied: 1_234,
-            total: 20_000,
-            messages_per_second: 0.0,
-            seconds_left,
-        };
-        for (rebuild, line) in [
-            (rebuild(Phase::Preparing, None), "generation 2 is about to begin"),
-            (rebuild(Phase::Bulk, None), "generation 2, 1,234 of 20,000 messages"),
-            (rebuild(Phase::Bulk, Some(75.0)), "generation 2, 1,234 of 20,000 messages, 75 s left"),
-        ] {
-            assert_eq!(rebuilding(&rebuild), format!("  rebuild: {line}"));
-        }
-    }
 
     #[test]
     fn numbers_for_people() {

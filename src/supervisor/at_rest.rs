@@ -14,13 +14,14 @@ pub fn report(config: &Config) -> Result<Report, store::Error> {
 
 fn projection(config: &Config, name: &str) -> Result<Projection, store::Error> {
     let stored = stored::read(&config.data_dir.join(name))?;
+    let paused = "paused by command: it stands still when a daemon runs, too";
     Ok(Projection {
         name: name.to_owned(),
         state: State::Stopped,
         reason: None,
-        detail: None,
+        detail: stored.control.paused.then(|| paused.to_owned()),
         next: None,
-        pinned: false,
+        pinned: stored.control.pinned.is_some(),
         generation: stored.checkpoint.generation.0,
         stream: stored.stream,
         position: stored.checkpoint.sequence.0,

@@ -1,5 +1,7 @@
 //! The command line as scripts and people meet it: exit codes, shapes of JSON, what errors say.
 
+mod operations;
+
 use std::process::{Command, Output};
 
 use serde_json::Value;

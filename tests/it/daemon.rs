@@ -178,7 +178,17 @@ impl Daemon {
         let socket = self.site.path("data/admin.sock");
         wait::until("the admin socket", DEADLINE, || {
             self.assert_running();
-            get(&socket, path)
+            ask(&socket, "GET", path)
+        })
+    }
+
+    /// Code and body of a POST without a body.
+    #[track_caller]
+    pub fn post(&self, path: &str) -> (u16, String) {
+        let socket = self.site.path("data/admin.sock");
+        wait::until("the admin socket", DEADLINE, || {
+            self.assert_running();
+            ask(&socket, "POST", path)
         })
     }
 
@@ -251,11 +261,12 @@ impl Drop for Daemon {
     }
 }
 
-/// One GET; None while nobody listens.
-fn get(socket: &Path, path: &str) -> Option<(u16, String)> {
+/// One request; None while nobody listens.
+fn ask(socket: &Path, method: &str, path: &str) -> Option<(u16, String)> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: viewd\r\nConnection: close\r\n\r\n").ok()?;
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: viewd\r\nContent-Length: 0\r\n");
+    write!(stream, "{head}Connection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;

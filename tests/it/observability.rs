@@ -85,6 +85,10 @@ async fn promtool_finds_nothing_to_say_of_a_scrape_that_has_every_metric_that_is
         "viewd_projection_dead_letters{projection=\"orders\"} 1",
         "viewd_stream_last_sequence{stream=\"SHOP\"} 2",
         "viewd_nats_connected 1",
+        "viewd_rebuild_progress_ratio{projection=\"orders\"} NaN",
+        "viewd_rebuild_remaining_messages{projection=\"orders\"} NaN",
+        "viewd_rebuilds_total{outcome=\"done\",projection=\"orders\"} 0",
+        "viewd_config_last_reload_successful 1",
     ] {
         assert!(scrape.lines().any(|found| found == line), "{line}\n{scrape}");
     }

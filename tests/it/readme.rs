@@ -1,10 +1,13 @@
 //! The README, followed to the letter by a stranger who has only the program and a server.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use crate::daemon::DEADLINE;
 use crate::nats::Server;
+use crate::wait;
 
 /// A fenced block: what stands behind its language, and its text.
 struct Block {
@@ -25,6 +28,12 @@ fn blocks(text: &str) -> Vec<Block> {
         blocks.push(Block { info: info.to_owned(), text: body.join("\n") + "\n" });
     }
     blocks
+}
+
+/// Where a shell finds the program.
+fn path() -> String {
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_viewd"));
+    format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap())
 }
 
 /// The folder of a reader who has copied every named file.
@@ -59,17 +68,23 @@ impl Reader {
         } else {
             line.to_owned()
         };
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_viewd"));
-        let path =
-            format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
-        Command::new("sh")
-            .args(["-c", &line])
+        self.command(&line).output().unwrap()
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", line])
             .current_dir(self.folder.path())
-            .env("PATH", path)
+            .env("PATH", path())
             .env("VIEWD_NATS__SERVERS", format!("[\"{}\"]", self.server.url()))
-            .env("VIEWD_HTTP__LISTEN", "off")
-            .output()
-            .unwrap()
+            .env("VIEWD_HTTP__LISTEN", "off");
+        command
+    }
+
+    /// Runs it again until it succeeds.
+    fn until(&self, line: &str) {
+        wait::until(line, DEADLINE, || self.run(line).status.success().then_some(()));
     }
 
     #[track_caller]
@@ -166,6 +181,77 @@ fn every_command_of_the_program_is_told_and_every_told_one_is_there() {
             "the README says nothing of {command}"
         );
     }
+}
+
+/// A reader that keeps a view open moves on when another generation is served.
+#[test]
+fn a_reader_that_keeps_a_view_open_moves_on() {
+    let reader = Reader::new();
+    std::fs::remove_file(reader.folder.path().join("projections/reference.toml")).unwrap();
+    reader.succeeds("python3 publish.py");
+    let mut daemon = reader.command("exec viewd run").stderr(Stdio::null()).spawn().unwrap();
+    reader.until("viewd wait orders --sequence 4");
+    let mut keep = reader.command("exec python3 keep.py");
+    let mut keep = keep.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut answers = BufReader::new(keep.stdout.take().unwrap());
+    let mut questions = keep.stdin.take().unwrap();
+    let mut ask = |customer: &str| {
+        writeln!(questions, "{customer}").unwrap();
+        let mut answer = String::new();
+        answers.read_line(&mut answer).unwrap();
+        answer
+    };
+    assert_eq!(ask("Ada"), "(1, 1250)\n");
+    // Another definition, so that the answer shows which generation gave it.
+    let definition = reader.folder.path().join("projections/orders.toml");
+    let text = std::fs::read_to_string(&definition).unwrap();
+    std::fs::write(&definition, text.replacen("add.orders   = 1", "add.orders   = 100", 1))
+        .unwrap();
+    let reloaded = reader.succeeds("viewd reload");
+    assert!(reloaded.contains("orders: rebuild"), "{reloaded}");
+    wait::until("the other generation", DEADLINE, || (ask("Ada") == "(100, 1250)\n").then_some(()));
+    drop(questions);
+    assert!(keep.wait().unwrap().success());
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+}
+
+/// Every command that the README writes down is one that the program understands.
+#[test]
+fn every_command_line_is_understood() {
+    let readme = readme();
+    let fenced: Vec<_> = blocks(&readme)
+        .into_iter()
+        .filter(|block| block.info == "sh" || block.info == "sh run")
+        .flat_map(|block| block.text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let inline = readme.split("```").step_by(2).flat_map(|text| text.split('`').skip(1).step_by(2));
+    let lines = fenced.iter().map(String::as_str).chain(inline);
+    let folder = tempfile::tempdir().unwrap();
+    let mut understood = 0;
+    for line in lines.filter(|line| line.starts_with("viewd ")) {
+        // What an option takes is not looked at, so `--help` may follow whatever is left out.
+        let command = [" #", " && ", " > ", " | "]
+            .iter()
+            .fold(line, |line, end| line.split_once(end).map_or(line, |(before, _)| before));
+        let given = |word| match word {
+            "N" | "SEQUENCE" => "1",
+            "SHELL" => "bash",
+            word => word,
+        };
+        let words: Vec<_> = command.split(' ').map(given).collect();
+        let command = words.join(" ").replace(['[', ']'], "");
+        let output = Command::new("sh")
+            .args(["-c", &format!("{command} --help")])
+            .current_dir(folder.path())
+            .env("PATH", path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {said}");
+        understood += 1;
+    }
+    assert!(understood > 60, "{understood} commands");
 }
 
 #[test]

@@ -157,15 +157,16 @@ impl Chunk {
 
     /// Its events in stream order, those that could not be decoded included.
     pub fn events(self: &Arc<Self>) -> impl Iterator<Item = Event> + use<> {
-        self.events_above(Sequence(0))
+        let chunk = Arc::clone(self);
+        let indexes = 0..self.entries.len() as u32;
+        indexes.map(move |index| Event { chunk: Arc::clone(&chunk), index })
     }
 
-    /// Its events above a sequence, in stream order.
-    pub fn events_above(self: &Arc<Self>, above: Sequence) -> impl Iterator<Item = Event> + use<> {
-        let chunk = Arc::clone(self);
+    /// Its first event above a sequence, from which [`Event::turn_to_next`] leads to those that follow.
+    pub fn first_above(self: &Arc<Self>, above: Sequence) -> Option<Event> {
         let first = self.entries.partition_point(|entry| entry.sequence <= above);
-        let indexes = first as u32..self.entries.len() as u32;
-        indexes.map(move |index| Event { chunk: Arc::clone(&chunk), index })
+        let event = Event { chunk: Arc::clone(self), index: first as u32 };
+        (first < self.entries.len()).then_some(event)
     }
 
     /// How many events it holds.
@@ -248,6 +249,23 @@ impl Chunk {
 }
 
 impl Event {
+    /// Becomes the event that follows in its chunk; false if it is the last.
+    ///
+    /// What an iterator of events costs most is counting who holds the chunk, which other threads do as well.
+    #[inline]
+    pub fn turn_to_next(&mut self) -> bool {
+        let is_followed = self.index as usize + 1 < self.chunk.entries.len();
+        self.index += u32::from(is_followed);
+        is_followed
+    }
+
+    /// Whether the event that follows in its chunk is of the same message.
+    #[inline]
+    pub fn is_continued(&self) -> bool {
+        let next = self.chunk.entries.get(self.index as usize + 1);
+        next.is_some_and(|next| next.sequence == self.sequence())
+    }
+
     #[inline]
     pub fn sequence(&self) -> Sequence {
         self.entry().sequence

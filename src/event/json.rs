@@ -406,9 +406,11 @@ impl<'a> Json<'a> {
             let name = self.tape[at as usize];
             let value = at + 1;
             let same = match name.kind {
+                // By length first: that tells most names apart.
                 Kind::String => {
-                    self.text.as_bytes()[name.start as usize + 1..name.end as usize - 1]
-                        == *key.as_bytes()
+                    (name.end - name.start) as usize == key.len() + 2
+                        && self.text.as_bytes()[name.start as usize + 1..name.end as usize - 1]
+                            == *key.as_bytes()
                 }
                 _ => self.with(at).text().is_some_and(|text| text == key),
             };

@@ -297,6 +297,36 @@ impl fmt::Display for Decimal {
     }
 }
 
+/// A JSON number of up to 18 digits as a count of 10^-`digits`; None says nothing.
+#[inline]
+pub(super) fn scaled_short(text: &str, digits: u8) -> Option<i64> {
+    let (negative, written) = match text.as_bytes() {
+        [b'-', written @ ..] => (true, written),
+        written => (false, written),
+    };
+    // As many and a point.
+    if written.len() > 19 {
+        return None;
+    }
+    // 19 digits fit as well; they are told from 18 and a point below.
+    let mut count = 0_u64;
+    let mut point = None;
+    for (at, byte) in written.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => count = count * 10 + u64::from(byte - b'0'),
+            b'.' => point = Some(at),
+            _ => return None,
+        }
+    }
+    if point.is_none() && written.len() > 18 {
+        return None;
+    }
+    let fraction = point.map_or(0, |at| written.len() - at - 1);
+    let scale = usize::from(digits).checked_sub(fraction)?;
+    let count = count.cast_signed().checked_mul(10_i64.pow(scale as u32))?;
+    Some(if negative { -count } else { count })
+}
+
 /// The exponent of a number, saturated: its text may be of any length.
 pub(super) fn exponent_of(power: &[u8]) -> Option<i64> {
     let (negative, digits) = match power {

@@ -8,7 +8,8 @@
 //! exhausts the stack, and it knows no clock, zone, environment or randomness (I9).
 //!
 //! A plain path or literal is answered from the event's own bytes ([`path`]), an expression of single values by a walk
-//! over a small tree ([`direct`]), everything else by jaq; the routes agree.
+//! over a small tree ([`direct`]), everything else by jaq; the routes agree. What goes into a column as it stands in the
+//! event has a route of its own ([`straight`]).
 
 mod arithmetic;
 mod binding;
@@ -35,6 +36,7 @@ mod roots;
 mod rows;
 mod several;
 mod slips;
+mod straight;
 mod stream;
 mod syntax;
 mod syntax_error;

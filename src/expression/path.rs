@@ -50,6 +50,15 @@ impl Path {
         Some(Self { field, steps })
     }
 
+    /// What the path leads to in an event's JSON data, if it is one into these; None says nothing.
+    #[inline]
+    pub(super) fn data_of<'a>(&self, event: &'a Event) -> Option<Option<Json<'a>>> {
+        match (self.field, event.data()) {
+            (Some(Field::Data), Data::Json(root)) => walk(root, &self.steps[1..]).ok(),
+            _ => None,
+        }
+    }
+
     /// What the path gives for an event.
     #[inline]
     pub(super) fn evaluate<'a>(&'a self, event: &'a Event) -> Result<Output<'a>, Failure> {

@@ -105,7 +105,9 @@ impl Fold {
     /// Begins a message; one that has several events can be undone as a whole.
     pub fn begin_message(&mut self, several: bool) {
         self.undo.several = several;
-        self.undo.before.clear();
+        if !self.undo.before.is_empty() {
+            self.undo.before.clear();
+        }
     }
 
     /// Begins an event: what it does from here on can be undone.
@@ -136,18 +138,18 @@ impl Fold {
         self.roll_back_to(0);
     }
 
-    /// Takes one event's operations, all or (in an exact fold) none.
+    /// Takes one event's operations, all or (in an exact fold) none. Nothing but their memory is left of them.
     #[inline]
     pub fn apply<R: Rows>(
         &mut self,
-        operations: &mut Vec<Operation>,
+        operations: &mut [Operation],
         tables: &[Table],
         rows: &mut R,
     ) -> Result<(), Failed<R::Error>> {
         // An operation that fails has done nothing itself.
         let undoable = self.exact && operations.iter().skip(1).any(Operation::may_fail);
         self.begin_event(undoable);
-        for operation in operations.drain(..) {
+        for operation in operations {
             if let Err(failed) = self.apply_one(operation, tables, rows) {
                 self.roll_back();
                 return Err(failed);
@@ -160,7 +162,7 @@ impl Fold {
     #[inline]
     pub fn apply_one<R: Rows>(
         &mut self,
-        mut operation: Operation,
+        operation: &mut Operation,
         tables: &[Table],
         rows: &mut R,
     ) -> Result<(), Failed<R::Error>> {
@@ -172,12 +174,12 @@ impl Fold {
             Some(slot) => slot,
             None if self.exact
                 || known.is_searched()
-                || Transition::needs_known(&operation, table) =>
+                || Transition::needs_known(operation, table) =>
             {
                 let key = std::mem::replace(&mut operation.key, Key(Default::default()));
                 self.settle(number, hash, key, table, rows)?
             }
-            None => return self.apply_open(&operation, table),
+            None => return self.apply_open(operation, table),
         };
         let known = &mut self.known[number];
         if self.undo.recording
@@ -185,7 +187,7 @@ impl Fold {
         {
             self.undo.before.push(Before::Known(number, slot, kept));
         }
-        known.apply(slot, &mut operation, table).map_err(|failure| match self.exact {
+        known.apply(slot, operation, table).map_err(|failure| match self.exact {
             true => Failed::OutOfRange { failure, by: operation.by },
             false => Failed::Uncertain,
         })
@@ -264,7 +266,7 @@ impl Fold {
 
     fn begin_event(&mut self, recording: bool) {
         let undo = &mut self.undo;
-        if !undo.several {
+        if !undo.several && !undo.before.is_empty() {
             undo.before.clear();
         }
         undo.event = undo.before.len();

@@ -6,9 +6,11 @@
 
 use std::sync::Arc;
 
+use super::transition::{Assigned, By, Operation, Operations};
 use crate::definition::{self, Action, Assignment, Formula, Table, Verb, variable};
+use crate::event::chunk::Event;
 use crate::expression::Expression;
-use crate::row::Cell;
+use crate::row::{Cell, ColumnType, Key};
 
 /// A compiled `[[on]]`.
 pub(super) struct Handler {
@@ -24,6 +26,8 @@ pub(super) struct Handler {
     pub(super) assignments: Vec<(usize, Action, Value)>,
     /// It asks for rows: what it does depends on them.
     pub(super) reads: bool,
+    /// It does one thing, whatever the event holds: see [`Handler::plainly`].
+    plain: bool,
 }
 
 pub(super) struct When {
@@ -99,6 +103,7 @@ impl Handler {
             }),
             assignments: handler.assignments.iter().map(assignment).collect(),
             reads: false,
+            plain: false,
         };
         compiled.when = handler.when.as_ref().map(|when| When {
             expression: Arc::clone(&when.expression),
@@ -109,7 +114,51 @@ impl Handler {
                 let uses = Uses::of(expression, &compiled.lets);
                 uses.row || uses.lookup
             });
+        compiled.plain = compiled.when.is_none()
+            && compiled.for_each.is_none()
+            && compiled.object.is_none()
+            && !compiled.reads;
         compiled
+    }
+
+    /// Gathers what it does for an event, where all that it evaluates is at hand and breaks no rule; false says nothing.
+    ///
+    /// Nearly all events are that plain, and [`Run`](super::run::Run) is for those that are not.
+    #[inline]
+    pub(super) fn plainly(
+        &self,
+        event: &Event,
+        table: &Table,
+        operations: &mut Operations,
+    ) -> bool {
+        let (true, Target::Key(values)) = (self.plain, &self.target) else { return false };
+        let mut key = Key(Default::default());
+        for (&column, value) in table.key.iter().zip(values) {
+            match value.cell(event, table.columns[column].column_type) {
+                None | Some(Cell::Null) => return false,
+                Some(cell) => key.0.push(cell),
+            }
+        }
+        let mut assignments = operations.assignments();
+        for (column, action, value) in &self.assignments {
+            let (column, action) = (*column, *action);
+            let declared = &table.columns[column];
+            let set = matches!(action, Action::Set | Action::SetOnce);
+            match value.cell(event, declared.column_type) {
+                Some(Cell::Null) if !set => {}
+                Some(cell) if !cell.is_null() || !declared.required => {
+                    assignments.push(Assigned { column, action, cell });
+                }
+                _ => {
+                    operations.keep(assignments);
+                    return false;
+                }
+            }
+        }
+        let by = By { handler: self.number, index: None };
+        let (table, verb) = (self.table, self.verb);
+        operations.list.push(Operation { by, table, key, verb, assignments });
+        true
     }
 
     /// Whether it may do the same for many items or rows.
@@ -159,6 +208,15 @@ impl Value {
                 let cell = action.convert(literal, table.columns[column].column_type);
                 Self::Constant(cell.expect("a definition's constants fit their columns"))
             }
+        }
+    }
+
+    /// What a column is given; None says nothing.
+    #[inline]
+    fn cell(&self, event: &Event, column_type: ColumnType) -> Option<Cell> {
+        match self {
+            Self::Constant(cell) => Some(cell.clone()),
+            Self::Expression(expression) => expression.cell(event, column_type),
         }
     }
 

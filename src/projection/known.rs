@@ -9,8 +9,8 @@ use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::seen::Seen;
-use super::transition::{Operation, OutOfRange, assign, check_sums, fill};
-use crate::definition::{Action, Table, Verb};
+use super::transition::{Operation, OutOfRange, add_up, fill, put};
+use crate::definition::{Table, Verb};
 use crate::row::{Cell, Key, Row};
 
 /// Some 64 KiB a block for a table of eleven columns: rows are never moved, and little is taken ahead of need.
@@ -223,7 +223,7 @@ impl Known {
             }
             _ => {}
         }
-        check_sums(there.then(|| self.cells(slot)), operation, table)?;
+        add_up(there.then(|| self.cells(slot)), operation, table)?;
         for at in 0..self.indexes.len() {
             let index = &self.indexes[at];
             if there && operation.assignments.iter().any(|a| index.columns.contains(&a.column)) {
@@ -238,14 +238,9 @@ impl Known {
             self.heap_bytes += not_key.map(|column| cells[column].heap_bytes()).sum::<usize>();
         }
         for assigned in &mut operation.assignments {
-            if there && assigned.action == Action::SetOnce {
-                continue;
-            }
             let cell = &mut cells[assigned.column];
             self.heap_bytes -= cell.heap_bytes();
-            let value = std::mem::replace(&mut assigned.cell, Cell::Null);
-            *cell = assign(std::mem::replace(cell, Cell::Null), assigned.action, value)
-                .expect("the sums have been checked");
+            put(cell, assigned.action, &mut assigned.cell, there);
             self.heap_bytes += cell.heap_bytes();
         }
         let state = &mut self.states[slot as usize];

@@ -12,7 +12,7 @@ use super::fold::{Failed, Fold, Rows, Searches};
 use super::handler::Handler;
 use super::reject::Reject;
 use super::run::{Run, Stopped};
-use super::transition::Operation;
+use super::transition::Operations;
 use super::view::View;
 use crate::definition::{Definition, Table, Target};
 use crate::event::chunk::Event;
@@ -93,7 +93,7 @@ impl Plan {
         event: &Event,
         fold: &mut Fold,
         rows: &mut R,
-        operations: &mut Vec<Operation>,
+        operations: &mut Operations,
     ) -> Result<bool, Stopped<R::Error>> {
         if let Some(reject) = event.reject() {
             return Err(Stopped::Reject(Reject::from_decode(reject)));
@@ -111,7 +111,7 @@ impl Plan {
         route: &Route,
         fold: &mut Fold,
         rows: &mut R,
-        operations: &mut Vec<Operation>,
+        operations: &mut Operations,
     ) -> Result<bool, Stopped<R::Error>> {
         if route.reads {
             return self.take_on_rows(event, route, fold, rows, operations);
@@ -119,20 +119,18 @@ impl Plan {
         operations.clear();
         let mut applied = false;
         for &handler in &route.handlers {
-            let run = Run::<'_, '_, R>::new(
-                &self.handlers[handler],
-                &self.definition,
-                event,
-                None,
-                operations,
-            );
-            applied |= run.run()?;
+            let handler = &self.handlers[handler];
+            let table = &self.definition.tables[handler.table];
+            applied |= handler.plainly(event, table, operations)
+                || Run::<R>::new(handler, &self.definition, event, None, operations).run()?;
         }
-        fold.apply(operations, &self.definition.tables, rows).map_err(|failed| match failed {
-            Failed::Uncertain => Stopped::Uncertain,
-            Failed::Rows(error) => Stopped::Rows(error),
-            Failed::OutOfRange { failure, by } => {
-                Stopped::Reject(Reject::out_of_range(&failure, by, &self.definition, event))
+        fold.apply(&mut operations.list, &self.definition.tables, rows).map_err(|failed| {
+            match failed {
+                Failed::Uncertain => Stopped::Uncertain,
+                Failed::Rows(error) => Stopped::Rows(error),
+                Failed::OutOfRange { failure, by } => {
+                    Stopped::Reject(Reject::out_of_range(&failure, by, &self.definition, event))
+                }
             }
         })?;
         Ok(applied)
@@ -145,7 +143,7 @@ impl Plan {
         route: &Route,
         fold: &mut Fold,
         rows: &mut R,
-        operations: &mut Vec<Operation>,
+        operations: &mut Operations,
     ) -> Result<bool, Stopped<R::Error>> {
         fold.begin();
         let mut run = || {

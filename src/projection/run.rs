@@ -9,7 +9,7 @@
 use super::fold::{Failed, Rows};
 use super::handler::{Handler, Once, Target, Value};
 use super::reject::{Kind, Place, Reject};
-use super::transition::{Assigned, By, Operation};
+use super::transition::{Assigned, By, Operation, Operations};
 use super::view::View;
 use crate::definition::{Action, Definition, Table, variable};
 use crate::event::chunk::Event;
@@ -40,7 +40,7 @@ pub(super) struct Run<'a, 'o, R: Rows> {
     event: &'a Event,
     /// None: no handler of the event asks for rows, and operations are gathered.
     view: Option<&'a View<'a, R>>,
-    operations: &'o mut Vec<Operation>,
+    operations: &'o mut Operations,
     /// By slot; empty until the first is needed.
     variables: Vec<expression::Value>,
     /// Which of them hold for the running item and row.
@@ -67,7 +67,7 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
         definition: &'a Definition,
         event: &'a Event,
         view: Option<&'a View<'a, R>>,
-        operations: &'o mut Vec<Operation>,
+        operations: &'o mut Operations,
     ) -> Self {
         Self {
             handler,
@@ -136,7 +136,7 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
     /// The assignments and the operation on one row.
     fn row(&mut self, key: Key) -> Result<(), Stop<R>> {
         let handler = self.handler;
-        let mut assignments = Vec::with_capacity(handler.assignments.len());
+        let mut assignments = self.operations.assignments();
         if let Some(object) = &handler.object {
             let event = self.event;
             let value = self.evaluate(&object.expression, Place::Object)?.into_value(event);
@@ -168,7 +168,7 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
         let by = By { handler: number, index: self.index };
         let operation = Operation { by, table, key, verb, assignments };
         let Some(view) = self.view else {
-            self.operations.push(operation);
+            self.operations.list.push(operation);
             return Ok(());
         };
         view.apply(operation).map_err(|failed| self.failed(failed))
@@ -268,6 +268,9 @@ impl<'a, 'o, R: Rows> Run<'a, 'o, R> {
             Value::Expression(expression) => expression,
         };
         let column_type = self.table.columns[column].column_type;
+        if let Some(cell) = expression.cell(self.event, column_type) {
+            return Ok(cell);
+        }
         let converted = action.convert(self.evaluate(expression, place)?, column_type);
         converted.map_err(|mismatch| {
             self.reject(Kind::Type, place, Some(expression), &mismatch.to_string())

@@ -32,6 +32,13 @@ pub struct Operation {
     pub assignments: Vec<Assigned>,
 }
 
+/// The operations of one event, and memory for those of the next.
+#[derive(Debug, Default)]
+pub struct Operations {
+    pub(super) list: Vec<Operation>,
+    spare: Vec<Vec<Assigned>>,
+}
+
 /// Who asks for an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct By {
@@ -102,6 +109,26 @@ pub struct OutOfRange {
     pub column_type: ColumnType,
     /// It was to be subtracted.
     pub sub: bool,
+}
+
+impl Operations {
+    /// Forgets them, but not their memory.
+    pub(super) fn clear(&mut self) {
+        while let Some(operation) = self.list.pop() {
+            self.keep(operation.assignments);
+        }
+    }
+
+    /// Takes the memory of a list that is not needed any more.
+    pub(super) fn keep(&mut self, mut assignments: Vec<Assigned>) {
+        assignments.clear();
+        self.spare.push(assignments);
+    }
+
+    /// An empty list of assignments.
+    pub(super) fn assignments(&mut self) -> Vec<Assigned> {
+        self.spare.pop().unwrap_or_default()
+    }
 }
 
 impl Operation {
@@ -224,21 +251,39 @@ fn assign_to(cell: &mut Cell, assigned: &Assigned, table: &Table) -> Result<(), 
     Ok(())
 }
 
-/// Whether an operation's sums stay in range on a row, or on a new one.
-pub(super) fn check_sums(
+/// Makes of each amount that is added to a row, or to a new one, the sum that becomes of it.
+///
+/// That is all that can fail, so it comes before anything is changed.
+#[inline]
+pub(super) fn add_up(
     row: Option<&[Cell]>,
-    operation: &Operation,
+    operation: &mut Operation,
     table: &Table,
 ) -> Result<(), OutOfRange> {
-    for assigned in operation.assignments.iter().filter(|assigned| assigned.is_sum()) {
+    for assigned in operation.assignments.iter_mut().filter(|assigned| assigned.is_sum()) {
         let Assigned { column, action, ref cell } = *assigned;
         let before = match row {
             Some(cells) => &cells[column],
             None => table.columns[column].default.as_ref().unwrap_or(&Cell::Null),
         };
-        added(before, action, cell).ok_or_else(|| out_of_range(column, action, table))?;
+        assigned.cell =
+            added(before, action, cell).ok_or_else(|| out_of_range(column, action, table))?;
     }
     Ok(())
+}
+
+/// Carries out an assignment whose sum has been added up; what it held is dropped or left in `value`.
+#[inline]
+pub(super) fn put(cell: &mut Cell, action: Action, value: &mut Cell, there: bool) {
+    let stays = match action {
+        Action::SetOnce => there,
+        Action::Min => !cell.is_null() && *value >= *cell,
+        Action::Max => !cell.is_null() && *value <= *cell,
+        Action::Set | Action::Add | Action::Sub => false,
+    };
+    if !stays {
+        std::mem::swap(cell, value);
+    }
 }
 
 /// Gives the cells of a new row their defaults; those of its key have their values.
@@ -252,14 +297,12 @@ pub(super) fn fill(cells: &mut [Cell], key: &[usize], table: &Table) {
 
 /// What an assignment makes of a known cell; None if that leaves the column's range.
 #[inline]
-pub(super) fn assign(cell: Cell, action: Action, value: Cell) -> Option<Cell> {
-    Some(match action {
-        Action::Set | Action::SetOnce => value,
-        Action::Add | Action::Sub => return added(&cell, action, &value),
-        Action::Min if cell.is_null() || value < cell => value,
-        Action::Max if cell.is_null() || value > cell => value,
-        Action::Min | Action::Max => cell,
-    })
+fn assign(mut cell: Cell, action: Action, mut value: Cell) -> Option<Cell> {
+    if let Action::Add | Action::Sub = action {
+        return added(&cell, action, &value);
+    }
+    put(&mut cell, action, &mut value, false);
+    Some(cell)
 }
 
 /// The cell plus or minus what is assigned; None if that leaves the column's range.

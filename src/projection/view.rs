@@ -46,9 +46,9 @@ impl<'a, R: Rows> View<'a, R> {
         fold.matching(table, columns, cells, limit, self.tables, *rows)
     }
 
-    pub(super) fn apply(&self, operation: Operation) -> Result<(), Failed<R::Error>> {
+    pub(super) fn apply(&self, mut operation: Operation) -> Result<(), Failed<R::Error>> {
         let (fold, rows) = &mut *self.inner.borrow_mut();
-        fold.apply_one(operation, self.tables, *rows)
+        fold.apply_one(&mut operation, self.tables, *rows)
     }
 }
 

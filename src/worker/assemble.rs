@@ -18,7 +18,7 @@ use crate::projection::fold::{Fold, Rows};
 use crate::projection::plan::Plan;
 use crate::projection::reject::Reject;
 use crate::projection::run::Stopped;
-use crate::projection::transition::Operation;
+use crate::projection::transition::Operations;
 use crate::status::{Counts, Reason};
 use crate::store::Error;
 use crate::store::dead_letter::{DeadLetter, State};
@@ -96,16 +96,20 @@ pub(super) fn assemble<R: Rows>(
     rows: &mut R,
 ) -> Result<Assembled, Again<R::Error>> {
     let mut done = Assembled::new(rules.plan.fold(exact), after);
-    let mut run = Run { rules, set_aside, operations: &mut Vec::new(), done: &mut done };
+    let mut run = Run { rules, set_aside, operations: &mut Operations::default(), done: &mut done };
     for chunk in chunks {
         let after = run.done.sequence;
-        for event in chunk.events_above(after) {
+        let mut next = chunk.first_above(after);
+        while let Some(event) = &mut next {
             if until.is_some_and(|until| event.sequence() >= until) {
                 run.done.scanned(chunk, after, until);
                 return Ok(done);
             }
             rules.beat.at(event.sequence());
-            run.event(&event, rows)?;
+            run.event(event, rows)?;
+            if !event.turn_to_next() {
+                break;
+            }
         }
         run.done.scanned(chunk, after, until);
     }
@@ -143,7 +147,7 @@ pub(super) struct Run<'a> {
     pub(super) rules: &'a Rules,
     pub(super) set_aside: &'a SetAside,
     /// Kept for its memory.
-    pub(super) operations: &'a mut Vec<Operation>,
+    pub(super) operations: &'a mut Operations,
     pub(super) done: &'a mut Assembled,
 }
 

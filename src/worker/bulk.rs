@@ -24,7 +24,7 @@ use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;
 use crate::expression::Expression;
 use crate::projection::plan::Plan;
-use crate::projection::transition::Operation;
+use crate::projection::transition::Operations;
 use crate::status::Counts;
 use crate::store::Error;
 use crate::store::batch::Batch;
@@ -41,7 +41,7 @@ pub struct Bulk {
     /// Of the last chunk that was folded whole.
     anchor: Option<Anchor>,
     /// Kept for its memory.
-    operations: Vec<Operation>,
+    operations: Operations,
 }
 
 /// What became of a chunk.
@@ -76,7 +76,7 @@ impl Bulk {
             folded,
             origin: None,
             anchor: None,
-            operations: Vec::new(),
+            operations: Operations::default(),
         }
     }
 
@@ -116,8 +116,8 @@ impl Bulk {
         self.origin = self.origin.or(chunk.origin());
         let mut after = self.sequence();
         let mut before = self.before();
-        let mut events = chunk.events_above(after).peekable();
-        while let Some(event) = events.next() {
+        let mut next = chunk.first_above(after);
+        while let Some(event) = &mut next {
             let sequence = event.sequence();
             if event.part() == 0 {
                 if self.is_full(fold_bytes_max) {
@@ -127,12 +127,11 @@ impl Bulk {
                     self.rules.beat.begin(Stage::Apply, after);
                     taken = Taken::Written;
                 }
-                let several = events.peek().is_some_and(|next| next.sequence() == sequence);
-                self.folded.fold.begin_message(several);
+                self.folded.fold.begin_message(event.is_continued());
                 before = self.before();
             }
             self.rules.beat.at(sequence);
-            match self.run().event(&event, store) {
+            match self.run().event(event, store) {
                 Ok(()) => {}
                 Err(Again::Until(_, stop)) => {
                     self.undo(&before);
@@ -142,6 +141,9 @@ impl Bulk {
                 }
                 Err(Again::Store(error)) => return Err(error),
                 Err(Again::Exact) => unreachable!("this fold is exact"),
+            }
+            if !event.turn_to_next() {
+                break;
             }
         }
         self.folded.scanned(chunk, after, None);

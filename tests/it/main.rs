@@ -24,6 +24,8 @@ mod crash;
 mod bad_input;
 // A week of real flights through a real server, cell by cell beside an independent fold.
 mod flights;
+// What a large fold says of its memory, beside what its process holds.
+mod fold_memory;
 // The fuzzing in small: no panic, no fault, no rule broken, whatever is written or sent.
 mod fuzz;
 // The inputs that JSON parsers disagree about, as messages.

@@ -12,7 +12,7 @@ use crate::config::{Config, Loaded};
 use crate::metrics::Metrics;
 use crate::rebuild::operation::Shown;
 use crate::status::{Report, State};
-use crate::store::step::Steps;
+use crate::store::step::{ABORT_AT, Steps};
 use crate::supervisor::disk::Disk;
 use crate::supervisor::start::{self, Setup};
 use crate::supervisor::{self, Ended};
@@ -75,9 +75,10 @@ pub(super) fn run(
 
 /// What is done at the steps of a generation's life: for tests, which end the process at one of them.
 fn steps() -> Result<Steps, Failure> {
-    match std::env::var("VIEWD_ABORT_AT") {
+    match std::env::var(ABORT_AT) {
         Ok(at) if cfg!(debug_assertions) => Steps::aborting(&at).map_err(|error| {
-            let error = anyhow::anyhow!(error).context("environment variable `VIEWD_ABORT_AT`");
+            let error =
+                anyhow::anyhow!(error).context(format!("environment variable `{ABORT_AT}`"));
             Failure::new(Kind::Configuration, error)
         }),
         _ => Ok(Steps::default()),

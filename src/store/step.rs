@@ -8,6 +8,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// The variable that names a step at which a debug build ends: `step` or `step:n`.
+pub const ABORT_AT: &str = "VIEWD_ABORT_AT";
+
 /// What has just been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {

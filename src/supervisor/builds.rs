@@ -112,7 +112,6 @@ impl Daemon {
             tracked.shared.notice(Some((detail.clone(), next.clone())));
             return Ok(Course::Waits { detail, next });
         }
-        tracked.has_tried(asked);
         Ok(Course::Build(Wanted { tracked: Arc::clone(tracked), recipe, order, begin }))
     }
 
@@ -157,7 +156,6 @@ impl Daemon {
 
     fn resume_build(&self, site: &Site, tracked: &Arc<Tracked>, stored: &Stored, order: Order) {
         let recipe = tracked.intent().recipe;
-        tracked.has_tried(&recipe.fingerprint);
         let begin = Begin::Sealed(stored.generation);
         let tracked = Arc::clone(tracked);
         let begun = self.begin_one(site, Wanted { tracked, recipe, order, begin });
@@ -232,7 +230,13 @@ impl Daemon {
         let Wanted { tracked, recipe, order, .. } = &wanted;
         let shutdown = &self.common.shutdown;
         match self.operations.begin(tracked.name(), *order, &recipe.fingerprint, shutdown) {
-            Ok(entry) => Ok((Arc::clone(&entry.operation), Some((entry, wanted)))),
+            Ok(entry) => {
+                if matches!(order.kind, Kind::Rebuild | Kind::Reshape) {
+                    // What comes to nothing by command is not begun again by itself.
+                    tracked.has_tried(&recipe.fingerprint);
+                }
+                Ok((Arc::clone(&entry.operation), Some((entry, wanted))))
+            }
             Err(running) => {
                 let asks_the_same = running.operation.order.asks_the_same(*order)
                     && running.fingerprint.gives_same_view(&recipe.fingerprint)

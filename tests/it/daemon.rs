@@ -72,8 +72,14 @@ impl Site {
 
     /// Starts a daemon; each of `set` is a `key=value`.
     pub fn start(self: &Arc<Self>, set: &[&str]) -> Daemon {
+        self.start_with(&[], set)
+    }
+
+    /// The same, with variables in its environment.
+    pub fn start_with(self: &Arc<Self>, environment: &[(&str, &str)], set: &[&str]) -> Daemon {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let mut command = self.command(&["run"], set);
+        command.envs(environment.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Daemon { child, site: Arc::clone(self) }
     }

@@ -4,13 +4,24 @@
 //! One projection from which a mix of two generations would show: each of its rows says which version of the definition
 //! made it, and three counts of the messages, kept in different ways, must agree in whatever is read together.
 
+mod constant;
+mod crash;
+mod cut_over;
+mod definition;
+mod disk;
+mod forget;
+mod load;
+mod order;
 mod proof;
+mod readers;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
 use std::sync::Arc;
 
 use async_nats::Client;
+use async_nats::jetstream;
 use serde_json::Value;
 use viewd::status::State;
 
@@ -18,13 +29,14 @@ use crate::daemon::{DEADLINE, Daemon, Site};
 use crate::nats::{Server, create_stream, publish};
 use crate::wait;
 
+const SOURCES: &str = "[sources.s]\nstream = \"S\"";
 const NAME: &str = "items";
 /// So many rows that reading them all takes a moment.
 const ITEMS: u64 = 200;
 
 /// A server with the stream `S`, and the folder of a daemon with the projection `items` of it.
 struct Rig {
-    _server: Server,
+    server: Server,
     client: Client,
     site: Arc<Site>,
 }
@@ -36,14 +48,34 @@ impl Rig {
         let client = server.client().await;
         create_stream(&client, "S", &["s.>"], |_| {}).await;
         let definition = definition(1);
-        let site = Site::new(&server, "[sources.s]\nstream = \"S\"", &[(NAME, &definition)]);
-        let rig = Self { _server: server, client, site };
+        let site = Site::new(&server, SOURCES, &[(NAME, &definition)]);
+        let rig = Self { server, client, site };
         rig.publish(messages).await;
         rig
     }
 
     async fn publish(&self, messages: u64) -> u64 {
         publish_items(&self.client, messages).await
+    }
+
+    /// Writes the definition with another version: its rows are others.
+    fn edit(&self, version: u64) {
+        self.site.write(&format!("projections/{NAME}.toml"), &definition(version));
+    }
+
+    /// Gives the definition an index: its rows stay.
+    fn index(&self, number: usize) {
+        let mut columns = ["\"last\", \"version\"", "\"version\", \"last\"", "\"last\", \"times\""];
+        columns.rotate_left(number);
+        let indexes = format!("key = [\"id\"]\nindexes = [[{}]]", columns[0]);
+        let text = definition(1).replace("key = [\"id\"]", &indexes);
+        self.site.write(&format!("projections/{NAME}.toml"), &text);
+    }
+
+    /// Removes the first messages from the stream.
+    async fn purge(&self, messages: u64) {
+        let stream = jetstream::new(self.client.clone()).get_stream("S").await.unwrap();
+        stream.purge().sequence(messages + 1).await.unwrap();
     }
 
     /// Runs a command, which must end with this code.
@@ -72,6 +104,67 @@ impl Rig {
     fn folder(&self) -> PathBuf {
         self.site.path("data").join(NAME)
     }
+
+    /// The names in the projection's folder, but for the link and the count of builds that have begun.
+    fn generations(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        let mut names: Vec<_> =
+            names.filter(|name| name != "current" && name != ".attempts").collect();
+        names.sort();
+        names
+    }
+
+    /// The generation that is served, and what its rows say of the definition that made them.
+    fn served(&self) -> (u64, Option<u64>) {
+        let sql = "SELECT generation, (SELECT max(version) FROM items) FROM _viewd_meta";
+        let row =
+            |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?));
+        let (generation, version) = self.site.view(NAME).query_row(sql, (), row).unwrap();
+        (generation.unsigned_abs(), version.map(i64::unsigned_abs))
+    }
+
+    /// The versions of all rows that are served.
+    fn versions(&self) -> Vec<u64> {
+        let view = self.site.view(NAME);
+        let mut statement = view.prepare("SELECT DISTINCT version FROM items ORDER BY 1").unwrap();
+        let rows = statement.query_map((), |row| row.get::<_, i64>(0)).unwrap();
+        rows.map(|row| row.unwrap().unsigned_abs()).collect()
+    }
+
+    /// What its file says of a generation.
+    fn state_of(&self, generation: &str) -> String {
+        let view =
+            rusqlite::Connection::open(self.folder().join(generation).join("view.db")).unwrap();
+        view.query_row("SELECT state FROM _viewd_meta", (), |row| row.get(0)).unwrap()
+    }
+
+    /// The digest of all tables, by the files, and the sequence that it is of.
+    #[track_caller]
+    fn digest(&self) -> (u64, String) {
+        let digest = self.json(&["digest", NAME]);
+        (digest["sequence"].as_u64().unwrap(), digest["digest"].as_str().unwrap().to_owned())
+    }
+
+    /// The same of a view that nothing ever disturbed, built by the definition as it is now.
+    #[track_caller]
+    fn undisturbed(&self) -> (u64, String) {
+        let text = fs::read_to_string(self.site.path(&format!("projections/{NAME}.toml"))).unwrap();
+        let site = Site::new(&self.server, SOURCES, &[(NAME, &text)]);
+        site.catch_up(&[]);
+        let output = site.run(&["digest", NAME, "--json"], &[]);
+        let digest: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (digest["sequence"].as_u64().unwrap(), digest["digest"].as_str().unwrap().to_owned())
+    }
+
+    fn current(&self) -> String {
+        fs::read_link(self.folder().join("current")).unwrap().display().to_string()
+    }
+}
+
+/// A number of the environment, or this one.
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
 }
 
 fn texts(output: &Output) -> (String, String) {
@@ -116,6 +209,16 @@ add.events = 1
 async fn publish_items(client: &Client, messages: u64) -> u64 {
     let message = |n| ("s.a".to_owned(), format!("{{\"n\":{n}}}").into_bytes());
     publish(client, (1..=messages).map(message)).await
+}
+
+/// Waits until a projection is live and no build runs beside it.
+#[track_caller]
+fn settled(daemon: &Daemon) {
+    wait::until("the build's end", DEADLINE, || {
+        let report = daemon.projection(NAME);
+        assert_ne!(report.state, State::Failed, "{report:?}\n{}", daemon.log());
+        (report.state == State::Live && report.rebuild.is_none()).then_some(())
+    });
 }
 
 /// Waits until nothing is pending behind a sequence.

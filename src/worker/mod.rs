@@ -113,10 +113,8 @@ pub fn run(worker: Worker) -> End {
     let mut running = Loop::new(worker);
     running.begin();
     let end = running.run();
-    // Nothing more is written through a handle that has failed: the next start counts this end. Neither is it forgotten
-    // why a projection was not run at all.
-    let unrun = matches!(running.worker.begin, Begin::Failed(_));
-    if matches!(end, End::Stopped) && !running.is_corrupt() && !unrun {
+    // Nothing more is written through a handle that has failed: the next start counts this end.
+    if matches!(end, End::Stopped) && !running.is_corrupt() {
         running.end_run();
     }
     end
@@ -268,8 +266,11 @@ impl Loop {
         }
     }
 
-    /// Marks that the process does not end at work.
+    /// Marks that the process does not end at work. Why a projection was not run at all is not forgotten.
     fn end_run(&mut self) {
+        if matches!(self.worker.begin, Begin::Failed(_)) {
+            return;
+        }
         if let Err(error) = self.worker.store.end_run() {
             tracing::warn!(projection = self.name, %error, "mark the clean end");
         }

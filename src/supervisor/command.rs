@@ -177,6 +177,12 @@ impl Daemon {
         rollback: Rollback,
     ) -> Result<Arc<Operation>, Refused> {
         let site = self.site();
+        // A build may be at work on what would be looked at.
+        if let Some(running) = self.operations.running(tracked.name())
+            && running.operation.order.kind != Kind::Rollback
+        {
+            return Err(Refused::busy_with(&running.operation));
+        }
         let found = tracked.folder.found()?;
         let retired = found.iter().filter_map(|found| found.stored.as_ref().ok());
         let retired = retired.filter(|stored| stored.state == Stage::Retired);

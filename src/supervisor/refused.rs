@@ -18,7 +18,7 @@ pub enum Refused {
     #[error("{detail}")]
     NotPossible { detail: String, next: Option<String> },
     /// The settings or definitions on disk are wrong.
-    #[error("what is on disk is not right")]
+    #[error("{}", first(diagnostics))]
     Invalid { diagnostics: Vec<Diagnostic> },
     /// The settings or definitions on disk cannot be read.
     #[error("{detail}")]
@@ -72,6 +72,15 @@ impl Refused {
         );
         Self::Busy { operation: Some(operation.id), detail }
     }
+}
+
+/// Where the first error is, and how many there are besides.
+fn first(diagnostics: &[Diagnostic]) -> String {
+    let mut errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+    let Some(error) = errors.next() else { return "what is on disk is not right".to_owned() };
+    let more = errors.count();
+    let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+    format!("{}: {}{more}", error.place.describe(), error.message)
 }
 
 impl From<store::Error> for Refused {

@@ -66,6 +66,8 @@ mod source;
 mod old_server;
 // Definitions that change, come and go, at a start and while the daemon runs.
 mod reload;
+// What is told to a daemon about its generations: held, promoted, rolled back, cancelled, paused, removed.
+mod operations;
 // Logins, TLS and rights, each beside a server that enforces it.
 mod security;
 // The JSON Schemas that editors read.

@@ -15,7 +15,7 @@ use crate::wait;
 
 const SOURCES: &str = "[sources.s]\nstream = \"S\"";
 
-const LOG: &str = r#"
+pub const LOG: &str = r#"
 source = "s"
 [tables.log]
 key = ["sequence"]
@@ -29,14 +29,14 @@ set.n        = ".data.n"
 "#;
 
 /// A server with the stream `S` of ten numbers, and the folder of a daemon.
-struct Rig {
+pub struct Rig {
     _server: Server,
     client: Client,
-    site: Arc<Site>,
+    pub site: Arc<Site>,
 }
 
 impl Rig {
-    async fn new(definitions: &[(&str, &str)]) -> Self {
+    pub async fn new(definitions: &[(&str, &str)]) -> Self {
         let server = Server::start();
         let client = server.client().await;
         create_stream(&client, "S", &["s.>"], |_| {}).await;
@@ -47,44 +47,44 @@ impl Rig {
     }
 
     /// With the projection `log`, live.
-    async fn live(set: &[&str]) -> (Self, Daemon) {
+    pub async fn live(set: &[&str]) -> (Self, Daemon) {
         let rig = Self::new(&[("log", LOG)]).await;
         let daemon = rig.site.start(set);
         daemon.reaches("log", 10);
         (rig, daemon)
     }
 
-    async fn publish(&self, numbers: std::ops::RangeInclusive<u64>) {
+    pub async fn publish(&self, numbers: std::ops::RangeInclusive<u64>) {
         publish_numbers(&self.client, "s.a", numbers).await;
     }
 
-    async fn purge_below(&self, sequence: u64) {
+    pub async fn purge_below(&self, sequence: u64) {
         let stream = jetstream::new(self.client.clone()).get_stream("S").await.unwrap();
         stream.purge().sequence(sequence).await.unwrap();
     }
 
-    fn define(&self, name: &str, text: &str) {
+    pub fn define(&self, name: &str, text: &str) {
         self.site.write(&format!("projections/{name}.toml"), text);
     }
 
     /// `LOG` with something else in it.
-    fn redefine(&self, from: &str, to: &str) {
+    pub fn redefine(&self, from: &str, to: &str) {
         assert!(LOG.contains(from), "{from}");
         self.define("log", &LOG.replacen(from, to, 1));
     }
 
-    fn forget(&self, name: &str) {
+    pub fn forget(&self, name: &str) {
         fs::remove_file(self.site.path(&format!("projections/{name}.toml"))).unwrap();
     }
 
     /// Each n of `log` as its view has it.
-    fn numbers(&self) -> Vec<i64> {
+    pub fn numbers(&self) -> Vec<i64> {
         let view = self.site.view("log");
         let mut statement = view.prepare("SELECT n FROM log ORDER BY sequence").unwrap();
         statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    fn damage(&self) {
+    pub fn damage(&self) {
         let path = self.site.path("data/log/current/view.db");
         let mut bytes = fs::read(&path).unwrap();
         bytes[..100].fill(7);
@@ -93,7 +93,7 @@ impl Rig {
 }
 
 /// Lets it reload, and waits until it has.
-fn reload(daemon: &Daemon) {
+pub fn reload(daemon: &Daemon) {
     let reloads = || daemon.log().matches("reload").count();
     let before = reloads();
     daemon.signal(Signal::HUP);
@@ -102,7 +102,7 @@ fn reload(daemon: &Daemon) {
 
 /// Waits until a projection is what is asked for.
 #[track_caller]
-fn becomes(
+pub fn becomes(
     daemon: &Daemon,
     name: &str,
     what: &str,
@@ -121,7 +121,7 @@ fn becomes(
 }
 
 #[track_caller]
-fn serves(daemon: &Daemon, generation: u64) -> Projection {
+pub fn serves(daemon: &Daemon, generation: u64) -> Projection {
     becomes(daemon, "log", &format!("generation {generation} is served"), |projection| {
         projection.generation == generation
             && projection.rebuild.is_none()

@@ -20,7 +20,7 @@ use super::layout::{Build, Folder, Generation};
 use super::state::State;
 use super::statement::Shapes;
 use super::step::{Step, Steps};
-use super::wal::Wal;
+use super::wal::{Log, Wal};
 use super::{Error, schema, stored};
 use crate::definition::Table;
 use crate::definition::fingerprint::Fingerprint;
@@ -45,7 +45,7 @@ pub struct Store {
     counts: Counts,
     totals: Totals,
     pub(super) control: Control,
-    wal: Wal,
+    log: Log,
     /// Commits of this run that had an anchor.
     anchored_commits: u64,
     /// This run has left its mark that it is at work.
@@ -106,6 +106,7 @@ impl Store {
         };
         let (shapes, fingerprint, checkpoint, counts, totals, control) =
             read().map_err(|error| Error::sqlite(&path, error))?;
+        let log = Log::new(&path);
         Ok(Self {
             path,
             connection,
@@ -118,7 +119,7 @@ impl Store {
             counts,
             totals,
             control,
-            wal: Wal::default(),
+            log,
             anchored_commits: 0,
             working: false,
             broken: None,
@@ -151,9 +152,9 @@ impl Store {
         self.totals.add(batch.dead_letters);
         let copied = match self.bulk {
             true => Ok(()),
-            false => self.wal.committed(&self.connection),
+            false => self.log.committed(&self.connection, batch.live),
         };
-        self.broken = copied.err().map(|error| Error::sqlite(&self.path, error)).filter(is_lasting);
+        self.broken = copied.err().filter(is_lasting);
         let write = written.duration_since(begun);
         Ok(Committed { rows_changed, write, commit: written.elapsed() })
     }
@@ -166,7 +167,7 @@ impl Store {
         if self.bulk {
             return Ok(());
         }
-        match self.wal.idle(&self.connection).map_err(|error| Error::sqlite(&self.path, error)) {
+        match self.log.idle(&self.connection) {
             Err(error) if is_lasting(&error) => Err(error),
             _ => Ok(()),
         }
@@ -209,7 +210,7 @@ impl Store {
 
     /// Copies of the log so far, for metrics.
     pub fn wal(&self) -> Wal {
-        self.wal
+        self.log.numbers()
     }
 
     /// The order keys that dead or parked events hold up.
@@ -406,6 +407,7 @@ pub(super) mod tests {
         let data = tempfile::tempdir().expect("a temporary folder");
         let mut store = store(data.path());
         store.commit(batch(1, 0..20_000)).expect("committed");
+        store.log.done();
         assert_eq!((store.wal().complete, store.wal().partial), (1, 0));
         assert!(
             store.files().database_bytes() > 20_000_000 && store.files().wal_bytes() > 20_000_000
@@ -417,10 +419,32 @@ pub(super) mod tests {
         let begin = "BEGIN; SELECT count(*) FROM t";
         reader.execute_batch(begin).expect("a snapshot");
         store.commit(batch(2, 20_000..40_000)).expect("committed");
+        store.log.done();
         store.commit(batch(3, 40_000..40_001)).expect("committed");
+        store.log.done();
         assert_eq!((store.wal().complete, store.wal().partial), (1, 1), "tried once, then put off");
         reader.execute_batch("COMMIT").expect("done");
         store.commit(batch(4, 50_000..70_000)).expect("committed");
+        store.log.done();
         assert_eq!(store.wal().complete, 2);
+    }
+
+    #[test]
+    fn a_log_that_is_written_while_it_is_copied_begins_anew() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let mut store = store(data.path());
+        let large = || Batch { live: true, ..batch(1, 0..60_000) };
+        store.commit(large()).expect("committed");
+        let (mut frames, mut sequence) = (0, 1);
+        // Whether or not the thread has seen the commits that came meanwhile.
+        while frames < store.log.done() {
+            frames = store.log.done();
+            assert!(frames > 10_000 && sequence < 20, "it never begins anew");
+            for _ in 0..3 {
+                sequence += 1;
+                store.commit(Batch { live: true, ..batch(sequence, 0..1) }).expect("committed");
+            }
+        }
+        assert!(store.log.done() < 1000);
     }
 }

@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | indexes, statistics, check | building | removed, whatever of it is on the disk |
 //! | closed; file, folder and parent synced | building | removed |
-//! | marked, in a log that is synced | sealed | complete: the log's first page is the mark |
+//! | the mark of a build is gone | building | removed |
+//! | marked as sealed, in a log that is synced | sealed | complete: all but that is in the file |
 
 use std::fs;
 use std::io;
@@ -83,18 +84,19 @@ impl Store {
         steps.reached(Step::Closed);
         sync_all(&path)?;
         steps.reached(Step::Synced);
+        remove_mark(&path)?;
         let connection = open_writer(&path, cache_bytes)?;
         let store = Self::of(path, connection, &tables, &steps)?;
         store.durably(|connection| Ok(state::mark(connection, State::Sealed)?))?;
-        remove_mark(&store.path)?;
+        // The log's own entry.
         sync_folders(&store.path)?;
         steps.reached(Step::Sealed);
         Ok(store)
     }
 }
 
-/// The file that stands beside a database for as long as it is being built: after a loss of power the database may not
-/// be able to say so itself.
+/// The file that stands beside a database for as long as that is not synced: after a loss of power the database may not
+/// be able to say what it is.
 pub(super) fn mark_of(database: &Path) -> PathBuf {
     database.with_file_name("building")
 }
@@ -105,7 +107,8 @@ pub(super) fn remove_mark(database: &Path) -> Result<(), Error> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::access("remove file", &mark, error))
         }
-        _ => Ok(()),
+        Err(_) => Ok(()),
+        Ok(()) => sync_folders(database),
     }
 }
 
@@ -117,4 +120,58 @@ fn sync_all(database: &Path) -> Result<(), Error> {
 
 fn sync_folders(database: &Path) -> Result<(), Error> {
     database.ancestors().skip(1).take(2).try_for_each(sync)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Sequence;
+    use crate::store::writer::tests::{batch, with_build};
+
+    #[test]
+    fn a_full_disk_rolls_a_flush_back_and_a_seal_can_be_tried_again() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        with_build(data.path(), |folder, build| {
+            let mut tables = build.tables.to_vec();
+            tables[0].indexes = vec![vec![1]];
+            let next = folder.make_next(build).expect("a generation");
+            let open = || Store::open_bulk(folder, next, &tables, &[], 1 << 20).expect("a store");
+            let limit = |store: &Store, pages: u32| {
+                let limited = store.connection.pragma_update(None, "max_page_count", pages);
+                limited.expect("a limit");
+            };
+            let mut store = open();
+            store.commit(batch(1, 0..1000)).expect("committed");
+            let pages = |store: &Store| {
+                let count: rusqlite::Result<u32> =
+                    store.connection.query_row("PRAGMA page_count", (), |row| row.get(0));
+                count.expect("a number")
+            };
+            let full = pages(&store) + 5;
+            limit(&store, full);
+            for _ in 0..2 {
+                // It changes old pages as well, some of them long written when there is no more space.
+                let refused = store.commit(batch(2, 500..9000));
+                assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+                assert_eq!(store.checkpoint().sequence, Sequence(1));
+            }
+            let refused = store.seal(1 << 20, &mut |_| ()).map(drop);
+            assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+
+            let mut store = open();
+            assert_eq!(store.rows(0).expect("rows").len(), 1000);
+            store.commit(batch(2, 500..9000)).expect("committed");
+            let store = store.seal(1 << 20, &mut |_| ()).expect("sealed");
+            assert_eq!(store.rows(0).expect("rows").len(), 9000);
+            let indexes: i64 = store
+                .connection
+                .query_row(
+                    "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND tbl_name = 't'",
+                    (),
+                    |row| row.get(0),
+                )
+                .expect("a number");
+            assert_eq!(indexes, 1);
+        });
+    }
 }

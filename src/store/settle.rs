@@ -3,8 +3,7 @@
 //! | link | state | becomes |
 //! |---|---|---|
 //! | names it | any | serving |
-//! | | building | is removed: its rows may not be on disk |
-//! | | cannot be read, has the mark of a build | is removed |
+//! | | has the mark of a build, or is building | is removed: its rows may not be on disk |
 //! | | sealed | stays: its build goes on |
 //! | names another | serving | retired, since the cut-over was done |
 //! | is not there | serving, empty | is removed: it was being made |
@@ -106,7 +105,8 @@ impl Folder {
 
     fn settle_one(&self, generation: Generation, served: Option<Generation>) -> Result<(), Error> {
         let database = self.database(generation);
-        if served != Some(generation) && fs::metadata(&database).map_or(0, |file| file.len()) == 0 {
+        let is_empty = || fs::metadata(&database).map_or(0, |file| file.len()) == 0;
+        if served != Some(generation) && (mark_of(&database).exists() || is_empty()) {
             return self.remove(generation);
         }
         // The one that is served is only looked at if it can be: it is opened for writing soon enough.
@@ -116,13 +116,7 @@ impl Folder {
             self.open_marks(generation)
                 .and_then(|(mut connection, path)| stored::read_from(&mut connection, &path))
         };
-        let stored = match stored {
-            Err(error) if served != Some(generation) && mark_of(&database).exists() => {
-                tracing::info!(%error, %generation, "a build was cut off");
-                return self.remove(generation);
-            }
-            stored => stored?,
-        };
+        let stored = stored?;
         let empty = stored.checkpoint.messages == 0 && stored.checkpoint.sequence.0 == 0;
         match (stored.state, served) {
             (State::Serving, Some(named)) if named == generation => Ok(()),

@@ -26,6 +26,29 @@ fn others_may_read_the_files_whatever_the_umask() {
         assert_eq!(mode(&folder.join("current").join(name)), 0o644, "{name}");
     }
     assert_eq!(layout::projections(view.data.path()).expect("names"), ["shop"]);
+
+    // The same of one that was built beside it.
+    let store = view.bulk(&view.folder()).seal(CACHE_BYTES, &mut |_| ()).expect("sealed");
+    drop(store);
+    assert_eq!(mode(&folder.join("gen-000002")), 0o755);
+    for name in ["view.db", "view.db-wal", "view.db-shm"] {
+        assert_eq!(mode(&folder.join("gen-000002").join(name)), 0o644, "{name}");
+    }
+}
+
+/// The umask is the process's, so the test above is run once more by a process of its own.
+#[test]
+fn a_narrow_umask_changes_nothing() {
+    let test = "store::files::others_may_read_the_files_whatever_the_umask";
+    let itself = std::env::current_exe().expect("a program");
+    let output = Command::new("sh")
+        .args(["-c", "umask 077; exec \"$0\" --exact \"$1\""])
+        .arg(itself)
+        .arg(test)
+        .output()
+        .expect("sh runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 /// A program of another language reads while the daemon's store is open and after it was closed; as another user

@@ -72,6 +72,13 @@ impl Build {
             let limit =
                 served.as_ref().filter(|_| compares || follows).map(|served| served.sequence);
             self.step(&mut successor, limit)?;
+            if compares && comparing.is_none() && self.is_out_of_reach(&successor) {
+                let detail = "what is served stands still behind what was read: resume it first";
+                if self.order().kind == Kind::Verify {
+                    return Err(End::NotComparable { detail: detail.to_owned() });
+                }
+                compares = false;
+            }
             if let Some(over) = comparing.take_if(|comparing| comparing.is_over()) {
                 let compared = over.result()?;
                 if self.order().kind == Kind::Verify {
@@ -172,6 +179,15 @@ impl Build {
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    /// Whether it has passed what is served, which will not follow: they never are at one sequence.
+    fn is_out_of_reach(&self, successor: &Successor) -> bool {
+        self.serving.as_ref().is_some_and(|serving| {
+            let served = serving.shared.numbers();
+            matches!(served.state, State::Paused | State::Failed)
+                && served.sequence < successor.store.checkpoint().sequence
+        })
     }
 
     /// Whether it is as far as it has to be to take the other's place.

@@ -22,7 +22,7 @@ impl Comparing {
                 let cancel = cancel.clone();
                 snapshot.stop_when(move || cancel.is_cancelled())?;
             }
-            Comparison::of(&served, &built)
+            Comparison::of(&mut served, &mut built)
         };
         let thread = std::thread::Builder::new().name("compare".to_owned()).spawn(compare);
         Self(thread.expect("the system has a thread to give"))

@@ -57,8 +57,17 @@ pub struct Values {
 
 impl Comparison {
     /// Both are read once if they are equal, and once more to name what differs if they are not.
-    pub fn of(served: &Snapshot, rebuilt: &Snapshot) -> Result<Self, Error> {
-        let digests = (Digest::of(served)?, Digest::of(rebuilt)?);
+    ///
+    /// Each on a thread of its own: whoever waits for this waits to serve what was built.
+    pub fn of(served: &mut Snapshot, rebuilt: &mut Snapshot) -> Result<Self, Error> {
+        let digests = std::thread::scope(|threads| {
+            // By the only reference, as a connection is for one thread at a time.
+            let lent: &mut Snapshot = rebuilt;
+            let other = threads.spawn(move || Digest::of(lent));
+            let one = Digest::of(served);
+            let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok::<_, Error>((one?, other?))
+        })?;
         let equal = digests.0.digest == digests.1.digest;
         let differences =
             if equal { Vec::new() } else { served.differences(rebuilt, NAMED_MAX)? };
@@ -251,9 +260,9 @@ mod tests {
         let connection = Connection::open(folder.database(Generation(1))).expect("a connection");
         connection.execute_batch(sql).expect("SQL");
         let open = |data: &tempfile::TempDir| snapshot::open(&Folder::new(data.path(), "p"));
-        let (ours, theirs) = (open(&ours).expect("ours"), open(&theirs).expect("theirs"));
+        let (mut ours, mut theirs) = (open(&ours).expect("ours"), open(&theirs).expect("theirs"));
         let found = ours.differences(&theirs, limit).expect("readable");
-        let comparison = Comparison::of(&ours, &theirs).expect("readable");
+        let comparison = Comparison::of(&mut ours, &mut theirs).expect("readable");
         assert_eq!(found.is_empty(), comparison.equal, "digests say the same: {sql}");
         assert_eq!(found.len().min(limit), comparison.differences.len().min(limit), "{sql}");
         found

@@ -15,11 +15,16 @@ use super::admin::done;
 use super::parameter::{Parameters, bad};
 use super::problem::Problem;
 use crate::rebuild::operation::{Operation, Progress, Shown};
+use crate::status::Phase;
 use crate::supervisor::command::{Options, Promoted, Rollback};
 use crate::supervisor::daemon::Daemon;
 
 /// A request holds a connection, which lives ten minutes. Who wants to wait for longer asks again.
 const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// The stream is asked before a build begins: milliseconds as a rule.
+const BEGIN_MAX: Duration = Duration::from_secs(2);
+const BEGIN_LOOK: Duration = Duration::from_millis(10);
 
 type Given = Query<BTreeMap<String, String>>;
 
@@ -60,7 +65,7 @@ pub(super) async fn rebuild(
     let refused = |refused| Problem::refused(&daemon, refused);
     let begun = daemon.rebuild(&[name], options).await.map_err(refused)?;
     let begun: Result<Vec<_>, _> = begun.into_iter().map(|(_, begun)| begun).collect();
-    Ok(accepted(&begun.map_err(refused)?))
+    Ok(accepted(&begun.map_err(refused)?).await)
 }
 
 /// Of those that are named, else of all: each answers for itself.
@@ -83,17 +88,19 @@ pub(super) async fn rebuild_several(
     let (mut operations, mut refused) = (Vec::new(), Vec::new());
     for (name, begun) in begun {
         match begun {
-            Ok(operation) => operations.push(operation.shown()),
+            Ok(operation) => operations.push(operation),
             Err(why) => refused.push(Problem::refused(&daemon, why).projection(name)),
         }
     }
+    until_begun(&operations).await;
     // That nothing at all was begun is a refusal, whoever reads no further than the code.
     let code = if operations.is_empty() && !refused.is_empty() {
         StatusCode::CONFLICT
     } else {
         StatusCode::ACCEPTED
     };
-    Ok((code, Json(json!({ "data": operations, "refused": refused }))).into_response())
+    let data: Vec<_> = operations.iter().map(|operation| operation.shown()).collect();
+    Ok((code, Json(json!({ "data": data, "refused": refused }))).into_response())
 }
 
 pub(super) async fn promote(
@@ -104,7 +111,7 @@ pub(super) async fn promote(
     Parameters::new(query, &[])?;
     let promoted = daemon.promote(&name).await;
     let (word, detail) = match promoted.map_err(|refused| Problem::refused(&daemon, refused))? {
-        Promoted::Served(operation) => return Ok(accepted(&[operation])),
+        Promoted::Served(operation) => return Ok(accepted(&[operation]).await),
         Promoted::Unpinned => {
             ("unpinned", "no longer pinned: it serves what its definition says already")
         }
@@ -125,7 +132,7 @@ pub(super) async fn rollback(
         return Err(bad("`_accept_gap` is for `_now` alone".to_owned()));
     }
     let begun = daemon.rollback(&name, rollback).await;
-    Ok(accepted(&[begun.map_err(|refused| Problem::refused(&daemon, refused))?]))
+    Ok(accepted(&[begun.map_err(|refused| Problem::refused(&daemon, refused))?]).await)
 }
 
 /// Builds it again and compares: what is built is never served.
@@ -136,7 +143,7 @@ pub(super) async fn verify(
 ) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
     let begun = daemon.verify_deep(&name).await;
-    Ok(accepted(&[begun.map_err(|refused| Problem::refused(&daemon, refused))?]))
+    Ok(accepted(&[begun.map_err(|refused| Problem::refused(&daemon, refused))?]).await)
 }
 
 /// What became of an operation that was cancelled: it may have come to its end just before.
@@ -167,7 +174,8 @@ fn options(parameters: &Parameters) -> Result<Options, Problem> {
 }
 
 /// What has been begun, with where to look for the end of it.
-fn accepted(operations: &[Arc<Operation>]) -> Response {
+async fn accepted(operations: &[Arc<Operation>]) -> Response {
+    until_begun(operations).await;
     let location = match operations {
         [operation] => format!("/v1/admin/operations/{}", operation.id),
         _ => "/v1/admin/operations".to_owned(),
@@ -178,6 +186,21 @@ fn accepted(operations: &[Arc<Operation>]) -> Response {
 fn shown(operations: &[Arc<Operation>]) -> Response {
     let data: Vec<_> = operations.iter().map(|operation| operation.shown()).collect();
     Json(json!({ "data": data })).into_response()
+}
+
+/// Waits until each is at work or over, a little: who asks and goes is to hear of what is refused at once.
+pub(super) async fn until_begun(operations: &[Arc<Operation>]) {
+    let has_begun = |operation: &Arc<Operation>| {
+        let build = operation.shown().rebuild;
+        operation.is_over() || build.is_some_and(|build| build.phase != Phase::Preparing)
+    };
+    let all = async {
+        while !operations.iter().all(has_begun) {
+            tokio::time::sleep(BEGIN_LOOK).await;
+        }
+    };
+    // A copy of the rows is being prepared for as long as it takes.
+    let _ = tokio::time::timeout(BEGIN_MAX, all).await;
 }
 
 async fn until_one_ends(operations: &[Arc<Operation>], wait: Duration) {

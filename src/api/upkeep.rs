@@ -8,8 +8,10 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::operation::until_begun;
 use super::parameter::Parameters;
 use super::problem::Problem;
+use crate::rebuild::operation::{Operation, Shown};
 use crate::supervisor::daemon::Daemon;
 use crate::supervisor::gc::Collected;
 use crate::supervisor::reload::Outcome;
@@ -20,6 +22,12 @@ pub(super) async fn reload(
 ) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
     let reloaded = daemon.reload().await.map_err(|refused| Problem::refused(&daemon, refused))?;
+    let begun: Vec<_> = reloaded
+        .projections
+        .iter()
+        .filter_map(|(_, outcome)| operation(&daemon, outcome))
+        .collect();
+    until_begun(&begun).await;
     let projections = reloaded.projections.iter();
     let data: Vec<_> = projections.map(|(name, outcome)| became(&daemon, name, outcome)).collect();
     let body = json!({
@@ -68,6 +76,14 @@ fn sentence(collected: &Collected, removed: &[String]) -> String {
     collected.kept.as_ref().map_or(done.clone(), |kept| format!("{done}; {kept}"))
 }
 
+/// What was begun for a projection.
+fn operation(daemon: &Daemon, outcome: &Outcome) -> Option<Arc<Operation>> {
+    match outcome {
+        Outcome::Operation(number) => daemon.operation(*number),
+        _ => None,
+    }
+}
+
 fn became(daemon: &Daemon, name: &str, outcome: &Outcome) -> Value {
     let (word, detail, next) = match outcome {
         Outcome::Nothing => ("nothing", "as it was".to_owned(), None),
@@ -78,23 +94,23 @@ fn became(daemon: &Daemon, name: &str, outcome: &Outcome) -> Value {
             Some(format!("`viewd gc {name}` removes the view")),
         ),
         Outcome::Adopted => ("adopted", "its other words hold from now on".to_owned(), None),
-        Outcome::Operation(number) => {
-            let kind = daemon.operation(*number).map_or("build", |begun| begun.order.kind.word());
-            let detail = format!("{kind} beside the view that is served, operation {number}");
-            ("operation", detail, Some("`viewd status --watch` shows how far it is".to_owned()))
-        }
+        Outcome::Operation(number) => match operation(daemon, outcome).map(|begun| begun.shown()) {
+            // Of what was refused at once nothing goes on.
+            Some(Shown { detail: Some(detail), next, .. }) => ("waits", detail, next),
+            shown => {
+                let kind = shown.map_or("build", |shown| shown.kind.word());
+                let detail = format!("{kind} beside the view that is served, operation {number}");
+                ("operation", detail, Some("`viewd status --watch` shows how far it is".to_owned()))
+            }
+        },
         Outcome::Waits { detail, next } => ("waits", detail.clone(), Some(next.clone())),
         Outcome::Kept => ("kept", "its file is not right: it goes on as it was".to_owned(), None),
         Outcome::Failed { detail, next } => ("failed", detail.clone(), next.clone()),
     };
-    let operation = match outcome {
-        Outcome::Operation(number) => Some(number),
-        _ => None,
-    };
     json!({
         "projection": name,
         "outcome": word,
-        "operation": operation,
+        "operation": operation(daemon, outcome).map(|begun| begun.id),
         "detail": detail,
         "next": next,
     })

@@ -69,6 +69,16 @@ pub(super) fn begun(
 }
 
 impl Begun {
+    pub(super) fn goes_on(&self) -> bool {
+        self.operations.iter().any(|shown| is_under_way(shown.state))
+    }
+
+    /// Says what ended as soon as it was begun, for who does not follow it.
+    pub(super) fn tell(&self, output: &Output) {
+        let ended = self.operations.iter().filter(|shown| !is_well(shown.state));
+        ended.for_each(|shown| failure(shown).print(output));
+    }
+
     /// Finds what was refused because it is under way.
     fn join(&mut self, config: &Config, joins: &[Work], output: &Output) -> Result<(), Failure> {
         for problem in std::mem::take(&mut self.refused) {
@@ -86,6 +96,15 @@ impl Begun {
         }
         Ok(())
     }
+}
+
+/// What the daemon is at; nothing where none answers.
+pub(super) fn under_way(config: &Config) -> Vec<Shown> {
+    let asked = socket::request(&config.data_dir, "GET", "/v1/admin/operations", ANSWER_TIMEOUT);
+    let body = asked.ok().flatten().and_then(|answer| answer.body().ok());
+    let known = body.and_then(|body| socket::read::<Data<Shown>>(&body).ok());
+    let known = known.map_or_else(Vec::new, |known| known.data);
+    known.into_iter().filter(|shown| matches!(shown.state, State::Running | State::Held)).collect()
 }
 
 /// One operation; None if it is not known any more.
@@ -120,19 +139,6 @@ pub(super) fn follow(
     // A request that is under way ends with the process.
     runtime.shutdown_background();
     let operations = followed.map_err(|failure| failure.unwrap_or_else(|| detached(again)))?;
-    Ok(Begun { operations, refused })
-}
-
-/// Looks once more at what has just begun: what is refused at once must be known to who does not follow it.
-pub(super) fn look_once(config: &Config, begun: Begun, output: &Output) -> Result<Begun, Failure> {
-    let Begun { mut operations, refused } = begun;
-    let progress = Progress::new(false, output);
-    let known = messages::runtime()?.block_on(look(config))?;
-    renew(&mut operations, &known)?;
-    operations
-        .iter()
-        .filter(|shown| !is_well(shown.state))
-        .for_each(|shown| progress.warn(&failure(shown)));
     Ok(Begun { operations, refused })
 }
 
@@ -197,7 +203,8 @@ async fn look(config: &Config) -> Result<Vec<Shown>, Failure> {
 }
 
 fn step(shown: &Shown) -> Option<Step> {
-    Some(Step::of_build(&shown.projection, shown.rebuild.as_ref()?))
+    let step = Step::of_build(&shown.projection, shown.rebuild.as_ref()?);
+    Some(if is_well(shown.state) { step } else { step.ended(ended(shown.state)) })
 }
 
 fn is_under_way(state: State) -> bool {
@@ -232,14 +239,19 @@ fn sentence(shown: &Shown) -> String {
 
 fn failure(shown: &Shown) -> Failure {
     let Shown { projection, .. } = shown;
-    let word = match shown.state {
-        State::Refused | State::WouldForget => "refused",
-        State::Cancelled => "cancelled",
-        _ => "failed",
-    };
+    let word = ended(shown.state);
     let detail = shown.detail.as_ref().map_or(String::new(), |detail| format!(": {detail}"));
     let error = anyhow::anyhow!("{} of `{projection}` {word}{detail}", shown.kind.word());
     Failure::new(Kind::FoundProblems, error).hints(shown.next.clone())
+}
+
+/// How it went that did not go well.
+fn ended(state: State) -> &'static str {
+    match state {
+        State::Refused | State::WouldForget => "refused",
+        State::Cancelled => "cancelled",
+        _ => "failed",
+    }
 }
 
 fn detached(again: &str) -> Failure {

@@ -16,11 +16,12 @@ use self::changes::Change;
 use self::next::Hindrance;
 use super::failure::Failure;
 use super::output::Output;
-use super::{definitions, messages};
+use super::{definitions, messages, operation};
 use crate::config::Config;
 use crate::definition::fingerprint::{Fingerprint, Need};
 use crate::definition::{self, Definition};
 use crate::diagnostic::Source;
+use crate::rebuild::operation::{Kind as Work, Shown};
 use crate::source::head::{self, StreamHead};
 use crate::store::layout;
 use crate::store::stored::{self, Stored};
@@ -96,11 +97,13 @@ pub(super) fn run(
     }
     let heads = if offline { Ok(Heads::new()) } else { heads(config, &planned) };
     let unknown = heads.as_ref().err().cloned();
+    let under_way = operation::under_way(config);
     for (planned, stored) in &mut planned {
         if let Some(stored) = stored {
             planned.against(stored, heads.as_ref().ok());
         }
-        let hindrance = stored.as_ref().and_then(|stored| hindrance(config, planned, stored));
+        let hindrance =
+            stored.as_ref().and_then(|stored| hindrance(config, planned, stored, &under_way));
         (planned.by_itself, planned.next) = next::of(planned, hindrance);
     }
     let planned: Vec<_> = planned.into_iter().map(|(planned, _)| planned).collect();
@@ -167,8 +170,20 @@ fn compared(config: &Config, definition: &Definition, stored: Stored) -> (Planne
     (planned, Some(stored))
 }
 
-/// What keeps the daemon from doing by itself what the definition on disk asks for.
-fn hindrance(config: &Config, planned: &Planned, stored: &Stored) -> Option<Hindrance> {
+/// What keeps the daemon from beginning what the definition on disk asks for.
+fn hindrance(
+    config: &Config,
+    planned: &Planned,
+    stored: &Stored,
+    under_way: &[Shown],
+) -> Option<Hindrance> {
+    let builds = |shown: &&Shown| {
+        shown.projection == planned.projection
+            && matches!(shown.kind, Work::Rebuild | Work::Reshape)
+    };
+    if let Some(shown) = under_way.iter().find(builds) {
+        return Some(Hindrance::UnderWay(shown.operation));
+    }
     let left = stored.control.pinned.as_ref();
     if left
         .is_some_and(|left| planned.asked.as_ref().is_some_and(|asked| asked.gives_same_view(left)))

@@ -25,6 +25,8 @@ pub(super) struct Step {
     seconds_left: Option<f64>,
     /// What keeps it.
     trouble: Option<String>,
+    /// Nothing more will come.
+    over: bool,
 }
 
 /// Shows steps as they go on.
@@ -63,6 +65,7 @@ impl Step {
             rate: format!("{} events/s", grouped(rate.round() as u64)),
             seconds_left: left.map(|pending| pending as f64 / rate),
             trouble: projection.detail.clone().filter(|_| troubled),
+            over: false,
         }
     }
 
@@ -79,31 +82,35 @@ impl Step {
             rate: if reads { rate } else { String::new() },
             seconds_left: seconds_left.filter(|_| reads),
             trouble: None,
+            over: false,
         }
+    }
+
+    /// The same when nothing more will come.
+    pub(super) fn ended(self, word: &'static str) -> Self {
+        Self { phase: word, rate: String::new(), seconds_left: None, over: true, ..self }
     }
 
     /// As a line says it.
     pub(super) fn line(&self) -> String {
-        let total = self
-            .total
-            .map(|total| format!("{} of {} messages", grouped(self.done), grouped(total)));
-        let unknown = self.phase.is_empty().then(|| format!("{} messages", grouped(self.done)));
+        format!("{}: {}", self.name, self.words(" of "))
+    }
+
+    fn words(&self, of: &str) -> String {
+        let total = self.total.map_or("an unknown number".to_owned(), grouped);
+        // Before a build has begun to read nothing is known of it.
+        let known = self.total.is_some() || self.phase.is_empty();
         let left = self.seconds_left.map(|left| format!("{} left", seconds(left)));
         let words = [
             Some(self.phase.to_owned()),
-            total.or(unknown),
+            known.then(|| format!("{}{of}{total} messages", grouped(self.done))),
             Some(self.rate.clone()),
             left,
             self.trouble.clone(),
         ];
-        format!("{}: {}", self.name, said(words))
+        let words = words.into_iter().flatten().filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join(", ")
     }
-}
-
-/// Those that there are.
-fn said<const N: usize>(words: [Option<String>; N]) -> String {
-    let words = words.into_iter().flatten().filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(", ")
 }
 
 impl<'a> Progress<'a> {
@@ -127,7 +134,8 @@ impl<'a> Progress<'a> {
                 let now = Instant::now();
                 steps
                     .iter()
-                    .filter(|step| is_due(lines, step, now))
+                    // Of what is over more is said than a line can hold.
+                    .filter(|step| !step.over && is_due(lines, step, now))
                     .for_each(|step| self.output.note(&step.line()));
             }
             Shown::Bars { all, bars } => {
@@ -176,7 +184,8 @@ fn is_due(lines: &mut Vec<Line>, step: &Step, now: Instant) -> bool {
 
 /// A bar within `all`: nothing is drawn before it is.
 fn bar(all: &MultiProgress, name: &str) -> ProgressBar {
-    let style = "{prefix:16} {bar:32} {human_pos}/{human_len} messages  {wide_msg}";
+    // What is said fits beside it on a terminal of eighty columns.
+    let style = "{prefix:12} {bar:12} {wide_msg}";
     let style = ProgressStyle::with_template(style).expect("a constant template");
     let bar = all.add(ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()));
     bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
@@ -189,9 +198,7 @@ fn draw(bar: &ProgressBar, step: &Step) {
         bar.set_length(total);
         bar.set_position(step.done);
     }
-    let left = step.seconds_left.map(|left| format!("{} left", seconds(left)));
-    let words = [Some(step.phase.to_owned()), Some(step.rate.clone()), left, step.trouble.clone()];
-    bar.set_message(said(words));
+    bar.set_message(step.words("/"));
 }
 
 #[cfg(test)]

@@ -29,8 +29,10 @@ pub(super) fn run(
     let joins: &[Kind] = if plain { &[Kind::Rebuild, Kind::Reshape] } else { &[] };
     let begun = operation::begin(config, &(path + &flags(&options)), joins, output)?;
     if arguments.detach {
-        let begun = operation::look_once(config, begun, output)?;
-        output.note(&output.told(&format!("`{again}` follows it to its end")));
+        begun.tell(output);
+        if begun.goes_on() {
+            output.note(&output.told(&format!("`{again}` follows it to its end")));
+        }
         return operation::end(&begun, output);
     }
     let followed = operation::follow(config, begun, &again, output)?;

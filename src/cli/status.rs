@@ -9,7 +9,7 @@ use super::output::{Align, Output, Table};
 use super::progress::Step;
 use super::socket;
 use crate::config::Config;
-use crate::status::{Projection, Report};
+use crate::status::{Phase, Projection, Report};
 use crate::supervisor::at_rest;
 
 // The daemon answers from memory; one that takes longer hangs.
@@ -103,8 +103,15 @@ fn told(projection: &Projection, output: &Output) {
         }
     }
     if let Some(rebuild) = &projection.rebuild {
-        let step = Step::of_build(&format!("{name}, generation {}", rebuild.generation), rebuild);
-        output.line(&format!("\n{}", step.line()));
+        // It has its number when it has begun.
+        let build = match rebuild.generation {
+            0 => name.clone(),
+            generation => format!("{name}, generation {generation}"),
+        };
+        output.line(&format!("\n{}", Step::of_build(&build, rebuild).line()));
+        if rebuild.phase == Phase::Held {
+            output.line(&format!("  next: {}", output.told(&format!("viewd promote {name}"))));
+        }
     }
     if projection.missed_sequences > 0 {
         let missed = grouped(projection.missed_sequences);

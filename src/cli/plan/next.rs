@@ -2,9 +2,11 @@
 
 use super::{Action, Planned};
 
-/// What keeps the daemon from building by itself.
+/// What there is between a definition on disk and the view that it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hindrance {
+    /// The daemon is at it, by this operation.
+    UnderWay(u64),
     /// A rollback has left this definition, for this generation.
     Pinned(u64),
     /// `rebuild.auto` is false.
@@ -28,6 +30,12 @@ pub(super) fn of(
             "no definition names it: the view is kept and stands still; `viewd gc {name}` removes it"
         )),
         (Action::Forget, _) => by_hand(consent(planned)),
+        (Action::Reshape | Action::Rebuild, Some(Hindrance::UnderWay(number))) => (
+            Some(true),
+            Some(format!(
+                "operation {number} is at it: `viewd rebuild {name}` follows it to its end"
+            )),
+        ),
         (Action::Reshape | Action::Rebuild, Some(Hindrance::Pinned(generation))) => {
             by_hand(format!(
                 "a rollback has pinned generation {generation}: it goes on until `viewd promote {name}` or `viewd rebuild {name}`"

@@ -215,6 +215,12 @@ async fn what_would_be_forgotten_needs_consent() {
         assert!(out.is_empty() && err.contains(forgets), "{out}{err}");
         assert!(err.contains("--forget"), "{err}");
     }
+    // Nor does a changed definition do it by itself, and the reload says so.
+    rig.write(&DEFINITION.replacen("decimal(2)", "decimal(3)", 1));
+    let (out, _) = rig.ends(&["reload"], 0);
+    assert!(out.contains(forgets) && out.contains("rebuild orders --forget"), "{out}");
+    let (out, _) = rig.ends(&["status"], 0);
+    assert!(out.contains(forgets), "{out}");
     assert_eq!(rig.generation("orders"), 1);
     let (out, _) = rig.ends(&["rebuild", "orders", "--forget"], 0);
     assert!(out.contains("is served"), "{out}");

@@ -118,6 +118,11 @@ impl Snapshot {
         &self.relations
     }
 
+    /// The rows of one, as they lie on the disk.
+    pub(super) fn scan(&self, relation: &Relation) -> rusqlite::Result<Statement<'_>> {
+        self.connection.prepare(&relation.scan())
+    }
+
     /// The rows of one, in key order.
     pub(super) fn statement(&self, relation: &Relation) -> rusqlite::Result<Statement<'_>> {
         self.connection.prepare(&relation.sql())
@@ -136,13 +141,17 @@ impl Snapshot {
 }
 
 impl Relation {
-    fn sql(&self) -> String {
+    fn scan(&self) -> String {
         let columns = quoted_list(self.columns.iter().map(|column| column.name.as_str()));
-        let from = format!("SELECT {columns} FROM {}", quoted(&self.name));
+        format!("SELECT {columns} FROM {}", quoted(&self.name))
+    }
+
+    fn sql(&self) -> String {
+        let scan = self.scan();
         if self.key.is_empty() {
-            return from;
+            return scan;
         }
-        format!("{from} ORDER BY {}", quoted_list(self.key_names()))
+        format!("{scan} ORDER BY {}", quoted_list(self.key_names()))
     }
 
     pub(super) fn key_names(&self) -> impl Iterator<Item = &str> {

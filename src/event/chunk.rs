@@ -34,6 +34,8 @@ pub struct Chunk {
     entries: Vec<Entry>,
     /// Messages that gave no event, in stream order.
     dropped: Vec<Dropped>,
+    /// Whether a message gave more than one.
+    split: bool,
     after: Sequence,
     scanned_to: Sequence,
     origin: Option<Origin>,
@@ -84,6 +86,7 @@ pub struct ChunkBuilder {
     pub(super) arena: Arena,
     pub(super) entries: Vec<Entry>,
     pub(super) dropped: Vec<Dropped>,
+    pub(super) split: bool,
     origin: Option<Origin>,
     anchor: Option<Anchor>,
     decoding: Duration,
@@ -147,6 +150,7 @@ impl Chunk {
             arena: Arena::default(),
             entries: Vec::new(),
             dropped: Vec::new(),
+            split: false,
             after: Sequence(0),
             scanned_to,
             origin,
@@ -191,7 +195,11 @@ impl Chunk {
             self.dropped.partition_point(|dropped| is_below(dropped.sequence)),
         );
         let (entries, dropped) = (&self.entries[entries], &self.dropped[dropped]);
-        let given = entries.iter().filter(|entry| entry.part == 0).count();
+        // Without need none of them is looked at: they are as large as all else that is read of an event.
+        let given = match self.split {
+            true => entries.iter().filter(|entry| entry.part == 0).count(),
+            false => entries.len(),
+        };
         let last_given = entries.last().map(|entry| (entry.sequence, entry.stored_at));
         let last_dropped = dropped.last().map(|dropped| (dropped.sequence, dropped.stored_at));
         Scanned {
@@ -375,6 +383,7 @@ impl ChunkBuilder {
             arena: Arena::default(),
             entries: Vec::new(),
             dropped: Vec::new(),
+            split: false,
             origin: None,
             anchor: None,
             decoding: Duration::ZERO,
@@ -483,6 +492,7 @@ impl ChunkBuilder {
             arena: std::mem::take(&mut self.arena),
             entries: std::mem::take(&mut self.entries),
             dropped: std::mem::take(&mut self.dropped),
+            split: std::mem::take(&mut self.split),
             after: Sequence(0),
             scanned_to,
             origin: self.origin.take(),

@@ -66,6 +66,7 @@ impl ChunkBuilder {
                 vec![Err(Box::new(reject))]
             }
         };
+        self.split |= events.len() > 1;
         self.entries.extend((0..).zip(events).map(|(part, decoded)| Entry {
             sequence: message.sequence(),
             part,

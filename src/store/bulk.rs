@@ -10,14 +10,17 @@
 //! | the mark of a build is gone | building | removed |
 //! | marked as sealed, in a log that is synced | sealed | complete: all but that is in the file |
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+
+use rusqlite::Connection;
 
 use super::connection::{self, check_format, open_writer};
 use super::layout::{Folder, Generation, sync};
 use super::state::{self, State};
-use super::step::Step;
+use super::step::{Step, Steps};
 use super::writer::Store;
 use super::{Error, indexes};
 use crate::definition::Table;
@@ -60,25 +63,27 @@ impl Store {
         let Self { path, connection, tables, steps, broken, .. } = self;
         broken.map_or(Ok(()), Err)?;
         let failed = |error| Error::sqlite(&path, error);
-        progress("indexes");
-        indexes::make(&connection, &tables).map_err(failed)?;
-        steps.reached(Step::Indexed);
-        progress("statistics");
-        connection
-            .execute_batch(&format!("PRAGMA analysis_limit = {ANALYSIS_LIMIT}; ANALYZE;"))
-            .map_err(failed)?;
-        steps.reached(Step::Analyzed);
-        progress("check");
-        let found: String =
-            connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).map_err(failed)?;
-        if found != SOUND {
-            return Err(Error::Corrupt { path, detail: found });
-        }
-        steps.reached(Step::Checked);
-        progress("sync");
+        // Most of it goes to the disk while the rest is made. Kept until SQLite has closed the file: closing any handle
+        // drops its locks.
+        let file = File::open(&path).map_err(|error| Error::access("open file", &path, error))?;
+        thread::scope(|threads| {
+            let syncing = threads.spawn(|| file.sync_data());
+            let completed = complete(&connection, &tables, &steps, progress).map_err(failed)?;
+            progress("sync");
+            let synced = syncing.join().expect("a call of the system does not panic");
+            synced.map_err(|error| Error::Unknown {
+                path: path.clone(),
+                detail: error.to_string(),
+            })?;
+            match completed {
+                Some(detail) => Err(Error::Corrupt { path: path.clone(), detail }),
+                None => Ok(()),
+            }
+        })?;
         // Its journal goes.
         connection.execute_batch("PRAGMA journal_mode = DELETE").map_err(failed)?;
         connection.close().map_err(|(_, error)| failed(error))?;
+        drop(file);
         // The first to open it after that turns it to a log again: before the sync, so that all but the mark is synced.
         open_writer(&path, cache_bytes)?.close().map_err(|(_, error)| failed(error))?;
         steps.reached(Step::Closed);
@@ -93,6 +98,28 @@ impl Store {
         steps.reached(Step::Sealed);
         Ok(store)
     }
+}
+
+/// Makes the indexes and the statistics, and checks the file: what is wrong with it, if anything is.
+fn complete(
+    connection: &Connection,
+    tables: &[Table],
+    steps: &Steps,
+    progress: &mut dyn FnMut(&'static str),
+) -> rusqlite::Result<Option<String>> {
+    progress("indexes");
+    indexes::make(connection, tables)?;
+    steps.reached(Step::Indexed);
+    progress("statistics");
+    connection.execute_batch(&format!("PRAGMA analysis_limit = {ANALYSIS_LIMIT}; ANALYZE;"))?;
+    steps.reached(Step::Analyzed);
+    progress("check");
+    let found: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+    if found != SOUND {
+        return Ok(Some(found));
+    }
+    steps.reached(Step::Checked);
+    Ok(None)
 }
 
 /// The file that stands beside a database for as long as that is not synced: after a loss of power the database may not

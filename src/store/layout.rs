@@ -138,13 +138,9 @@ impl Folder {
 
     /// Makes a generation that is served at once: all of it is on disk before the link appears.
     fn make_first(&self, build: &Build<'_>) -> Result<Generation, Error> {
-        make_folder(&self.path)?;
         let generation = self.next_number()?;
         self.make(generation, |folder| self.fill(folder, generation, build, State::Serving))?;
         self.link(generation)?;
-        if let Some(data_dir) = self.path.parent() {
-            sync(data_dir)?;
-        }
         Ok(generation)
     }
 
@@ -163,7 +159,10 @@ impl Folder {
         generation: Generation,
         fill: impl FnOnce(&Path) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        make_folder(&self.path)?;
+        if !self.path.exists() {
+            make_folder(&self.path)?;
+            self.path.parent().map_or(Ok(()), sync)?;
+        }
         self.remove_rest()?;
         let made = self.path.join(format!("{UNNAMED}{generation}"));
         make_folder(&made)?;

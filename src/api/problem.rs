@@ -9,9 +9,13 @@ use crate::event::Sequence;
 use crate::supervisor::daemon::Daemon;
 use crate::supervisor::refused::Refused;
 
-/// One error of the API.
+/// One error of the API; boxed, since it travels as the rare side of a result.
 #[derive(Debug, Serialize)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Body>);
+
+#[derive(Debug, Serialize)]
+struct Body {
     /// Stable: clients match on it.
     code: &'static str,
     title: &'static str,
@@ -38,7 +42,7 @@ pub struct Problem {
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
-        Self {
+        Self(Box::new(Body {
             code,
             title,
             status: status.as_u16(),
@@ -49,47 +53,47 @@ impl Problem {
             operation: None,
             diagnostics: Vec::new(),
             retry_after_seconds: None,
-        }
+        }))
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     pub fn hints(mut self, hint: Option<String>) -> Self {
-        self.hint = hint.or(self.hint);
+        self.0.hint = hint.or(self.0.hint);
         self
     }
 
     pub fn sequence(mut self, current: Sequence) -> Self {
-        self.sequence = Some(current.0);
+        self.0.sequence = Some(current.0);
         self
     }
 
     pub fn operation(mut self, number: u64) -> Self {
-        self.operation = Some(number);
+        self.0.operation = Some(number);
         self
     }
 
     pub fn projection(mut self, projection: String) -> Self {
-        self.projection = Some(projection);
+        self.0.projection = Some(projection);
         self
     }
 
     pub fn diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
-        self.diagnostics = diagnostics;
+        self.0.diagnostics = diagnostics;
         self
     }
 
     pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after_seconds = Some(seconds);
+        self.0.retry_after_seconds = Some(seconds);
         self
     }
 
     #[cfg(test)]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     pub fn unknown_projection(name: &str, known: &[String]) -> Self {
@@ -98,7 +102,7 @@ impl Problem {
             "unknown-projection",
             format!("there is no projection `{name}`"),
         );
-        Self { hint: did_you_mean(name, known.iter().map(String::as_str)), ..problem }
+        problem.hints(did_you_mean(name, known.iter().map(String::as_str)))
     }
 
     /// What the daemon did not do.
@@ -142,11 +146,12 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_string(&self).expect("a problem is plain data");
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
-        if let Some(seconds) = self.retry_after_seconds {
+        if let Some(seconds) = self.0.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response

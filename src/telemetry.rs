@@ -1,5 +1,6 @@
 //! Logs: to stderr, human lines on a terminal and JSON elsewhere if asked, counted by level.
 
+use std::io;
 use std::sync::Arc;
 
 use tracing::{Event, Level, Subscriber};
@@ -41,8 +42,17 @@ impl Error {
     }
 }
 
+/// Where log lines go: each is written at once.
+pub type Writer = Box<dyn Fn() -> Box<dyn io::Write> + Send + Sync>;
+
 /// Starts logging for the whole process; `json` gives one object a line, `quiet` only warnings and errors.
-pub fn start(metrics: Arc<Metrics>, json: bool, color: bool, quiet: bool) -> Result<(), Error> {
+pub fn start(
+    metrics: Arc<Metrics>,
+    json: bool,
+    color: bool,
+    quiet: bool,
+    writer: Writer,
+) -> Result<(), Error> {
     for (_, level) in LEVELS {
         metrics.log_messages_total.with_label_values(&[level]);
     }
@@ -51,7 +61,7 @@ pub fn start(metrics: Arc<Metrics>, json: bool, color: bool, quiet: bool) -> Res
         // What the client says at each failed attempt is said once by the connection, in better words.
         _ => EnvFilter::new(if quiet { "warn,async_nats=off" } else { "info,async_nats=off" }),
     };
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = fmt::layer().with_writer(writer).with_target(false);
     let lines = if json {
         lines.json().flatten_event(true).boxed()
     } else {

@@ -1,6 +1,7 @@
 //! How far a catch-up or a build has come: a bar on a terminal, elsewhere a line every ten seconds and at each change of
 //! phase. What must be read stands above the bars, so none of it is drawn over.
 
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -9,6 +10,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::status::{grouped, seconds};
 use crate::status::{Projection, Rebuild, State};
+use crate::telemetry::Writer;
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -160,11 +162,35 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Where others write lines that must be read.
+    pub(super) fn writer(&self) -> Writer {
+        match &self.shown {
+            Shown::Bars { all, .. } => {
+                let all = all.clone();
+                Box::new(move || Box::new(Above(all.clone())))
+            }
+            _ => Box::new(|| Box::new(io::stderr())),
+        }
+    }
+
     /// Leaves the bars as they stand.
     pub(super) fn finish(&mut self) {
         if let Shown::Bars { bars, .. } = &self.shown {
             bars.iter().for_each(|(_, bar)| bar.abandon());
         }
+    }
+}
+
+/// Lines above bars, which would be drawn over them otherwise.
+struct Above(MultiProgress);
+
+impl Write for Above {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(lines))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

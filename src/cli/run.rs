@@ -1,6 +1,6 @@
 //! `viewd run`: the daemon in the foreground.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use super::definitions;
@@ -30,7 +30,13 @@ pub(super) fn run(
     let metrics = Arc::new(Metrics::new());
     let terminal = std::io::stderr().is_terminal();
     let quiet = output.quiet || (exit_when_caught_up && terminal);
-    telemetry::start(Arc::clone(&metrics), output.json, output.color, quiet).map_err(|error| {
+    let mut progress = exit_when_caught_up.then(|| Progress::new(terminal, output));
+    let writer = match &progress {
+        Some(progress) => progress.writer(),
+        None => Box::new(|| Box::new(std::io::stderr()) as Box<dyn Write>),
+    };
+    let started = telemetry::start(Arc::clone(&metrics), output.json, output.color, quiet, writer);
+    started.map_err(|error| {
         let hint = error.hint();
         Failure::new(Kind::Configuration, error).hint(hint)
     })?;
@@ -41,7 +47,6 @@ pub(super) fn run(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::new(Kind::Io, anyhow::Error::from(error).context("start")))?;
-    let mut progress = exit_when_caught_up.then(|| Progress::new(terminal, output));
     let shown = progress.as_mut().map(|progress| {
         |report: &Report| {
             let steps: Vec<_> = report.projections.iter().map(Step::of_projection).collect();

@@ -48,7 +48,7 @@ pub const CHUNK_MESSAGES_MAX: usize = 1_000;
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 
 /// What mends a view whose stream is another than before.
-const BUILD_AGAIN: &str = "make sure which stream is right; for this one set policy.on_source_change = \"rebuild\" in projections/{projection}.toml, or move data/{projection} away, and restart viewd: the view is built again from the stream as it now is";
+const BUILD_AGAIN: &str = "make sure which stream is right; `viewd rebuild {projection} --forget` builds the view from this one, as policy.on_source_change = \"rebuild\" does by itself";
 
 /// What goes on past a gap, and on a restored stream.
 const ACCEPT: &str = "viewd accept {projection}";

@@ -84,7 +84,7 @@ impl Error {
             Self::Corrupt { path, .. } => {
                 let generation = path.parent().unwrap_or(path);
                 Some(format!(
-                    "nothing was deleted: move {} and the link `current` beside it away, and start viewd to build the view again from the stream",
+                    "nothing was deleted: `viewd rebuild` builds the view again from the stream; the next start moves {} aside",
                     generation.display()
                 ))
             }

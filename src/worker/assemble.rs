@@ -280,7 +280,7 @@ impl Run<'_> {
 }
 
 fn halt(detail: String) -> Stop {
-    let next = "correct the definition, or choose another policy.on_error; then build the view again: stop viewd, move the view's folder away, start it";
+    let next = "correct the definition, or choose another policy.on_error; `viewd reload` builds the view by it";
     Stop { reason: Reason::Halted, detail, next: Some(next.to_owned()) }
 }
 

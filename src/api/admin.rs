@@ -18,6 +18,7 @@ use super::parameter::Parameters;
 use super::problem::Problem;
 use super::{operation, upkeep};
 use crate::supervisor::daemon::Daemon;
+use crate::supervisor::refused::Refused;
 use crate::worker::command::Accepted;
 
 /// The routes of the admin socket.
@@ -110,8 +111,13 @@ async fn cancel(
     Query(query): Given,
 ) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
-    let cancelled =
-        daemon.cancel(&name).await.map_err(|refused| Problem::refused(&daemon, refused))?;
+    let cancelled = daemon.cancel(&name).await.map_err(|refused| {
+        // It has been told to end: saying so again helps nobody.
+        let waits = matches!(refused, Refused::Busy { operation: Some(_), .. });
+        let hint =
+            waits.then(|| format!("it is told to end, and has not yet: see `viewd status {name}`"));
+        Problem::refused(&daemon, refused).hints(hint)
+    })?;
     let shown = cancelled.map(|operation| operation.shown());
     let detail = shown.as_ref().map_or("nothing to cancel".to_owned(), operation::ended);
     let operation = shown.map(|shown| shown.operation);

@@ -87,6 +87,8 @@ impl Daemon {
                     "build of a former definition cancelled"
                 );
                 running.operation.cancel.cancel();
+                // It was no person who ended it: asked for once more, it is begun once more.
+                tracked.has_tried(None);
             }
             return Ok(Course::Running(running.operation));
         }
@@ -233,7 +235,7 @@ impl Daemon {
             Ok(entry) => {
                 if matches!(order.kind, Kind::Rebuild | Kind::Reshape) {
                     // What comes to nothing by command is not begun again by itself.
-                    tracked.has_tried(&recipe.fingerprint);
+                    tracked.has_tried(Some(&recipe.fingerprint));
                 }
                 Ok((Arc::clone(&entry.operation), Some((entry, wanted))))
             }

@@ -80,8 +80,8 @@ impl Tracked {
         self.intent_lock().recipe = recipe;
     }
 
-    pub(super) fn has_tried(&self, fingerprint: &Fingerprint) {
-        self.intent_lock().tried = Some(fingerprint.clone());
+    pub(super) fn has_tried(&self, fingerprint: Option<&Fingerprint>) {
+        self.intent_lock().tried = fingerprint.cloned();
     }
 
     /// Tells its worker something.

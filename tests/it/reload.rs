@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream;
@@ -11,6 +12,7 @@ use viewd::status::{Projection, Reason, State};
 
 use crate::daemon::{DEADLINE, Daemon, Site};
 use crate::nats::{Server, create_stream, publish_numbers};
+use crate::random::Random;
 use crate::wait;
 
 const SOURCES: &str = "[sources.s]\nstream = \"S\"";
@@ -347,4 +349,80 @@ async fn a_damaged_view_is_moved_aside_and_stops_no_other() {
         assert!(rig.site.view_if_there("log").is_none());
         assert!(daemon.terminate().success());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_often_it_changes_the_last_definition_is_served() {
+    const CHANGES: u64 = 40;
+    let (rig, daemon) = Rig::live(&[]).await;
+    let mut random = Random::from_environment("RELOAD_SEED");
+    let mut factor = 1;
+    for change in 0..CHANGES {
+        factor = 1 + random.below(4);
+        let to = match factor {
+            1 => "\".data.n\"".to_owned(),
+            factor => format!("\".data.n * {factor}\""),
+        };
+        rig.redefine("\".data.n\"", &to);
+        if random.below(5) == 0 {
+            rig.site.write("projections/log.toml", "source = ");
+            daemon.signal(Signal::HUP);
+            rig.redefine("\".data.n\"", &to);
+        }
+        daemon.signal(Signal::HUP);
+        if random.below(2) == 0 {
+            wait::pass(Duration::from_millis(random.below(200)));
+        }
+        rig.publish(11 + change..=11 + change).await;
+    }
+    reload(&daemon);
+    let expected: Vec<_> = (1..=10 + CHANGES).map(|n| i64::try_from(n * factor).unwrap()).collect();
+    wait::until_eq("the last definition's rows", DEADLINE, &expected, || rig.numbers());
+    let projection = becomes(&daemon, "log", "nothing is built any more", |projection| {
+        projection.rebuild.is_none() && projection.detail.is_none()
+    });
+    assert_eq!(projection.state, State::Live);
+    // The one that is served, and one to roll back to.
+    wait::until("what nobody needs is removed", DEADLINE, || {
+        let folders = fs::read_dir(rig.site.path("data/log")).unwrap();
+        let names = folders.map(|folder| folder.unwrap().file_name().into_string().unwrap());
+        (names.filter(|name| name.contains("gen-")).count() <= 2).then_some(())
+    });
+    assert!(daemon.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_definitions_change_the_last_one_is_served() {
+    const KILLS: u64 = 15;
+    let (rig, mut daemon) = Rig::live(&[]).await;
+    let mut random = Random::from_environment("RELOAD_SEED");
+    let mut factor = 1;
+    for kill in 0..KILLS {
+        factor = 2 + (factor + random.below(2)) % 3;
+        rig.redefine("\".data.n\"", &format!("\".data.n * {factor}\""));
+        daemon.signal(Signal::HUP);
+        wait::pass(Duration::from_millis(random.below(250)));
+        daemon.kill();
+        rig.publish(11 + kill..=11 + kill).await;
+        daemon = rig.site.start(&[]);
+        // What is served is whole, by whichever definition.
+        let numbers = rig.numbers();
+        let first = numbers.first().copied().unwrap_or_default();
+        let whole: Vec<_> = (1..=numbers.len() as i64).map(|n| n * first).collect();
+        assert_eq!(numbers, whole, "after kill {kill}");
+        // Not before it listens: until then a signal ends it.
+        daemon.projection("log");
+    }
+    let expected: Vec<_> = (1..=10 + KILLS).map(|n| i64::try_from(n * factor).unwrap()).collect();
+    becomes(&daemon, "log", "the last definition's rows", |projection| {
+        let detail = projection.detail.as_deref().unwrap_or_default();
+        if detail.contains("the process ended 3 times while it was being built") {
+            // So many kills look like an event that ends the process: a person says that it is none.
+            rig.site.run(&["rebuild", "log"], &[]);
+        }
+        rig.numbers() == expected
+    });
+    assert!(daemon.terminate().success());
+    rig.site.catch_up(&[]);
+    assert_eq!(rig.numbers(), expected);
 }

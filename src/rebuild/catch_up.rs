@@ -1,15 +1,16 @@
 //! A sealed generation follows the stream, meets the one that is served, and takes its place.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::compare::Comparing;
 use super::end::End;
-use super::operation::Kind;
+use super::operation::{Cause, Kind};
 use super::{Build, Serving};
 use crate::event::Sequence;
 use crate::status::{Phase, Reason, State};
@@ -21,13 +22,16 @@ use crate::store::writer::Store;
 use crate::worker::batch::Batcher;
 use crate::worker::command::Command;
 use crate::worker::meet::Step;
-use crate::worker::numbers::Numbers;
-use crate::worker::successor::{Meet, Met, Purpose, Successor};
+use crate::worker::successor::{Meet, Met, Pin, Place, Purpose, Successor};
 
 /// How long a step waits for what comes: as fine as the generations have to meet.
 const IDLE: Duration = Duration::from_millis(20);
 /// How long either generation may be kept from its work by a meeting: well within the second that a view may lag.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// So soon a worker hears what it is told, unless it waits for its disk.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
+/// As fine as a cut-over has to be.
+const LOOKED_AT_EVERY: Duration = Duration::from_millis(1);
 /// After a meeting that did not come about, and while another program or a full disk is in the way.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -67,18 +71,8 @@ impl Build {
         let mut comparing: Option<Comparing> = None;
         loop {
             self.check()?;
-            let served = self.serving.as_ref().map(|serving| serving.shared.numbers());
-            let follows = served.as_ref().is_some_and(is_following);
-            let limit =
-                served.as_ref().filter(|_| compares || follows).map(|served| served.sequence);
+            let limit = self.limit(&mut successor, compares);
             self.step(&mut successor, limit)?;
-            if compares && comparing.is_none() && self.is_out_of_reach(&successor) {
-                let detail = "what is served stands still behind what was read: resume it first";
-                if self.order().kind == Kind::Verify {
-                    return Err(End::NotComparable { detail: detail.to_owned() });
-                }
-                compares = false;
-            }
             if let Some(over) = comparing.take_if(|comparing| comparing.is_over()) {
                 let compared = over.result()?;
                 if self.order().kind == Kind::Verify {
@@ -97,14 +91,16 @@ impl Build {
             }
             if self.operation.is_held() && !compares {
                 self.meter.turns(Phase::Held);
+                self.folder.end_attempt();
                 continue;
             }
             if self.meter.phase() == Phase::Held {
                 self.meter.turns(Phase::CatchingUp);
             }
-            if !self.is_there(&successor, served.as_ref(), limit) {
+            if !is_there(&successor, limit) {
                 continue;
             }
+            self.folder.end_attempt();
             let Some(serving) = self.serving.clone() else {
                 return self.serve_alone(successor);
             };
@@ -144,6 +140,7 @@ impl Build {
             watch,
             look: self.reading.look.clone(),
             tally: Arc::clone(&self.reading.tally),
+            counted: None,
             ticket: self.ticket.take().unwrap_or_else(|| self.common.budget.store()),
         })
     }
@@ -181,28 +178,20 @@ impl Build {
         Ok(())
     }
 
-    /// Whether it has passed what is served, which will not follow: they never are at one sequence.
-    fn is_out_of_reach(&self, successor: &Successor) -> bool {
-        self.serving.as_ref().is_some_and(|serving| {
-            let served = serving.shared.numbers();
-            matches!(served.state, State::Paused | State::Failed)
-                && served.sequence < successor.store.checkpoint().sequence
-        })
-    }
-
-    /// Whether it is as far as it has to be to take the other's place.
-    fn is_there(
-        &self,
-        successor: &Successor,
-        served: Option<&Numbers>,
-        limit: Option<Sequence>,
-    ) -> bool {
-        let at = successor.store.checkpoint().sequence;
-        match (limit, served) {
-            (Some(limit), _) => at >= limit,
-            // What is served stands still: as far as the stream goes.
-            (None, _) => successor.watch.verified_head().is_some_and(|head| at >= head.last),
+    /// How far it may go: not past what is served, whose messages it is held against at one sequence. Past one that has
+    /// failed or is frozen it goes on once it has counted there; one that is paused stays where it is.
+    fn limit(&self, successor: &mut Successor, compares: bool) -> Option<Sequence> {
+        let ceiling = self.ceiling()?;
+        let served = self.serving.as_ref()?.shared.numbers();
+        let stands = served.state == State::Failed || served.reason == Some(Reason::Frozen);
+        let checkpoint = successor.store.checkpoint();
+        if compares || !stands || checkpoint.sequence < ceiling {
+            return Some(ceiling);
         }
+        if checkpoint.sequence == ceiling {
+            successor.counted = Some((ceiling, checkpoint.messages));
+        }
+        None
     }
 
     fn cut_over_purpose(&self) -> Purpose {
@@ -212,7 +201,11 @@ impl Build {
         Purpose::CutOver {
             force: order.force || rollback,
             forget: self.may_forget(),
-            pin: rollback,
+            pin: match order.cause {
+                _ if rollback => Pin::Set,
+                Cause::Policy => Pin::Keep,
+                Cause::Command | Cause::Definition => Pin::Clear,
+            },
             now: order.now,
         }
     }
@@ -224,8 +217,16 @@ impl Build {
         successor: Box<Successor>,
         purpose: Purpose,
     ) -> Result<Meeting, End> {
-        let (reply, met) = oneshot::channel();
-        let mut command = Command::Meet(Meet { successor, purpose, patience: PATIENCE, reply });
+        let (reply, mut met) = oneshot::channel();
+        let place: Place = Arc::new(Mutex::new(Some(successor)));
+        let cancel = self.operation.cancel.clone();
+        let mut command = Command::Meet(Meet {
+            place: Arc::clone(&place),
+            cancel,
+            purpose,
+            patience: PATIENCE,
+            reply,
+        });
         loop {
             command = match serving.commands.try_send(command) {
                 Ok(()) => break,
@@ -235,7 +236,23 @@ impl Build {
             self.check()?;
             std::thread::sleep(IDLE / 4);
         }
-        match met.blocking_recv() {
+        let asked = Instant::now();
+        let met = loop {
+            match met.try_recv() {
+                Err(TryRecvError::Empty) => {}
+                met => break met,
+            }
+            // A worker that is kept by its disk does not hear: whoever waits for it takes its own back.
+            if asked.elapsed() > HEARD_WITHIN || self.check().is_err() {
+                let taken = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(successor) = taken {
+                    self.check()?;
+                    return Ok(Meeting::Again(successor));
+                }
+            }
+            std::thread::sleep(LOOKED_AT_EVERY);
+        };
+        match met {
             Ok(Met::CutOver) => Ok(Meeting::CutOver),
             Ok(Met::Apart(successor)) => Ok(Meeting::Again(successor)),
             Ok(Met::Snapshots(successor, snapshots)) => {
@@ -337,7 +354,11 @@ impl Build {
     }
 }
 
-/// Whether what is served moves by itself, so that the two are to meet where it is.
-fn is_following(numbers: &Numbers) -> bool {
-    matches!(numbers.state, State::Live)
+/// Whether it is as far as it has to be to take the other's place: where that stands, or as far as the stream goes.
+fn is_there(successor: &Successor, limit: Option<Sequence>) -> bool {
+    let at = successor.store.checkpoint().sequence;
+    match limit {
+        Some(limit) => at == limit,
+        None => successor.watch.verified_head().is_some_and(|head| at >= head.last),
+    }
 }

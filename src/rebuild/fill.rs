@@ -112,6 +112,12 @@ impl Build {
                 self.leaves_room()?;
             }
             match messages.feed.recv_timeout(IDLE) {
+                // What is served stands within it: the rest is for the next phase, which ends at any sequence.
+                Ok(Delivery::Chunk(chunk))
+                    if self.ceiling().is_some_and(|ceiling| chunk.scanned_to() > ceiling) =>
+                {
+                    break;
+                }
                 Ok(Delivery::Chunk(chunk)) => {
                     if !counted {
                         counted = true;

@@ -28,8 +28,10 @@ use self::catch_up::Reached;
 use self::end::End;
 use self::meter::Meter;
 use self::operation::{Cause, Kind, Operation, Order};
+use crate::event::Sequence;
 use crate::source::convoy::Member;
 use crate::store::layout::{Folder, Generation};
+use crate::store::writer::Store;
 use crate::worker::budget::Ticket;
 use crate::worker::command::Command;
 use crate::worker::common::{Common, Reading};
@@ -89,6 +91,8 @@ struct Build {
     generation: Option<Generation>,
     /// Whether what it makes is worth keeping if the process ends.
     keeps: bool,
+    /// Whether what is served was read from the stream that is being read: then their sequences mean the same.
+    of_one_stream: bool,
 }
 
 /// Builds until it is served, refused, failed or cancelled, which the operation then says.
@@ -109,10 +113,15 @@ pub fn run(builder: Builder) -> Option<Box<Successor>> {
         meter,
         generation: None,
         keeps: false,
+        of_one_stream: false,
     };
     let name = build.operation.projection.clone();
     tracing::info!(projection = name, kind = ?build.operation.order.kind, "build begins");
-    let built = build.begin_attempt(begin).and_then(|()| build.go(begin, together));
+    let begun = match begin {
+        Begin::Fresh | Begin::Copy => build.begin_attempt(begin),
+        Begin::Sealed(_) | Begin::Retired(_) => Ok(()),
+    };
+    let built = begun.and_then(|()| build.go(begin, together));
     build.folder.end_attempt();
     let (end, launch) = match built {
         Ok(Reached::Served) => (build.served(), None),
@@ -146,8 +155,28 @@ impl Build {
             Begin::Sealed(generation) => self.open(generation)?,
             Begin::Retired(generation) => self.open_retired(generation)?,
         };
+        if begin != Begin::Fresh {
+            self.of_one_stream = self.reads_what_is_served() && self.is_of_one_stream(&store);
+        }
         self.keeps |= self.order().kind != Kind::Verify;
+        // That much is done, and is not begun anew.
+        self.folder.end_attempt();
+        self.begin_attempt(begin)?;
         self.follow(store)
+    }
+
+    /// Whether what is served and what was built are of one stream, as far as both know theirs.
+    fn is_of_one_stream(&self, store: &Store) -> bool {
+        let served = self.served_checkpoint().and_then(|served| served.stream_created_ns);
+        let built = store.checkpoint().stream_created_ns;
+        served.zip(built).is_none_or(|(served, built)| served == built)
+    }
+
+    /// Where what is served stands, if its sequences are those that are read: a build never passes it unseen, so that
+    /// what both have read can be compared at one sequence.
+    fn ceiling(&self) -> Option<Sequence> {
+        let serving = self.serving.as_ref().filter(|_| self.of_one_stream)?;
+        Some(serving.shared.numbers().sequence)
     }
 
     /// What begins by itself does so only a few times in vain: an event may be what ends the process.

@@ -22,7 +22,7 @@ pub(super) const ROOM_LEFT_BYTES: u64 = 64 << 20;
 
 impl Build {
     /// Whether every message may be replayed, and up to which sequence there are any.
-    pub(super) fn may_replay(&self) -> Result<Sequence, End> {
+    pub(super) fn may_replay(&mut self) -> Result<Sequence, End> {
         let served = self.served_checkpoint();
         let position = served.as_ref().map(Checkpoint::position).unwrap_or_default();
         let seen = self.look(&position)?;
@@ -34,6 +34,10 @@ impl Build {
             return Err(End::failed(&fault.detail));
         }
         self.has_room()?;
+        let position = position.sequence;
+        self.of_one_stream = self.reads_what_is_served()
+            && seen.first <= position.next()
+            && matches!(seen.found, Found::Sound | Found::Gap { .. });
         let from = served.and_then(|served| served.from_sequence);
         if let Some(from) = from.filter(|_| !self.may_forget()) {
             if fault.is_some_and(|fault| fault.reason == Reason::SourceChanged) {
@@ -50,6 +54,12 @@ impl Build {
             }
         }
         Ok(seen.last)
+    }
+
+    /// Whether the stream that it reads has the name of the one that is served from.
+    pub(super) fn reads_what_is_served(&self) -> bool {
+        let served = self.serving.as_ref().map(|serving| serving.shared.following());
+        served.is_some_and(|served| served.stream() == self.recipe.reading.stream)
     }
 
     /// A policy and an operator may consent.

@@ -30,6 +30,24 @@ pub enum Command {
     Leave,
 }
 
+impl Command {
+    /// Answers that nothing can be done while the projection waits for its disk: neither is anything else held up then.
+    pub(super) fn not_now(self) {
+        let busy = || Refused::Busy("it waits for space, or for another program's lock".to_owned());
+        // Who has stopped waiting needs no answer.
+        match self {
+            Self::Accept(reply) => drop(reply.send(Err(busy()))),
+            Self::Pause(reply) | Self::Resume(reply) | Self::Unpin(reply) => {
+                let _ = reply.send(Err(busy()));
+            }
+            Self::SnapshotAt(_, reply) => drop(reply.send(Err(busy()))),
+            Self::Adopt(_, reply) => drop(reply.send(Err(busy()))),
+            Self::Meet(meet) => meet.not_now(),
+            Self::Leave => {}
+        }
+    }
+}
+
 /// What became of `accept`.
 pub type Answer = Result<Accepted, Refused>;
 

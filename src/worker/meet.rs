@@ -12,13 +12,13 @@
 //!
 //! Where they do not come together within the caller's patience both go on by themselves, and try again later.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::batch::Stop;
 use super::gather::{Gathered, gather};
 use super::shared::Following;
-use super::successor::{Meet, Met, Purpose, Successor};
+use super::successor::{Meet, Met, Pin, Purpose, Successor};
 use super::{Batched, Loop, batcher};
 use crate::clock;
 use crate::event::Sequence;
@@ -37,7 +37,14 @@ const NAMED_MAX: usize = 3;
 impl Loop {
     /// Brings a successor to where this generation is, and does what they meet for.
     pub(super) fn meet(&mut self, meet: Meet) -> Batched {
-        let Meet { mut successor, purpose, patience, reply } = meet;
+        let Meet { place, cancel, purpose, patience, reply } = meet;
+        let taken = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Its builder has taken it back.
+        let Some(mut successor) = taken else { return Batched::Committed };
+        if cancel.is_cancelled() {
+            let _ = reply.send(Met::Apart(successor));
+            return Batched::Committed;
+        }
         let target = match purpose {
             Purpose::CutOver { now: true, .. } => Sequence(0),
             // Sequences of another stream say nothing.
@@ -45,6 +52,9 @@ impl Loop {
             _ => self.worker.store.checkpoint().sequence,
         };
         let (met, batched) = match successor.advance(target, Instant::now() + patience) {
+            Ok(Advanced::There) if cancel.is_cancelled() => {
+                (Met::Apart(successor), Batched::Committed)
+            }
             Ok(Advanced::There) => self.met(successor, &purpose),
             Ok(Advanced::Apart) => (Met::Apart(successor), Batched::Committed),
             Ok(Advanced::Stopped(detail)) => {
@@ -96,11 +106,27 @@ impl Loop {
         let (old, new) = (&self.worker.recipe, &successor.recipe);
         let same_subjects =
             self.is_of_one_stream(successor) && old.reading.filters == new.reading.filters;
-        if !forget && same_subjects && there.messages < here.messages {
-            return Ok(Some(format!(
-                "it has read {} messages up to sequence {}, and the generation that is served {} up to {}: the stream no longer holds what is missing",
-                there.messages, there.sequence, here.messages, here.sequence
-            )));
+        if !forget && same_subjects {
+            if let (Some(new), Some(old)) = (there.from_sequence, here.from_sequence)
+                && new > old
+            {
+                return Ok(Some(format!(
+                    "it begins at {new}, and the generation that is served began at {old}"
+                )));
+            }
+            // At one sequence: what came later must not make up for what is missing.
+            let counted = successor.counted.filter(|(sequence, _)| *sequence == here.sequence);
+            let read = match counted {
+                Some((_, read)) => Some(read),
+                None => (there.sequence == here.sequence).then_some(there.messages),
+            };
+            if read.is_none_or(|read| read < here.messages) {
+                let read = read.map_or("an unknown number of".to_owned(), |read| read.to_string());
+                return Ok(Some(format!(
+                    "it has read {read} messages up to sequence {}, and the generation that is served {}: the stream no longer holds what is missing",
+                    here.sequence, here.messages
+                )));
+            }
         }
         if !same_subjects {
             return Ok(None);
@@ -138,9 +164,13 @@ impl Loop {
     }
 
     /// Serves the successor from here on.
-    fn cut_over(&mut self, mut successor: Box<Successor>, pin: bool) -> (Met, Batched) {
+    fn cut_over(&mut self, mut successor: Box<Successor>, pin: Pin) -> (Met, Batched) {
         let control = self.worker.store.control();
-        let pinned = pin.then(|| self.worker.recipe.fingerprint.clone());
+        let pinned = match pin {
+            Pin::Set => Some(self.worker.recipe.fingerprint.clone()),
+            Pin::Clear => None,
+            Pin::Keep => control.pinned.clone(),
+        };
         let control = Control { pinned, ..control.clone() };
         let done = successor.store.set_control(control).and_then(|()| {
             self.worker.folder.cut_over(Some(&self.worker.store), &mut successor.store)

@@ -451,14 +451,18 @@ impl Loop {
     }
 
     /// Waits; false if cancelled meanwhile.
-    fn wait(&self, pause: Duration) -> bool {
+    fn wait(&mut self, pause: Duration) -> bool {
         self.beat(Stage::Space);
         let until = Instant::now() + pause;
         while Instant::now() < until {
             if self.worker.common.shutdown.is_cancelled() {
                 return false;
             }
-            std::thread::sleep(IDLE.min(pause));
+            match self.worker.commands.try_recv() {
+                Ok(Command::Leave) => return false,
+                Ok(command) => command.not_now(),
+                Err(_) => std::thread::sleep(IDLE.min(pause)),
+            }
         }
         true
     }

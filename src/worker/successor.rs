@@ -1,14 +1,16 @@
 //! A generation that may follow the one that is served: sealed, and at work like a served one.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::batch::Batcher;
 use super::budget::Ticket;
 use super::recipe::Recipe;
+use crate::event::Sequence;
 use crate::lag::Watch;
 use crate::source::Delivery;
 use crate::source::accept::Look;
@@ -32,6 +34,8 @@ pub struct Successor {
     pub tally: Arc<Tally>,
     /// Its store's part in the memory budget.
     pub ticket: Ticket,
+    /// How many messages it had read where the one that is served stands still, before it went on.
+    pub counted: Option<(Sequence, u64)>,
 }
 
 /// What two generations meet for, at one sequence.
@@ -45,20 +49,45 @@ pub enum Purpose {
         force: bool,
         /// Though it has read less than the generation that is served (I11).
         forget: bool,
-        /// It stays until a person says otherwise.
-        pin: bool,
+        pin: Pin,
         /// As it stands, and it follows from there.
         now: bool,
     },
 }
 
+/// What becomes of the mark by which a projection stays at what it was rolled back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// Set, to what is left.
+    Set,
+    Clear,
+    /// No person has decided anything.
+    Keep,
+}
+
+/// Where a successor lies that asks to be met: whoever comes first takes it, the worker or the builder that has waited
+/// long enough.
+pub type Place = Arc<Mutex<Option<Box<Successor>>>>;
+
 /// A successor that asks to meet the generation that is served.
 pub struct Meet {
-    pub successor: Box<Successor>,
+    pub place: Place,
+    /// Its build is to end: it is not served any more.
+    pub cancel: CancellationToken,
     pub purpose: Purpose,
     /// How long either may be kept from its work.
     pub patience: Duration,
     pub reply: oneshot::Sender<Met>,
+}
+
+impl Meet {
+    /// Gives the successor back.
+    pub(super) fn not_now(self) {
+        let taken = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(successor) = taken {
+            let _ = self.reply.send(Met::Apart(successor));
+        }
+    }
 }
 
 /// What became of a meeting; whoever is not served comes back.

@@ -57,6 +57,18 @@ pub struct Fold {
     open: Vec<HashMap<Key, Transition>>,
     known: Vec<Known>,
     undo: Undo,
+    /// Counts how often slots have lost their rows.
+    epoch: u32,
+}
+
+/// Where the row of an operation was when it was sought.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought {
+    hash: u64,
+    /// None: the row was not known, and may be by now.
+    slot: Option<Slot>,
+    /// Slots are what they were as long as this is.
+    epoch: u32,
 }
 
 /// How to leave no trace of an event, or of the message that it is a part of.
@@ -99,6 +111,7 @@ impl Fold {
             open: tables.iter().map(|_| HashMap::new()).collect(),
             known: tables.iter().zip(searches).map(known).collect(),
             undo: Undo::default(),
+            epoch: 0,
         }
     }
 
@@ -139,18 +152,23 @@ impl Fold {
     }
 
     /// Takes one event's operations, all or (in an exact fold) none. Nothing but their memory is left of them.
+    ///
+    /// `sought` says of the first ones where their rows were.
     #[inline]
     pub fn apply<R: Rows>(
         &mut self,
         operations: &mut [Operation],
+        sought: &[Sought],
         tables: &[Table],
         rows: &mut R,
     ) -> Result<(), Failed<R::Error>> {
         // An operation that fails has done nothing itself.
         let undoable = self.exact && operations.iter().skip(1).any(Operation::may_fail);
         self.begin_event(undoable);
-        for operation in operations {
-            if let Err(failed) = self.apply_one(operation, tables, rows) {
+        for (at, operation) in operations.iter_mut().enumerate() {
+            let sought = sought.get(at).copied();
+            let sought = sought.unwrap_or_else(|| self.seek(operation));
+            if let Err(failed) = self.apply_one(operation, sought, tables, rows) {
                 self.roll_back();
                 return Err(failed);
             }
@@ -158,19 +176,29 @@ impl Fold {
         Ok(())
     }
 
+    /// Looks where the row of an operation is.
+    #[inline]
+    pub fn seek(&self, operation: &Operation) -> Sought {
+        let known = &self.known[operation.table];
+        let hash = known.hash(&operation.key);
+        Sought { hash, slot: known.find(hash, &operation.key), epoch: self.epoch }
+    }
+
     /// Takes one operation of an event that was begun.
     #[inline]
     pub fn apply_one<R: Rows>(
         &mut self,
         operation: &mut Operation,
+        sought: Sought,
         tables: &[Table],
         rows: &mut R,
     ) -> Result<(), Failed<R::Error>> {
         let number = operation.table;
         let table = &tables[number];
         let known = &self.known[number];
-        let hash = known.hash(&operation.key);
-        let slot = match known.find(hash, &operation.key) {
+        let Sought { hash, slot, epoch } = sought;
+        let slot = slot.filter(|_| epoch == self.epoch);
+        let slot = match slot.or_else(|| known.find(hash, &operation.key)) {
             Some(slot) => slot,
             None if self.exact
                 || known.is_searched()
@@ -223,7 +251,7 @@ impl Fold {
         rows: &mut R,
     ) -> Result<Vec<Key>, Failed<R::Error>> {
         let known = &mut self.known[table];
-        let found = known.matching(columns, cells);
+        let found = known.matching(columns, cells, limit);
         let mut keys: Vec<Key> = found.into_iter().map(|slot| known.key_at(slot)).collect();
         if known.holds_all() {
             keys.sort_unstable();
@@ -256,6 +284,7 @@ impl Fold {
     /// Forgets the rows that are known, which have been written.
     pub fn written(&mut self) {
         self.begin_message(false);
+        self.epoch = self.epoch.wrapping_add(1);
         self.known.iter_mut().for_each(Known::written);
     }
 
@@ -323,6 +352,7 @@ impl Fold {
                     // It has been settled since.
                     if let Some(slot) = known.find(known.hash(&key), &key) {
                         known.forget(slot);
+                        self.epoch = self.epoch.wrapping_add(1);
                     }
                     match transition {
                         Some(transition) => drop(self.open[table].insert(key, transition)),

@@ -312,8 +312,8 @@ impl Known {
         self.restore(slot, Kept { state: State::default(), row: None });
     }
 
-    /// The slots of the rows whose columns hold these cells.
-    pub fn matching(&self, columns: &[usize], cells: &[Cell]) -> Vec<Slot> {
+    /// The slots of the rows whose columns hold these cells; of more than `limit` one more.
+    pub fn matching(&self, columns: &[usize], cells: &[Cell], limit: usize) -> Vec<Slot> {
         let index = self.indexes.iter().find(|index| index.columns == columns);
         let index = index.expect("a fold is told every search of its handlers");
         let hash = hash(&self.hasher, cells.iter());
@@ -323,7 +323,7 @@ impl Known {
         };
         let mut at = index.heads.find(spread(short(hash)), same).map_or(NONE, |entry| entry.slot);
         let mut slots = Vec::new();
-        while at != NONE {
+        while at != NONE && slots.len() <= limit {
             slots.push(at);
             at = index.links[at as usize].after;
         }

@@ -3,6 +3,7 @@
 //! Pure: no tokio, no SQL, no clock, no file. What a plan gives for an event depends on the event and the definition
 //! alone; what a fold gives depends on the rows that it is lent.
 
+pub mod ahead;
 pub mod fold;
 mod handler;
 pub mod known;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::ahead::Ahead;
 use super::fold::{Failed, Fold, Rows, Searches};
 use super::handler::Handler;
 use super::reject::Reject;
@@ -87,22 +88,45 @@ impl Plan {
 
     /// Folds what an event does to the rows; false if no handler applies to it.
     ///
-    /// An event that is rejected has left no trace. `operations` is memory to work in.
+    /// An event that is rejected has left no trace. `ahead` is for all events of a chunk, one after the other.
+    #[inline]
     pub fn project<R: Rows>(
         &self,
         event: &Event,
         fold: &mut Fold,
         rows: &mut R,
-        operations: &mut Operations,
+        ahead: &mut Ahead,
     ) -> Result<bool, Stopped<R::Error>> {
+        if let Some((operations, sought)) = ahead.of(event, self, fold) {
+            let applied = fold.apply(operations, sought, &self.definition.tables, rows);
+            return match applied {
+                Ok(()) => Ok(!operations.is_empty()),
+                Err(failed) => Err(self.stopped(failed, event)),
+            };
+        }
         if let Some(reject) = event.reject() {
             return Err(Stopped::Reject(Reject::from_decode(reject)));
         }
+        let operations = &mut ahead.other;
         let route = self.routes.of(event.type_name(), &self.definition, &self.handlers);
         if route.repeats {
             return expression::shared(|| self.take(event, &route, fold, rows, operations));
         }
         self.take(event, &route, fold, rows, operations)
+    }
+
+    /// Gathers what an event does if that is plain, one operation a handler; false, with some of them, if it is not.
+    #[inline]
+    pub(super) fn prepare(&self, event: &Event, operations: &mut Operations) -> bool {
+        if event.reject().is_some() {
+            return false;
+        }
+        let route = self.routes.of(event.type_name(), &self.definition, &self.handlers);
+        !route.reads
+            && route.handlers.iter().all(|&handler| {
+                let handler = &self.handlers[handler];
+                handler.plainly(event, &self.definition.tables[handler.table], operations)
+            })
     }
 
     fn take<R: Rows>(
@@ -120,20 +144,23 @@ impl Plan {
         let mut applied = false;
         for &handler in &route.handlers {
             let handler = &self.handlers[handler];
-            let table = &self.definition.tables[handler.table];
-            applied |= handler.plainly(event, table, operations)
-                || Run::<R>::new(handler, &self.definition, event, None, operations).run()?;
+            let run = Run::<R>::new(handler, &self.definition, event, None, operations);
+            applied |= run.run()?;
         }
-        fold.apply(&mut operations.list, &self.definition.tables, rows).map_err(|failed| {
-            match failed {
-                Failed::Uncertain => Stopped::Uncertain,
-                Failed::Rows(error) => Stopped::Rows(error),
-                Failed::OutOfRange { failure, by } => {
-                    Stopped::Reject(Reject::out_of_range(&failure, by, &self.definition, event))
-                }
-            }
-        })?;
+        fold.apply(&mut operations.list, &[], &self.definition.tables, rows)
+            .map_err(|failed| self.stopped(failed, event))?;
         Ok(applied)
+    }
+
+    #[cold]
+    fn stopped<E>(&self, failed: Failed<E>, event: &Event) -> Stopped<E> {
+        match failed {
+            Failed::Uncertain => Stopped::Uncertain,
+            Failed::Rows(error) => Stopped::Rows(error),
+            Failed::OutOfRange { failure, by } => {
+                Stopped::Reject(Reject::out_of_range(&failure, by, &self.definition, event))
+            }
+        }
     }
 
     /// The same where each handler must see what those before it have done.

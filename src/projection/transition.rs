@@ -114,7 +114,14 @@ pub struct OutOfRange {
 impl Operations {
     /// Forgets them, but not their memory.
     pub(super) fn clear(&mut self) {
-        while let Some(operation) = self.list.pop() {
+        self.cut(0);
+    }
+
+    /// Forgets all but the first of them.
+    pub(super) fn cut(&mut self, length: usize) {
+        while self.list.len() > length
+            && let Some(operation) = self.list.pop()
+        {
             self.keep(operation.assignments);
         }
     }

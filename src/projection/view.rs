@@ -48,7 +48,8 @@ impl<'a, R: Rows> View<'a, R> {
 
     pub(super) fn apply(&self, mut operation: Operation) -> Result<(), Failed<R::Error>> {
         let (fold, rows) = &mut *self.inner.borrow_mut();
-        fold.apply_one(&mut operation, self.tables, *rows)
+        let sought = fold.seek(&operation);
+        fold.apply_one(&mut operation, sought, self.tables, *rows)
     }
 }
 

@@ -14,11 +14,11 @@ use crate::event::Sequence;
 use crate::event::chunk::{Chunk, Event};
 use crate::event::time::Timestamp;
 use crate::expression::Expression;
+use crate::projection::ahead::Ahead;
 use crate::projection::fold::{Fold, Rows};
 use crate::projection::plan::Plan;
 use crate::projection::reject::Reject;
 use crate::projection::run::Stopped;
-use crate::projection::transition::Operations;
 use crate::status::{Counts, Reason};
 use crate::store::Error;
 use crate::store::dead_letter::{DeadLetter, State};
@@ -96,7 +96,7 @@ pub(super) fn assemble<R: Rows>(
     rows: &mut R,
 ) -> Result<Assembled, Again<R::Error>> {
     let mut done = Assembled::new(rules.plan.fold(exact), after);
-    let mut run = Run { rules, set_aside, operations: &mut Operations::default(), done: &mut done };
+    let mut run = Run { rules, set_aside, ahead: &mut Ahead::default(), done: &mut done };
     for chunk in chunks {
         let after = run.done.sequence;
         let mut next = chunk.first_above(after);
@@ -146,8 +146,7 @@ impl Assembled {
 pub(super) struct Run<'a> {
     pub(super) rules: &'a Rules,
     pub(super) set_aside: &'a SetAside,
-    /// Kept for its memory.
-    pub(super) operations: &'a mut Operations,
+    pub(super) ahead: &'a mut Ahead,
     pub(super) done: &'a mut Assembled,
 }
 
@@ -162,11 +161,12 @@ impl Run<'_> {
             && let Some(key) = self.order_key(event)
             && self.blocked(&key)
         {
+            self.ahead.skip();
             let reason = format!("parked behind a dead letter of order key `{key}`");
             return self.set_aside(event, State::Parked, reason, Some(key));
         }
         let fold = &mut self.done.fold;
-        match self.rules.plan.project(event, fold, rows, self.operations) {
+        match self.rules.plan.project(event, fold, rows, self.ahead) {
             Ok(true) => self.done.counts.applied += 1,
             Ok(false) => self.done.counts.ignored += 1,
             Err(Stopped::Reject(reject)) => return self.reject(event, &reject),

@@ -23,8 +23,8 @@ use crate::event::anchor::{Anchor, Origin};
 use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;
 use crate::expression::Expression;
+use crate::projection::ahead::Ahead;
 use crate::projection::plan::Plan;
-use crate::projection::transition::Operations;
 use crate::status::Counts;
 use crate::store::Error;
 use crate::store::batch::Batch;
@@ -40,8 +40,7 @@ pub struct Bulk {
     origin: Option<Origin>,
     /// Of the last chunk that was folded whole.
     anchor: Option<Anchor>,
-    /// Kept for its memory.
-    operations: Operations,
+    ahead: Ahead,
 }
 
 /// What became of a chunk.
@@ -76,7 +75,7 @@ impl Bulk {
             folded,
             origin: None,
             anchor: None,
-            operations: Operations::default(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -116,6 +115,7 @@ impl Bulk {
         self.origin = self.origin.or(chunk.origin());
         let mut after = self.sequence();
         let mut before = self.before();
+        self.ahead.begin();
         let mut next = chunk.first_above(after);
         while let Some(event) = &mut next {
             let sequence = event.sequence();
@@ -212,7 +212,7 @@ impl Bulk {
         Run {
             rules: &self.rules,
             set_aside: &self.set_aside,
-            operations: &mut self.operations,
+            ahead: &mut self.ahead,
             done: &mut self.folded,
         }
     }

@@ -95,12 +95,12 @@ fn holds(
     same("messages", &single.messages, &expected.messages)?;
     same("reason to stop", &single.stopped, &expected.stopped)?;
     let middle = splits.len() * 3 % (messages.len() + 1);
-    // From a message each to a few rows; after the last of them, everything.
-    let bytes: Vec<usize> = splits.iter().map(|split| split * 7_919 % 20_000).collect();
+    // A message each, then a few rows each, then everything, and so on.
+    let few = splits.iter().map(|split| split * 7_919 % 20_000);
+    let bytes: Vec<usize> = [0].into_iter().chain(few).collect();
     for mode in [
         Mode::Whole,
         Mode::Bulk(splits, usize::MAX, &[]),
-        Mode::Bulk(splits, usize::MAX, &[0]),
         Mode::Bulk(splits, middle, &bytes),
         Mode::Reopened(splits),
         Mode::Gathered(splits),

@@ -183,7 +183,7 @@ fn flush(view: &mut View, operations: &[Operation]) -> bool {
         let mut fold = Fold::new(&tables, &vec![Vec::new(); tables.len()], exact);
         let mut spoilt = false;
         for operation in operations {
-            match fold.apply(&mut [operation.clone()], &tables, view.store()) {
+            match fold.apply(&mut [operation.clone()], &[], &tables, view.store()) {
                 Ok(()) => {}
                 Err(Failed::OutOfRange { .. }) => assert!(exact),
                 Err(Failed::Uncertain) => {

@@ -15,7 +15,7 @@ use super::daemon::Daemon;
 use super::operations::Entry;
 use super::refused::Refused;
 use super::site::Site;
-use super::tracked::{Intent, Tracked};
+use super::tracked::{Intent, Stay, Tracked};
 use super::upkeep;
 use crate::config::Limits;
 use crate::definition::fingerprint::{Fingerprint, Need};
@@ -70,10 +70,11 @@ impl Daemon {
         site: &Site,
         tracked: &Arc<Tracked>,
     ) -> Result<Course, Refused> {
-        let Intent { recipe, tried } = tracked.intent();
+        let Intent { recipe, tried, stay } = tracked.intent();
         let asked = &recipe.fingerprint;
-        // Of what cannot be served there is nothing to compare with: it is built anew by command.
-        if tracked.serving().is_none() {
+        // Of what cannot be served there is nothing to compare with: it is built anew by command. One that is leaving
+        // is looked at when its worker has ended.
+        if tracked.serving().is_none() || stay != Stay::Stays {
             return Ok(Course::Nothing);
         }
         let served = stored::read(tracked.folder.path())?;
@@ -293,11 +294,11 @@ impl Daemon {
             together,
             common: Arc::clone(&self.common),
         };
-        let built = self.built.clone();
+        let ended = self.ended.clone();
         self.threads.spawn("builder", tracked.name(), move || {
             let successor = rebuild::run(builder);
             // Nobody listens any more only when the daemon has ended.
-            let _ = built.send(upkeep::Built { entry, successor });
+            let _ = ended.send(upkeep::Ended::Build(Box::new(upkeep::Built { entry, successor })));
             End::Stopped
         });
     }

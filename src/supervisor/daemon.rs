@@ -12,7 +12,7 @@ use super::site::Site;
 use super::streams::Streams;
 use super::threads::Threads;
 use super::tracked::Tracked;
-use super::upkeep::Built;
+use super::upkeep::Ended;
 use super::waiting::Waiting;
 use crate::metrics::Metrics;
 use crate::source::connection::Connection;
@@ -33,7 +33,7 @@ pub struct Daemon {
     pub(super) operations: Operations,
     pub(super) threads: Threads,
     /// To the upkeep.
-    pub(super) built: mpsc::UnboundedSender<Built>,
+    pub(super) ended: mpsc::UnboundedSender<Ended>,
     site: Mutex<Site>,
     draining: AtomicBool,
     pub(super) waiting: Waiting,
@@ -46,7 +46,7 @@ impl Daemon {
         common: Arc<Common>,
         control: Connection,
         threads: Threads,
-        built: mpsc::UnboundedSender<Built>,
+        ended: mpsc::UnboundedSender<Ended>,
         site: Site,
     ) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Daemon {
             projections: RwLock::new(Arc::default()),
             operations: Operations::default(),
             threads,
-            built,
+            ended,
             site: Mutex::new(site),
             draining: AtomicBool::new(false),
             waiting: Waiting::default(),

@@ -8,6 +8,7 @@ use super::daemon::Daemon;
 use super::open::{Opened, Served};
 use super::site::Site;
 use super::tracked::{Tracked, Working};
+use super::upkeep::Ended;
 use crate::store::layout::Folder;
 use crate::worker::batch::Stop;
 use crate::worker::numbers::Numbers;
@@ -120,6 +121,14 @@ impl Daemon {
             let _ends = ends;
             worker::run(worker)
         });
+        let (upkeep, name) = (self.ended.clone(), tracked.name().to_owned());
+        let watched = ended.clone();
+        let told = async move {
+            watched.cancelled().await;
+            // Nobody listens any more only when the daemon has ended.
+            let _ = upkeep.send(Ended::Worker(name));
+        };
+        self.common.tasks.spawn_on(told, &self.common.runtime);
         tracked.employ(Working { commands, ended });
     }
 

@@ -24,6 +24,7 @@ use super::site::{Found, Site};
 use super::tracked::Tracked;
 use crate::clock;
 use crate::diagnostic::Diagnostic;
+use crate::worker::recipe::Recipe;
 
 /// What a reload has done.
 #[derive(Clone, Debug, Default)]
@@ -144,19 +145,15 @@ impl Daemon {
                 running.operation.cancel.cancel();
             }
             let outcome = if tracked.leave() {
-                tracing::info!(
-                    projection = name,
-                    "no definition names it any more, it runs no more"
-                );
-                self.metrics().remove_projection(&name);
-                if let Err(error) = tracked.folder.retire() {
-                    tracing::warn!(projection = name, %error, "mark it as retired");
-                }
+                self.retire(&tracked);
                 Outcome::Removed
             } else {
                 stay.push(tracked);
                 let detail = "its worker stands still and does not end".to_owned();
-                Outcome::Failed { detail, next: Some("restart viewd".to_owned()) }
+                Outcome::Failed {
+                    detail,
+                    next: Some("it ends as soon as it moves again".to_owned()),
+                }
             };
             reloaded.projections.push((name, outcome));
         }
@@ -169,8 +166,12 @@ impl Daemon {
             // Of the same name, until a moment ago.
             return Err(Refused::busy_with(&running.operation));
         }
-        let on_disk = Arc::new(declared.recipe(&site.config));
-        let folder = site.folder(declared.name());
+        self.run(site, Arc::new(declared.recipe(&site.config)))
+    }
+
+    /// Opens what is served of a projection that does not run, and runs it.
+    pub(super) fn run(&self, site: &Site, on_disk: Arc<Recipe>) -> Result<Arc<Tracked>, Refused> {
+        let folder = site.folder(&on_disk.plan.definition().name);
         let budget = &self.common.budget;
         let served = open::open(&folder, &on_disk, budget, &site.config.limits)?;
         let tracked = self.handles(site, folder, on_disk, &served);
@@ -180,6 +181,16 @@ impl Daemon {
         self.launch(site, &tracked, served);
         tracing::info!(projection = tracked.name(), "runs from now on");
         Ok(tracked)
+    }
+
+    /// Its worker has ended, and no definition names it.
+    pub(super) fn retire(&self, tracked: &Tracked) {
+        let projection = tracked.name();
+        tracing::info!(projection, "no definition names it any more, it runs no more");
+        self.metrics().remove_projection(projection);
+        if let Err(error) = tracked.folder.retire() {
+            tracing::warn!(projection, %error, "mark it as retired");
+        }
     }
 
     fn follow_all(&self, site: &Site, found: &Found, reloaded: &mut Reloaded) {

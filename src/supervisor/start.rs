@@ -79,14 +79,14 @@ pub async fn start(setup: Setup) -> Result<Running, Error> {
     });
     common.tasks.spawn(keeper.run(common.shutdown.clone()));
     let (threads, ended) = Threads::new();
-    let (built, builds) = mpsc::unbounded_channel();
+    let (over, overs) = mpsc::unbounded_channel();
     let (stall_max, shutdown_timeout) = (config.limits.stall_max, config.limits.shutdown_timeout);
-    let daemon = Arc::new(Daemon::new(Arc::clone(&common), control, threads, built, site));
+    let daemon = Arc::new(Daemon::new(Arc::clone(&common), control, threads, over, site));
     let edges = CancellationToken::new();
     let mut running = JoinSet::new();
     begin(&daemon, opened).await;
     running.spawn(Watchdog::new(&daemon, stall_max).run(edges.clone()));
-    let upkeep = Upkeep { daemon: Arc::clone(&daemon), built: builds, asks: asked };
+    let upkeep = Upkeep { daemon: Arc::clone(&daemon), ended: overs, asks: asked };
     running.spawn(upkeep.run(common.shutdown.clone()));
     running.spawn(reload::on_hangup(Arc::clone(&daemon), hangup, common.shutdown.clone()));
     let tasks = Tasks { daemon, ended, running, edges };

@@ -44,6 +44,17 @@ pub(super) struct Intent {
     pub(super) recipe: Arc<Recipe>,
     /// What a build was last begun for by itself: once, whatever became of it.
     pub(super) tried: Option<Fingerprint>,
+    pub(super) stay: Stay,
+}
+
+/// Whether a definition names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stay {
+    Stays,
+    /// None does any more: its worker is told to end.
+    Leaves,
+    /// One does again, before its worker has ended.
+    Returns,
 }
 
 impl Tracked {
@@ -53,7 +64,7 @@ impl Tracked {
             files: folder.files(),
             folder,
             worker: Mutex::default(),
-            intent: Mutex::new(Intent { recipe, tried: None }),
+            intent: Mutex::new(Intent { recipe, tried: None, stay: Stay::Stays }),
         }
     }
 
@@ -77,7 +88,11 @@ impl Tracked {
 
     /// Takes what the files say now.
     pub(super) fn intend(&self, recipe: Arc<Recipe>) {
-        self.intent_lock().recipe = recipe;
+        let mut intent = self.intent_lock();
+        intent.recipe = recipe;
+        if intent.stay == Stay::Leaves {
+            intent.stay = Stay::Returns;
+        }
     }
 
     pub(super) fn has_tried(&self, fingerprint: Option<&Fingerprint>) {
@@ -97,8 +112,15 @@ impl Tracked {
         }
     }
 
-    /// Ends its worker and waits for that; blocks. False if it stands still and did not end in time.
+    /// Whether its worker's thread has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.worker().as_ref().is_some_and(|working| working.ended.is_cancelled())
+    }
+
+    /// Ends its worker and waits for that; blocks. False if it stands still and did not end in time: it ends when it
+    /// moves again.
     pub(super) fn leave(&self) -> bool {
+        self.intent_lock().stay = Stay::Leaves;
         let Some(working) = self.worker().clone() else { return true };
         let until = Instant::now() + LEAVE_TIMEOUT;
         let mut told = false;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::builds::Wanted;
 use super::daemon::Daemon;
 use super::operations::Entry;
-use super::tracked::Tracked;
+use super::tracked::{Intent, Stay, Tracked};
 use crate::clock;
 use crate::rebuild::Begin;
 use crate::rebuild::operation::{Cause, Kind, Order, Progress};
@@ -20,6 +20,13 @@ use crate::worker::successor::Successor;
 
 /// How often retired generations are looked at: a reader that closes its file frees the disk so soon.
 const TICK: Duration = Duration::from_secs(60);
+
+/// A thread that has ended.
+pub(super) enum Ended {
+    Build(Box<Built>),
+    /// The worker of this projection.
+    Worker(String),
+}
 
 /// A build that has ended; where nothing was served before, with what is served now.
 pub(super) struct Built {
@@ -30,7 +37,7 @@ pub(super) struct Built {
 /// The task; [`Upkeep::run`] is to be spawned.
 pub(super) struct Upkeep {
     pub(super) daemon: Arc<Daemon>,
-    pub(super) built: mpsc::UnboundedReceiver<Built>,
+    pub(super) ended: mpsc::UnboundedReceiver<Ended>,
     pub(super) asks: mpsc::UnboundedReceiver<Ask>,
 }
 
@@ -43,8 +50,12 @@ impl Upkeep {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                Some(built) = self.built.recv() => {
-                    self.work(move |daemon| daemon.after_build(built)).await;
+                Some(ended) = self.ended.recv() => {
+                    self.work(move |daemon| match ended {
+                        Ended::Build(built) => daemon.after_build(*built),
+                        Ended::Worker(projection) => daemon.after_worker(&projection),
+                    })
+                    .await;
                 }
                 Some(Ask::Rebuild { projection }) = self.asks.recv() => {
                     self.work(move |daemon| daemon.build_by_policy(&projection)).await;
@@ -81,6 +92,31 @@ impl Daemon {
         }
         // What it was in the way of may be begun now.
         self.follow_definitions(&site, &[tracked]);
+    }
+
+    /// A worker that was told to end and stood still has ended after all: it goes, or runs anew where a definition
+    /// names it again.
+    fn after_worker(&self, projection: &str) {
+        let site = self.site();
+        let Some(tracked) = self.tracked(projection) else { return };
+        if !tracked.has_ended() || self.is_draining() {
+            return;
+        }
+        let Intent { recipe, stay, .. } = tracked.intent();
+        if stay == Stay::Stays {
+            // What ended it ends the process.
+            return;
+        }
+        let others = self.projections();
+        let others = others.iter().filter(|other| other.name() != projection);
+        self.track(others.map(Arc::clone).collect());
+        if stay == Stay::Leaves {
+            return self.retire(&tracked);
+        }
+        match self.run(&site, recipe) {
+            Ok(tracked) => self.follow_definitions(&site, &[tracked]),
+            Err(refused) => tracing::error!(projection, error = %refused, "run it again"),
+        }
     }
 
     /// A worker's stream has a gap, or is another: its policy consents to forgetting.

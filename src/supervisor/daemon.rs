@@ -20,8 +20,9 @@ use crate::status::{Nats, Report};
 use crate::worker::common::{Common, Reading};
 use crate::worker::recipe::Recipe;
 
-/// A worker that is at work for longer than this is reported by the watchdog.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A worker answers between two batches. Whoever waits keeps other commands waiting, so not for one that stands still:
+/// it does what it was told when it moves again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the API and the commands ask.
 pub struct Daemon {
@@ -146,7 +147,7 @@ impl Daemon {
         match self.common.runtime.block_on(waiting) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(Refused::Draining),
-            Err(_) => Err(Refused::busy("its worker does not answer")),
+            Err(_) => Err(Refused::busy("its worker is at work, and hears of it after that")),
         }
     }
 }

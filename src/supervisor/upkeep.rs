@@ -131,9 +131,13 @@ impl Daemon {
             let tracked = Arc::clone(&tracked);
             self.begin_one(&site, Wanted { tracked, recipe, order, begin: Begin::Fresh })
         });
-        // Who asked asks again as long as it stands still.
-        if let Err(refused) = begun {
+        if let Err(refused) = &begun {
             tracing::debug!(projection, %refused, "a build by policy is not begun");
+        }
+        // Who asked has shown it as about to begin, and asks again when it is not.
+        let running = self.operations.running(projection);
+        if running.is_none_or(|running| running.operation.is_over()) {
+            tracked.shared.rebuilding(None);
         }
     }
 

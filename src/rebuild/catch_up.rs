@@ -48,6 +48,8 @@ pub(super) enum Reached {
 enum Meeting {
     CutOver,
     Snapshots(Box<Successor>, Box<(Snapshot, Snapshot)>),
+    /// It lacks what may be forgotten.
+    NotComparable(Box<Successor>),
     /// To be tried again.
     Again(Box<Successor>),
 }
@@ -107,6 +109,10 @@ impl Build {
             let purpose = if compares { Purpose::Compare } else { self.cut_over_purpose() };
             successor = match self.meet(&serving, successor, purpose)? {
                 Meeting::CutOver => return Ok(Reached::Served),
+                Meeting::NotComparable(successor) => {
+                    compares = false;
+                    successor
+                }
                 Meeting::Again(successor) => {
                     std::thread::sleep(PAUSE);
                     successor
@@ -200,7 +206,7 @@ impl Build {
         let rollback = order.kind == Kind::Rollback;
         Purpose::CutOver {
             force: order.force || rollback,
-            forget: self.may_forget(),
+            forget: self.may_forget() || rollback,
             pin: match order.cause {
                 _ if rollback => Pin::Set,
                 Cause::Policy => Pin::Keep,
@@ -258,6 +264,14 @@ impl Build {
             Ok(Met::Snapshots(successor, snapshots)) => {
                 Ok(Meeting::Snapshots(successor, snapshots))
             }
+            Ok(Met::Less { successor, detail }) if self.may_forget() => {
+                tracing::warn!(projection = self.operation.projection, detail, "as consented to");
+                Ok(Meeting::NotComparable(successor))
+            }
+            Ok(Met::Less { successor, detail }) => {
+                drop(successor);
+                Err(self.would_forget(detail))
+            }
             Ok(Met::Refused { successor, detail }) => {
                 drop(successor);
                 Err(self.refused(&detail))
@@ -287,7 +301,9 @@ impl Build {
             self.check()?;
             successor = match self.meet(&serving, successor, self.cut_over_purpose())? {
                 Meeting::CutOver => return Ok(Reached::Served),
-                Meeting::Again(successor) | Meeting::Snapshots(successor, _) => successor,
+                Meeting::Again(successor)
+                | Meeting::NotComparable(successor)
+                | Meeting::Snapshots(successor, _) => successor,
             };
             std::thread::sleep(PAUSE);
         }
@@ -320,6 +336,9 @@ impl Build {
         let Some(served) = crate::store::stored::read(self.folder.path()).ok() else {
             return Some("the generation that is served cannot be read".to_owned());
         };
+        if served.engine != self.recipe.engine {
+            return Some("another version of viewd has built what is served".to_owned());
+        }
         let mine = successor.store.fingerprint();
         let theirs = &served.fingerprint;
         if (&mine.events, &mine.rows) != (&theirs.events, &theirs.rows) {

@@ -81,8 +81,8 @@ impl Build {
 
     /// What goes on after a restart goes on as it was asked for.
     fn remember_order(&self, store: &mut Store) -> Result<(), End> {
-        let order = serde_json::to_string(&self.order()).expect("an order has nothing but words");
-        Ok(store.set_control(Control { order: Some(order), ..Control::default() })?)
+        let order = Some(self.order_text());
+        Ok(store.set_control(Control { order, ..Control::default() })?)
     }
 
     fn seal(&mut self, store: Store) -> Result<Store, End> {
@@ -117,6 +117,11 @@ impl Build {
                     if self.ceiling().is_some_and(|ceiling| chunk.scanned_to() > ceiling) =>
                 {
                     break;
+                }
+                // Something is missing between two readers: it is read again, by one that verifies the stream first.
+                Ok(Delivery::Chunk(chunk)) if chunk.after() > bulk.sequence() => {
+                    bulk.flush(store, clock::now())?;
+                    messages = self.messages(store.checkpoint().position());
                 }
                 Ok(Delivery::Chunk(chunk)) => {
                     if !counted {

@@ -122,7 +122,10 @@ pub fn run(builder: Builder) -> Option<Box<Successor>> {
         Begin::Sealed(_) | Begin::Retired(_) => Ok(()),
     };
     let built = begun.and_then(|()| build.go(begin, together));
-    build.folder.end_attempt();
+    match built {
+        Err(End::Shutdown) => build.folder.pause_attempt(),
+        _ => build.folder.end_attempt(),
+    }
     let (end, launch) = match built {
         Ok(Reached::Served) => (build.served(), None),
         Ok(Reached::Launch(successor)) => (build.served(), Some(successor)),
@@ -156,7 +159,7 @@ impl Build {
             Begin::Retired(generation) => self.open_retired(generation)?,
         };
         if begin != Begin::Fresh {
-            self.of_one_stream = self.reads_what_is_served() && self.is_of_one_stream(&store);
+            self.of_one_stream = self.reads_what_is_served() && self.is_of_one_stream(&store)?;
         }
         self.keeps |= self.order().kind != Kind::Verify;
         // That much is done, and is not begun anew.
@@ -166,10 +169,10 @@ impl Build {
     }
 
     /// Whether what is served and what was built are of one stream, as far as both know theirs.
-    fn is_of_one_stream(&self, store: &Store) -> bool {
-        let served = self.served_checkpoint().and_then(|served| served.stream_created_ns);
+    fn is_of_one_stream(&self, store: &Store) -> Result<bool, End> {
+        let served = self.served_checkpoint()?.and_then(|served| served.stream_created_ns);
         let built = store.checkpoint().stream_created_ns;
-        served.zip(built).is_none_or(|(served, built)| served == built)
+        Ok(served.zip(built).is_none_or(|(served, built)| served == built))
     }
 
     /// Where what is served stands, if its sequences are those that are read: a build never passes it unseen, so that
@@ -181,10 +184,11 @@ impl Build {
 
     /// What begins by itself does so only a few times in vain: an event may be what ends the process.
     fn begin_attempt(&mut self, begin: Begin) -> Result<(), End> {
-        if self.order().cause == Cause::Command && begin == Begin::Fresh {
+        if self.order().cause == Cause::Command && !matches!(begin, Begin::Sealed(_)) {
             self.folder.end_attempt();
         }
-        if self.folder.begin_attempt()? < ATTEMPTS_MAX {
+        let order = self.order_text();
+        if self.folder.begin_attempt(&order, &self.recipe.fingerprint)? < ATTEMPTS_MAX {
             return Ok(());
         }
         if let Begin::Sealed(generation) = begin {
@@ -201,6 +205,11 @@ impl Build {
 
     fn order(&self) -> Order {
         self.operation.order
+    }
+
+    /// As it is kept over a restart.
+    fn order_text(&self) -> String {
+        serde_json::to_string(&self.order()).expect("an order has nothing but words")
     }
 
     /// Whether it is to end.

@@ -8,6 +8,7 @@ use super::operation::{Cause, Kind};
 use crate::event::Sequence;
 use crate::source::accept::{Found, Seen};
 use crate::source::{Position, Reason};
+use crate::store::Error as StoreError;
 use crate::store::checkpoint::Checkpoint;
 use crate::store::layout::{self, Generation};
 use crate::store::stored;
@@ -23,7 +24,7 @@ pub(super) const ROOM_LEFT_BYTES: u64 = 64 << 20;
 impl Build {
     /// Whether every message may be replayed, and up to which sequence there are any.
     pub(super) fn may_replay(&mut self) -> Result<Sequence, End> {
-        let served = self.served_checkpoint();
+        let served = self.served_checkpoint()?;
         let position = served.as_ref().map(Checkpoint::position).unwrap_or_default();
         let seen = self.look(&position)?;
         let fault = match &seen.found {
@@ -67,7 +68,7 @@ impl Build {
         self.order().forget || self.order().cause == Cause::Policy
     }
 
-    fn would_forget(&self, detail: String) -> End {
+    pub(super) fn would_forget(&self, detail: String) -> End {
         if self.order().kind == Kind::Verify {
             return End::NotComparable { detail };
         }
@@ -75,9 +76,17 @@ impl Build {
         End::WouldForget { detail, next }
     }
 
-    /// Of the generation that is served, if that can be read.
-    pub(super) fn served_checkpoint(&self) -> Option<Checkpoint> {
-        stored::read(self.folder.path()).ok().map(|stored| stored.checkpoint)
+    /// Of the generation that is served; None if there is none, or a damaged one.
+    pub(super) fn served_checkpoint(&self) -> Result<Option<Checkpoint>, End> {
+        if self.folder.current()?.is_none() {
+            return Ok(None);
+        }
+        match stored::read(self.folder.path()) {
+            Ok(stored) => Ok(Some(stored.checkpoint)),
+            Err(StoreError::Corrupt { .. }) => Ok(None),
+            // What the view knows must not be forgotten because it could not be asked.
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn has_room(&self) -> Result<(), End> {
@@ -114,10 +123,7 @@ impl Build {
     /// Makes a generation that is nobody's yet.
     pub(super) fn make(
         &mut self,
-        make: impl FnOnce(
-            &layout::Folder,
-            &layout::Build<'_>,
-        ) -> Result<Generation, crate::store::Error>,
+        make: impl FnOnce(&layout::Folder, &layout::Build<'_>) -> Result<Generation, StoreError>,
     ) -> Result<Generation, End> {
         self.check()?;
         let generation = make(&self.folder, &self.recipe.build())?;

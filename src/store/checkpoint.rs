@@ -80,7 +80,9 @@ impl Checkpoint {
         next.has_been_live |= advance.live;
         if let Some(origin) = advance.origin {
             next.stream_created_ns = Some(origin.created_ns);
-            next.from_sequence = self.from_sequence.or(Some(origin.first_sequence));
+            // A stream that never held a message says that it begins at 0; its first message is 1.
+            let first = origin.first_sequence.max(Sequence(1));
+            next.from_sequence = self.from_sequence.or(Some(first));
         }
         if let Some(anchor) = advance.anchor {
             anchors::keep(&mut next.anchors, anchor, commits);
@@ -105,7 +107,9 @@ impl Checkpoint {
                     sequence: Sequence(number(1)?),
                     event_time: time(2)?,
                     committed_at: time(3)?,
-                    from_sequence: row.get::<_, Option<i64>>(4)?.map(|value| Sequence(restored(value))),
+                    from_sequence: row
+                        .get::<_, Option<i64>>(4)?
+                        .map(|value| Sequence(restored(value).max(1))),
                     messages: number(5)?,
                     revision: number(6)?,
                     missed_sequences: number(7)?,

@@ -33,7 +33,7 @@
 //! | `digest` | a canonical hash of each table |
 //! | `difference` | where two snapshots differ, row by row |
 //! | `verify` | what can be seen to be wrong in one file |
-//! | `attempt` | how often a build was begun in vain |
+//! | `attempt` | what is being built, and how often that was begun in vain |
 //! | `accept` | the checkpoint past a gap, or on a restored stream |
 //! | `checkpoint` | the durable position and what stands beside it |
 //! | `dead_letter` | events set aside |
@@ -50,7 +50,7 @@
 
 mod accept;
 mod anchors;
-mod attempt;
+pub mod attempt;
 pub mod batch;
 mod bulk;
 pub mod checkpoint;

@@ -104,6 +104,7 @@ impl Folder {
                 .map_err(|error| Error::access("remove folder", &folder, error))?;
         }
         self.unlink()?;
+        self.end_attempt();
         match fs::remove_dir(self.path()) {
             // What somebody else has put there stays.
             Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {

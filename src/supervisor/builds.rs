@@ -93,9 +93,11 @@ impl Daemon {
             }
             return Ok(Course::Running(running.operation));
         }
-        let order = |kind| Order::new(kind, Cause::Definition);
+        let order = |kind| ordered_before(tracked, kind, asked);
         let (order, begin) = match need {
             Need::Nothing => {
+                // Nothing is being built, and nothing has to be.
+                tracked.folder.end_attempt();
                 tracked.shared.notice(None);
                 return Ok(Course::Nothing);
             }
@@ -310,6 +312,17 @@ fn is_outdated(running: &Entry, asked: &Fingerprint) -> bool {
     matches!(kind, Kind::Rebuild | Kind::Reshape)
         && cause != Cause::Policy
         && !running.fingerprint.gives_same_view(asked)
+}
+
+/// What a definition leads to; a build that a crash or a shutdown has cut off is begun again as it was ordered.
+fn ordered_before(tracked: &Tracked, kind: Kind, asked: &Fingerprint) -> Order {
+    let kept = tracked.folder.attempt().filter(|attempt| {
+        let of = attempt.fingerprint.parse::<Fingerprint>();
+        of.is_ok_and(|fingerprint| fingerprint.gives_same_view(asked))
+    });
+    let kept = kept.and_then(|attempt| serde_json::from_str::<Order>(&attempt.order).ok());
+    let kept = kept.filter(|order| order.kind == kind);
+    Order { cause: Cause::Definition, ..kept.unwrap_or(Order::new(kind, Cause::Definition)) }
 }
 
 /// What a sealed build was ordered by, if its definition is still the one on disk.

@@ -71,8 +71,13 @@ impl Loop {
         match purpose {
             Purpose::Compare => self.compare(successor),
             Purpose::CutOver { force, forget, pin, now } => {
-                let refused =
-                    if *force || *now { Ok(None) } else { self.check(&successor, *forget) };
+                if !*forget
+                    && !*now
+                    && let Some(detail) = self.lacks(&successor)
+                {
+                    return (Met::Less { successor, detail }, Batched::Committed);
+                }
+                let refused = if *force || *now { Ok(None) } else { self.check(&successor) };
                 match refused {
                     Ok(None) => self.cut_over(successor, *pin),
                     Ok(Some(detail)) => (Met::Refused { successor, detail }, Batched::Committed),
@@ -88,6 +93,9 @@ impl Loop {
         if here.sequence != there.sequence {
             return (Met::Apart(successor), Batched::Committed);
         }
+        if let Some(detail) = self.lacks(&successor) {
+            return (Met::Less { successor, detail }, Batched::Committed);
+        }
         let snapshots = self
             .worker
             .store
@@ -99,38 +107,37 @@ impl Loop {
         }
     }
 
-    /// Why the successor may not be served: it has read less, or it has set aside what the served one applied.
-    fn check(&self, successor: &Successor, forget: bool) -> Result<Option<String>, StoreError> {
-        let Some(served) = self.sound_store() else { return Ok(None) };
+    /// What the successor lacks of the messages that the served one has read, at one sequence: what came later must not
+    /// make up for what is missing.
+    fn lacks(&self, successor: &Successor) -> Option<String> {
+        let served = self.sound_store().filter(|_| self.reads_the_same(successor))?;
         let (here, there) = (served.checkpoint(), successor.store.checkpoint());
-        let (old, new) = (&self.worker.recipe, &successor.recipe);
-        let same_subjects =
-            self.is_of_one_stream(successor) && old.reading.filters == new.reading.filters;
-        if !forget && same_subjects {
-            if let (Some(new), Some(old)) = (there.from_sequence, here.from_sequence)
-                && new > old
-            {
-                return Ok(Some(format!(
-                    "it begins at {new}, and the generation that is served began at {old}"
-                )));
-            }
-            // At one sequence: what came later must not make up for what is missing.
-            let counted = successor.counted.filter(|(sequence, _)| *sequence == here.sequence);
-            let read = match counted {
-                Some((_, read)) => Some(read),
-                None => (there.sequence == here.sequence).then_some(there.messages),
-            };
-            if read.is_none_or(|read| read < here.messages) {
-                let read = read.map_or("an unknown number of".to_owned(), |read| read.to_string());
-                return Ok(Some(format!(
-                    "it has read {read} messages up to sequence {}, and the generation that is served {}: the stream no longer holds what is missing",
-                    here.sequence, here.messages
-                )));
-            }
+        if let (Some(new), Some(old)) = (there.from_sequence, here.from_sequence)
+            && new > old
+        {
+            return Some(format!(
+                "would forget: it begins at {new}, the serving generation began at {old}"
+            ));
         }
-        if !same_subjects {
-            return Ok(None);
-        }
+        let counted = successor.counted.filter(|(sequence, _)| *sequence == here.sequence);
+        let read = match counted {
+            Some((_, read)) => Some(read),
+            None => (there.sequence == here.sequence).then_some(there.messages),
+        };
+        read.is_none_or(|read| read < here.messages).then(|| {
+            let read = read.map_or("an unknown number of".to_owned(), |read| read.to_string());
+            format!(
+                "would forget: up to sequence {} it has read {read} messages, the serving generation {}: the stream no longer holds the rest",
+                here.sequence, here.messages
+            )
+        })
+    }
+
+    /// Why the successor may not be served: it has set aside what the served one applied.
+    fn check(&self, successor: &Successor) -> Result<Option<String>, StoreError> {
+        let served = self.sound_store().filter(|_| self.reads_the_same(successor));
+        let Some(served) = served else { return Ok(None) };
+        let (here, old) = (served.checkpoint(), &self.worker.recipe);
         let mut lost = Vec::new();
         for letter in successor.store.dead()? {
             // One that could not be decoded would have been dead then as well.
@@ -155,6 +162,12 @@ impl Loop {
             lost.len(),
             named.join("; ")
         )))
+    }
+
+    /// Whether both are to have read the same messages.
+    fn reads_the_same(&self, successor: &Successor) -> bool {
+        self.is_of_one_stream(successor)
+            && self.worker.recipe.reading.filters == successor.recipe.reading.filters
     }
 
     fn is_of_one_stream(&self, successor: &Successor) -> bool {

@@ -280,8 +280,9 @@ impl Numbers {
             self.stand = None;
         }
         self.at_work = None;
+        // Who goes back to what stood before has to catch up.
         match self.state {
-            State::Live => self.turn(State::Live),
+            State::Live if store.checkpoint().sequence >= self.sequence => self.turn(State::Live),
             _ => self.recover(),
         }
         self.take(store);

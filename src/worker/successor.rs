@@ -98,6 +98,8 @@ pub enum Met {
     CutOver,
     /// They did not come to one sequence in time: the successor has to catch up first.
     Apart(Box<Successor>),
+    /// It has read less than what is served, which would be forgotten (I11).
+    Less { successor: Box<Successor>, detail: String },
     /// The checks say no.
     Refused { successor: Box<Successor>, detail: String },
     /// It cannot be done at all, and the successor is of no use.

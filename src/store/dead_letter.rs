@@ -61,6 +61,22 @@ pub struct DeadLetter {
     pub stored_at: Timestamp,
 }
 
+impl DeadLetter {
+    /// The memory that it holds, with what an allocator adds to each text; a payload is counted for each of its parts.
+    pub fn bytes(&self) -> usize {
+        let text = |text: &str| text.len() + 16;
+        let texts = [&self.subject, &self.reason].into_iter();
+        let texts = texts.chain(&self.type_name).chain(&self.order_key);
+        let header = |(name, value): &(String, String)| {
+            size_of::<(String, String)>() + text(name) + text(value)
+        };
+        size_of::<Self>()
+            + texts.map(|one| text(one)).sum::<usize>()
+            + self.payload.len()
+            + self.headers.iter().map(header).sum::<usize>()
+    }
+}
+
 /// An order key with dead or parked events: later events of it are parked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {

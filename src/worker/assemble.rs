@@ -240,9 +240,7 @@ impl Run<'_> {
         *count += 1;
         let payload = self.payload(event);
         let letter = dead_letter(event, state, order_key, reason, payload);
-        // A payload is counted for each of its parts: rather too much than too little.
-        self.done.letters_bytes +=
-            size_of::<DeadLetter>() + letter.reason.len() + letter.payload.len();
+        self.done.letters_bytes += letter.bytes();
         self.done.dead_letters.push(letter);
         Ok(())
     }

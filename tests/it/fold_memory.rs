@@ -106,6 +106,8 @@ fn fold((text, data): &Case) -> (usize, usize) {
                 data(number)
             )
             .into_bytes(),
+            // Kept with an event that is set aside.
+            headers: ["A", "B"].map(|name| (name.to_owned(), "value ".repeat(50))).to_vec(),
             ..Recorded::default()
         };
         let messages: Vec<Recorded> = numbers.map(message).collect();

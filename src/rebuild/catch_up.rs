@@ -12,6 +12,7 @@ use super::compare::Comparing;
 use super::end::End;
 use super::operation::{Cause, Kind};
 use super::{Build, Serving};
+use crate::definition::fingerprint::ENGINE;
 use crate::event::Sequence;
 use crate::status::{Phase, Reason, State};
 use crate::store::Error as StoreError;
@@ -336,7 +337,7 @@ impl Build {
         let Some(served) = crate::store::stored::read(self.folder.path()).ok() else {
             return Some("the generation that is served cannot be read".to_owned());
         };
-        if served.engine != self.recipe.engine {
+        if served.engine != ENGINE {
             return Some("another version of viewd has built what is served".to_owned());
         }
         let mine = successor.store.fingerprint();
@@ -359,16 +360,10 @@ impl Build {
                 here.missed_sequences
             ));
         }
-        let (from, now) = (here.from_sequence, there.from_sequence);
-        (from.is_some() && from != now).then(|| {
-            let shown = |sequence: Option<Sequence>| {
-                sequence.map_or("nothing".to_owned(), |sequence| sequence.to_string())
-            };
-            format!(
-                "would forget: the stream now begins at {}, the serving generation began at {}",
-                shown(now),
-                shown(from)
-            )
+        // One that has read nothing yet is held against it when they meet.
+        let begins = there.from_sequence.zip(here.from_sequence);
+        begins.filter(|(new, old)| new != old).map(|(new, old)| {
+            format!("would forget: the stream now begins at {new}, the serving generation began at {old}")
         })
     }
 }

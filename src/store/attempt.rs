@@ -28,14 +28,12 @@ pub struct Attempt {
 }
 
 impl Folder {
-    /// Counts a build that begins; how many have begun before and not ended.
+    /// Counts a build that begins; how many of this definition have begun before and not ended.
     pub fn begin_attempt(&self, order: &str, fingerprint: &Fingerprint) -> Result<u32, Error> {
-        let before = self.attempt().map_or(0, |attempt| attempt.count);
-        self.keep_attempt(&Attempt {
-            count: before + 1,
-            order: order.to_owned(),
-            fingerprint: fingerprint.to_string(),
-        })?;
+        let fingerprint = fingerprint.to_string();
+        let same = self.attempt().filter(|attempt| attempt.fingerprint == fingerprint);
+        let before = same.map_or(0, |attempt| attempt.count);
+        self.keep_attempt(&Attempt { count: before + 1, order: order.to_owned(), fingerprint })?;
         Ok(before)
     }
 
@@ -96,6 +94,8 @@ mod tests {
             (0, "hold", "a:b:c:d")
         );
         assert_eq!(begin(), 0);
+        let corrected: Fingerprint = "a:e:c:d".parse().expect("a fingerprint");
+        assert_eq!(folder.begin_attempt("hold", &corrected).expect("counted"), 0);
         folder.end_attempt();
         folder.end_attempt();
         assert_eq!(folder.attempt(), None);

@@ -46,7 +46,9 @@ impl Refused {
             }
             Self::Busy { .. } => "try again in a moment",
             Self::Invalid { .. } => "`viewd check` shows what is wrong",
-            Self::NoRetired => "`rebuild.keep_generations` says how many are kept",
+            Self::NoRetired => {
+                "put the earlier definition back, and `viewd reload`; `rebuild.keep_generations` says how many generations are kept to go back to"
+            }
             Self::Passed { .. } => "ask for a sequence that is still to come, or for none",
             Self::Unreachable { .. } => "try again when NATS answers; nothing was changed",
             Self::Unknown { .. } | Self::Unreadable { .. } | Self::Draining => return None,

@@ -1,5 +1,6 @@
 //! Builds as operators ask for them: followed to the end, left, found again, refused, held, rolled back, removed.
 
+use std::io::BufRead as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -173,9 +174,15 @@ async fn who_leaves_a_rebuild_finds_it_again() {
     wait::until("a build on its way", DEADLINE, || {
         building().filter(|build| build.phase == Phase::Bulk)
     });
+    // Once it has said something of the build it follows it, and hears signals.
+    let mut stderr = std::io::BufReader::new(follower.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("orders: ") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    }
     rustix::process::kill_process(Pid::from_child(&follower), Signal::INT).unwrap();
     assert_eq!(follower.wait().unwrap().into_raw() >> 8, 130);
-    let said = std::io::read_to_string(follower.stderr.take().unwrap()).unwrap();
+    let said = said + &std::io::read_to_string(stderr).unwrap();
     assert!(
         said.contains("goes on in the daemon") && said.contains("rebuild orders` follows it"),
         "{said}"
@@ -238,7 +245,7 @@ async fn a_rollback_holds_against_the_definition_until_it_is_promoted() {
     assert_eq!(
         rig.refuses(&["rollback", "orders"], 3),
         "Error: no generation was served before this one, or it has been removed\n\
-         Hint: `rebuild.keep_generations` says how many are kept\n"
+         Hint: put the earlier definition back, and `viewd reload`; `rebuild.keep_generations` says how many generations are kept to go back to\n"
     );
     rig.write(&DEFINITION.replacen("\"boolean\"", "\"text\"", 1).replacen(
         "\".data.paid\"",

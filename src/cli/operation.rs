@@ -233,6 +233,10 @@ fn sentence(shown: &Shown) -> String {
         State::Held => format!(
             "{projection}: generation {generation} is held{messages}; `viewd promote {projection}` serves it"
         ),
+        // It stays so until a person says otherwise.
+        _ if shown.kind == Work::Rollback => format!(
+            "{projection}: generation {generation} is served{messages}, and pinned; `viewd promote {projection}` ends that"
+        ),
         _ => format!("{projection}: generation {generation} is served{messages}"),
     }
 }

@@ -171,9 +171,7 @@ impl Build {
                 }
             }
             Ok(Step::Stopped(stop)) => {
-                let at = successor.store.checkpoint().sequence.next();
-                let detail = format!("message {at}: {}", stop.detail);
-                return Err(End::Failed { detail, next: stop.next });
+                return Err(self.stopped(successor.store.checkpoint().sequence.next(), stop));
             }
             Ok(Step::Closed) => {
                 self.check()?;

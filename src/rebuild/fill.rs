@@ -170,9 +170,7 @@ impl Build {
             match take(bulk, store, self.common.budget.fold_bytes_max()) {
                 Ok(Taken::Folded | Taken::Written) => return Ok(()),
                 Ok(Taken::Stopped(stop)) => {
-                    let at = bulk.sequence().next();
-                    let detail = format!("message {at}: {}", stop.detail);
-                    return Err(End::Failed { detail, next: stop.next });
+                    return Err(self.stopped(bulk.sequence().next(), stop));
                 }
                 Err(StoreError::Busy { .. }) => {
                     self.check()?;

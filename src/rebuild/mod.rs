@@ -30,8 +30,10 @@ use self::meter::Meter;
 use self::operation::{Cause, Kind, Operation, Order};
 use crate::event::Sequence;
 use crate::source::convoy::Member;
+use crate::status::Reason;
 use crate::store::layout::{Folder, Generation};
 use crate::store::writer::Store;
+use crate::worker::batch::Stop;
 use crate::worker::budget::Ticket;
 use crate::worker::command::Command;
 use crate::worker::common::{Common, Reading};
@@ -221,6 +223,19 @@ impl Build {
             return Err(End::Cancelled);
         }
         Ok(())
+    }
+
+    /// What a policy says of a message, or the stream's fault there.
+    fn stopped(&self, at: Sequence, stop: Stop) -> End {
+        let name = &self.operation.projection;
+        // What it has set aside goes with it, so nothing of it can be queried.
+        let next = match stop.reason {
+            Reason::SetAsideFull => Some(format!(
+                "`viewd try {name}` shows what is set aside; correct the definition, and `viewd reload`"
+            )),
+            _ => stop.next,
+        };
+        End::Failed { detail: format!("message {at}: {}", stop.detail), next }
     }
 
     fn served(&self) -> End {

@@ -346,8 +346,8 @@ impl Build {
             );
         }
         let (here, there) = (&served.checkpoint, successor.store.checkpoint());
-        let created = (here.stream_created_ns, there.stream_created_ns);
-        if matches!(created, (Some(here), Some(there)) if here != there) {
+        let created = here.stream_created_ns.zip(there.stream_created_ns);
+        if !self.of_one_stream || created.is_some_and(|(here, there)| here != there) {
             return Some(
                 "the stream is another than the serving generation was built from".to_owned(),
             );

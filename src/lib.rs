@@ -22,9 +22,12 @@
 //! | [`definition`] | the text of a file to a checked definition; its fingerprint |
 //! | [`schema`] | JSON Schema of definitions and settings, for editors |
 //! | [`projection`] | the engine: expressions, plan, handlers, transitions, fold |
+//! | [`query`] | what clients ask of rows: filters, order, cursors |
 //! | [`source`] | the JetStream reader, private or shared, and the lanes it fills; the poll of the head; memory for tests |
 //! | [`store`] | SQLite: generations, schema, writer, readers, the checkpoint |
+//! | [`search`] | Tantivy: full-text indexes over rows, and what is found in them |
 //! | [`lag`] | distance from the head |
+//! | [`indexer`] | the thread that keeps a generation's full-text indexes at its rows |
 //! | [`worker`] | one projection's loop: batch, fold, commit |
 //! | [`rebuild`] | a new generation, built beside the one that is served |
 //! | [`trial`] | a projection in memory, for tests and for trying |
@@ -53,12 +56,15 @@ pub mod definition;
 pub mod diagnostic;
 pub mod event;
 pub mod expression;
+pub mod indexer;
 pub mod lag;
 pub mod metrics;
 pub mod projection;
+pub mod query;
 pub mod rebuild;
 pub mod row;
 pub mod schema;
+pub mod search;
 pub mod source;
 pub mod status;
 pub mod store;

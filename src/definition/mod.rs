@@ -60,6 +60,8 @@ pub struct Definition {
     /// In file order, which is the order in which they run.
     pub handlers: Vec<Handler>,
     pub views: Vec<View>,
+    /// In file order.
+    pub searches: Vec<Search>,
     pub policy: Policy,
     pub tests: Vec<Test>,
 }
@@ -73,6 +75,8 @@ pub struct Table {
     pub key: Vec<usize>,
     /// Indices into `columns`.
     pub indexes: Vec<Vec<usize>>,
+    /// Its changes are kept for who follows them, with or without a full-text index.
+    pub changes: bool,
     pub span: Range<usize>,
 }
 
@@ -229,6 +233,52 @@ pub struct Expect {
     pub span: Range<usize>,
 }
 
+/// `[search.*]`: a full-text index over one table's rows.
+#[derive(Debug, Clone)]
+pub struct Search {
+    pub name: String,
+    /// Index into `Definition::tables`.
+    pub table: usize,
+    /// What words are searched in; never empty, no column twice.
+    pub fields: Vec<SearchField>,
+    /// Indices into the table's columns: what hits are filtered, ordered and counted by.
+    pub filters: Vec<usize>,
+    pub span: Range<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SearchField {
+    /// Index into the table's columns: a text.
+    pub column: usize,
+    /// What a word that is found in it counts for, beside the other fields; finite and above 0.
+    pub weight: f64,
+    /// Whose word forms are one; None: words are found as they are written.
+    pub language: Option<Language>,
+}
+
+/// A language whose word forms are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Language {
+    Arabic,
+    Danish,
+    Dutch,
+    English,
+    Finnish,
+    French,
+    German,
+    Greek,
+    Hungarian,
+    Italian,
+    Norwegian,
+    Portuguese,
+    Romanian,
+    Russian,
+    Spanish,
+    Swedish,
+    Tamil,
+    Turkish,
+}
+
 /// What to do when something goes wrong, and how soon rows are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -264,6 +314,60 @@ pub enum OnSourceChange {
 pub struct Pattern {
     /// As written.
     pub text: String,
+}
+
+impl Definition {
+    /// Whether the changes of a table are kept: for its full-text indexes, or because it says so.
+    pub fn is_logged(&self, table: usize) -> bool {
+        self.tables[table].changes || self.searches.iter().any(|search| search.table == table)
+    }
+}
+
+impl Language {
+    pub const ALL: [Self; 18] = [
+        Self::Arabic,
+        Self::Danish,
+        Self::Dutch,
+        Self::English,
+        Self::Finnish,
+        Self::French,
+        Self::German,
+        Self::Greek,
+        Self::Hungarian,
+        Self::Italian,
+        Self::Norwegian,
+        Self::Portuguese,
+        Self::Romanian,
+        Self::Russian,
+        Self::Spanish,
+        Self::Swedish,
+        Self::Tamil,
+        Self::Turkish,
+    ];
+
+    /// As ISO 639-1 and definitions have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Arabic => "ar",
+            Self::Danish => "da",
+            Self::Dutch => "nl",
+            Self::English => "en",
+            Self::Finnish => "fi",
+            Self::French => "fr",
+            Self::German => "de",
+            Self::Greek => "el",
+            Self::Hungarian => "hu",
+            Self::Italian => "it",
+            Self::Norwegian => "no",
+            Self::Portuguese => "pt",
+            Self::Romanian => "ro",
+            Self::Russian => "ru",
+            Self::Spanish => "es",
+            Self::Swedish => "sv",
+            Self::Tamil => "ta",
+            Self::Turkish => "tr",
+        }
+    }
 }
 
 /// Reads and checks one definition.
@@ -332,6 +436,7 @@ fn read(
         tables: body.tables,
         handlers: body.handlers,
         views: body.views,
+        searches: Vec::new(),
         policy,
         tests: body.tests,
     };

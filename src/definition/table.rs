@@ -73,7 +73,7 @@ fn read_one(report: &mut Report, entry: &Entry) -> Option<Draft> {
     };
     let typed = drafts.iter().map(|draft| draft.typed).collect();
     let columns = drafts.into_iter().map(|draft| draft.column).collect();
-    let table = Table { name: table_name.clone(), columns, key, indexes, span };
+    let table = Table { name: table_name.clone(), columns, key, indexes, changes: false, span };
     Some(Draft { table, typed, keyed, key_len })
 }
 

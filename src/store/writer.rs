@@ -338,8 +338,14 @@ pub(super) mod tests {
             span: 0..0,
         };
         let columns = vec![column("id", ColumnType::Integer), column("text", ColumnType::Text)];
-        let tables =
-            [Table { name: "t".into(), columns, key: vec![0], indexes: Vec::new(), span: 0..0 }];
+        let tables = [Table {
+            name: "t".into(),
+            columns,
+            key: vec![0],
+            indexes: Vec::new(),
+            changes: false,
+            span: 0..0,
+        }];
         let fingerprint = Fingerprint {
             events: String::new(),
             rows: String::new(),

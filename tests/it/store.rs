@@ -33,7 +33,14 @@ fn column(name: &str, column_type: ColumnType, required: bool, default: Option<C
 }
 
 fn table(name: &str, key: &[usize], columns: Vec<Column>) -> Table {
-    Table { name: name.into(), columns, key: key.into(), indexes: Vec::new(), span: 0..0 }
+    Table {
+        name: name.into(),
+        columns,
+        key: key.into(),
+        indexes: Vec::new(),
+        changes: false,
+        span: 0..0,
+    }
 }
 
 /// Three tables with a column of each kind; two have names that are words of SQL.

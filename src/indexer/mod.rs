@@ -1,0 +1,1 @@
+//! The thread that keeps a generation's full-text indexes at its rows.

@@ -1,0 +1,3 @@
+//! What clients ask of rows: filters, order, cursors. Pure: texts come in, checked values or a refusal go out.
+
+pub mod filter;

@@ -14,6 +14,8 @@
 //! | [`diagnostic`] | what is wrong in an operator's file, printed as a compiler would |
 //! | [`syntax`] | TOML as a tree in which every key and value knows its place |
 //! | [`clock`] | the wall clock, for people and alerts only |
+//! | [`budget`] | the one memory budget, and what each takes of it |
+//! | [`beat`] | what a thread is at, for the watchdog |
 //! | [`metrics`] | every family that Prometheus reads |
 //! | [`telemetry`] | logs, counted by level |
 //! | [`status`] | states, reasons, the report |
@@ -49,6 +51,8 @@
 //! - No statement is built from input: names come from the checked definition, values are bound.
 
 pub mod api;
+pub mod beat;
+pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;

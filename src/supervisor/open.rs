@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::budget::{Budget, Ticket};
 use crate::config::Limits;
 use crate::definition::fingerprint::{ENGINE, Need};
 use crate::status::Reason;
@@ -11,7 +12,6 @@ use crate::store::stored::Stored;
 use crate::store::writer::Store;
 use crate::worker::Begin;
 use crate::worker::batch::Stop;
-use crate::worker::budget::{Budget, Ticket};
 use crate::worker::recipe::Recipe;
 
 /// So often may the process end at one checkpoint before the projection is left alone.

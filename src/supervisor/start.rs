@@ -19,6 +19,7 @@ use super::threads::Threads;
 use super::upkeep::Upkeep;
 use super::watchdog::Watchdog;
 use super::{Error, Running, Tasks, reload, signals};
+use crate::budget::Budget;
 use crate::clock;
 use crate::config::Loaded;
 use crate::metrics::Metrics;
@@ -28,7 +29,6 @@ use crate::store;
 use crate::store::layout::Folder;
 use crate::store::lock::Lock;
 use crate::store::step::Steps;
-use crate::worker::budget::Budget;
 use crate::worker::common::Common;
 use crate::worker::recipe::Recipe;
 

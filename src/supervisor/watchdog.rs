@@ -14,8 +14,8 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::daemon::Daemon;
+use crate::beat::{Pulse, Stage};
 use crate::event::Sequence;
-use crate::worker::beat::{Pulse, Stage};
 use crate::worker::numbers::Sight;
 use crate::worker::shared::Shared;
 
@@ -164,7 +164,7 @@ impl Stalled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::beat::Beat;
+    use crate::beat::Beat;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::batch::Stop;
-use super::beat::Beat;
+use crate::beat::Beat;
 use crate::definition::OnError;
 use crate::event::Sequence;
 use crate::event::chunk::{Chunk, Event};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assemble::{Again, Assembled, Rules, SetAside, assemble};
-use super::beat::{Beat, Stage};
+use crate::beat::{Beat, Stage};
 use crate::event::Sequence;
 use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::assemble::{Again, Assembled, Rules, Run, SetAside};
 use super::batch::Stop;
-use super::beat::{Beat, Stage};
+use crate::beat::{Beat, Stage};
 use crate::event::Sequence;
 use crate::event::anchor::{Anchor, Origin};
 use crate::event::chunk::Chunk;

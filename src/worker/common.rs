@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::budget::Budget;
+use crate::budget::Budget;
 use crate::lag::Watch;
 use crate::metrics::Metrics;
 use crate::source::Position;

@@ -18,8 +18,6 @@
 
 mod assemble;
 pub mod batch;
-pub mod beat;
-pub mod budget;
 pub mod bulk;
 pub mod command;
 pub mod common;
@@ -39,8 +37,6 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use self::batch::{Batcher, Done, Stop};
-use self::beat::Stage;
-use self::budget::Ticket;
 use self::command::Command;
 use self::common::Common;
 use self::gather::{Gathered, gather};
@@ -50,6 +46,8 @@ use self::numbers::Sight;
 use self::recipe::Recipe;
 use self::shared::Shared;
 use self::stand::{Awaited, Stand};
+use crate::beat::Stage;
+use crate::budget::Ticket;
 use crate::clock;
 use crate::event::Sequence;
 use crate::event::chunk::Chunk;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::beat::Beat;
 use super::numbers::{Numbers, Said, Sight, Terms};
+use crate::beat::Beat;
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
 use crate::lag::{Head, Watch};

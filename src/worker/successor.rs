@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batcher;
-use super::budget::Ticket;
 use super::recipe::Recipe;
+use crate::budget::Ticket;
 use crate::event::Sequence;
 use crate::lag::Watch;
 use crate::source::Delivery;

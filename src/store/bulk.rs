@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | indexes, statistics, check | building | removed, whatever of it is on the disk |
 //! | closed; file, folder and parent synced | building | removed |
+//! | its full-text indexes, made and synced by whoever made them | building | removed |
 //! | the mark of a build is gone | building | removed |
 //! | marked as sealed, in a log that is synced | sealed | complete: all but that is in the file |
 
@@ -19,6 +20,7 @@ use rusqlite::Connection;
 
 use super::connection::{self, check_format, open_writer};
 use super::layout::{Folder, Generation, sync};
+use super::snapshot::Snapshot;
 use super::state::{self, State};
 use super::step::{Step, Steps};
 use super::writer::Store;
@@ -30,6 +32,13 @@ use crate::projection::fold::Searches;
 const ANALYSIS_LIMIT: u32 = 1000;
 /// What SQLite says of a sound file.
 const SOUND: &str = "ok";
+
+/// A generation that is whole and on the disk, and has not said so: nobody has it open, and a crash removes it.
+pub struct Whole {
+    path: PathBuf,
+    tables: Vec<Table>,
+    steps: Steps,
+}
 
 impl Store {
     /// Opens a generation that is being built for large batches. `searches` are the plan's, one list a table.
@@ -51,8 +60,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes a generation whole and durable: indexes, statistics, a check, all of it synced, state `sealed`. Then it is
-    /// open as any store. `progress` is told what comes next.
+    /// Makes a generation whole and durable, and says so: it is sealed, and open as any store. `progress` is told what
+    /// comes next.
     ///
     /// After an error it is as it was, closed: it may be opened for bulk and sealed again, or discarded.
     pub fn seal(
@@ -60,6 +69,15 @@ impl Store {
         cache_bytes: u64,
         progress: &mut dyn FnMut(&'static str),
     ) -> Result<Self, Error> {
+        self.complete(cache_bytes, progress)?.seal(cache_bytes)
+    }
+
+    /// The same up to where it says so: indexes, statistics, a check, all of it synced.
+    pub fn complete(
+        self,
+        cache_bytes: u64,
+        progress: &mut dyn FnMut(&'static str),
+    ) -> Result<Whole, Error> {
         let Self { path, connection, tables, steps, broken, .. } = self;
         broken.map_or(Ok(()), Err)?;
         let failed = |error| Error::sqlite(&path, error);
@@ -89,9 +107,22 @@ impl Store {
         steps.reached(Step::Closed);
         sync_all(&path)?;
         steps.reached(Step::Synced);
+        Ok(Whole { path, tables, steps })
+    }
+}
+
+impl Whole {
+    /// What it holds, for what is made of its rows.
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        Snapshot::open(&self.path)
+    }
+
+    /// Says that it is sealed, and opens it. Whatever was made beside it is synced.
+    pub fn seal(self, cache_bytes: u64) -> Result<Store, Error> {
+        let Self { path, tables, steps } = self;
         remove_mark(&path)?;
         let connection = open_writer(&path, cache_bytes)?;
-        let store = Self::of(path, connection, &tables, &steps)?;
+        let store = Store::of(path, connection, &tables, &steps)?;
         store.durably(|connection| Ok(state::mark(connection, State::Sealed)?))?;
         // The log's own entry.
         sync_folders(&store.path)?;

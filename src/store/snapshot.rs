@@ -81,7 +81,7 @@ impl Store {
 }
 
 impl Snapshot {
-    fn open(path: &Path) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let connection = open_reader(path)?;
         let read = || {
             connection.execute_batch(&format!("PRAGMA cache_size = -{CACHE_KIB}; BEGIN"))?;

@@ -51,6 +51,22 @@ pub enum Step {
     /// The folder has lost its name.
     Unnamed,
     Removed,
+    /// All that was committed is durable, for the full-text indexes to take up.
+    Fenced,
+    /// Changes that no index needs any more are removed from the log, or some of them.
+    Trimmed,
+    /// An index: changed rows are given to its writer.
+    IndexApplied,
+    /// Its commit is done.
+    IndexCommitted,
+    /// Its folder is synced.
+    IndexSynced,
+    /// What it holds is searched from here on.
+    IndexPublished,
+    /// It is made of all rows, under a name that is not its own.
+    IndexBuilt,
+    /// It has its name.
+    IndexNamed,
 }
 
 /// What is done at each step.
@@ -58,7 +74,7 @@ pub enum Step {
 pub struct Steps(Option<Arc<dyn Fn(Step) + Send + Sync>>);
 
 impl Step {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 29] = [
         Self::Filled,
         Self::Made,
         Self::Copied,
@@ -80,6 +96,14 @@ impl Step {
         Self::Unread,
         Self::Unnamed,
         Self::Removed,
+        Self::Fenced,
+        Self::Trimmed,
+        Self::IndexApplied,
+        Self::IndexCommitted,
+        Self::IndexSynced,
+        Self::IndexPublished,
+        Self::IndexBuilt,
+        Self::IndexNamed,
     ];
 
     pub fn word(self) -> &'static str {
@@ -105,6 +129,14 @@ impl Step {
             Self::Unread => "unread",
             Self::Unnamed => "unnamed",
             Self::Removed => "removed",
+            Self::Fenced => "fenced",
+            Self::Trimmed => "trimmed",
+            Self::IndexApplied => "index_applied",
+            Self::IndexCommitted => "index_committed",
+            Self::IndexSynced => "index_synced",
+            Self::IndexPublished => "index_published",
+            Self::IndexBuilt => "index_built",
+            Self::IndexNamed => "index_named",
         }
     }
 }

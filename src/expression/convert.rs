@@ -17,11 +17,17 @@ use crate::row::{Cell, ColumnType};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}, got {got}{}", hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
 pub struct Mismatch {
-    /// What the column wants, as in `expected an integer`.
     problem: String,
     /// The value, shortened.
     got: String,
     hint: Option<String>,
+}
+
+impl Mismatch {
+    /// What the column wants, as in `expected an integer`.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
 }
 
 /// The stored form of a value; null is NULL in every type.

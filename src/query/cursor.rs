@@ -1,0 +1,136 @@
+//! Where a page of an answer ended: the values that the order names and the key of its last row.
+//!
+//! The next page holds the rows strictly behind that place, so rows that come and go before it shift nothing. A cursor
+//! goes to the client as opaque text. A check in it binds it to what was asked and to its order: one that is damaged or
+//! from elsewhere is refused and never guessed at. It is no secret and no proof: whoever forges one names a place.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::Refused;
+use super::order::{By, Order};
+use crate::definition::Table;
+use crate::row::{Cell, ColumnType};
+
+/// The place of a row in an order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cursor {
+    /// One for each part of the order; a score is a `Real`.
+    pub values: Vec<Cell>,
+    /// The key's text.
+    pub key: String,
+}
+
+/// Bytes of the check: damage is found, and a cursor stays short.
+const CHECK_BYTES: usize = 8;
+
+/// A cursor as it is written. Floats by their bits, since JSON's are read inexactly.
+#[derive(Serialize, Deserialize)]
+struct Written(Vec<WrittenCell>, String);
+
+#[derive(Serialize, Deserialize)]
+enum WrittenCell {
+    N,
+    I(i64),
+    R(u64),
+    T(String),
+    B(Vec<u8>),
+}
+
+impl Cursor {
+    /// As text for the client. `scope` names what is asked, as in `search orders/by_text`.
+    pub fn text(&self, scope: &str, table: &Table, order: &Order) -> String {
+        let values = self.values.iter().map(WrittenCell::of).collect();
+        let written = serde_json::to_vec(&Written(values, self.key.clone()))
+            .expect("numbers and texts are JSON");
+        let mut bytes = check(scope, table, order, &written).to_vec();
+        bytes.extend(written);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+}
+
+/// Reads a cursor that [`Cursor::text`] made for the same scope, table and order.
+pub fn read(text: &str, scope: &str, table: &Table, order: &Order) -> Result<Cursor, Refused> {
+    decoded(text, scope, table, order).ok_or_else(|| {
+        Refused::new("the cursor is damaged, or belongs to another request")
+            .hint("a cursor goes with the same `_order` as the answer that gave it; begin again without one")
+    })
+}
+
+fn decoded(text: &str, scope: &str, table: &Table, order: &Order) -> Option<Cursor> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (found, written) = bytes.split_at_checked(CHECK_BYTES)?;
+    if found != check(scope, table, order, written) {
+        return None;
+    }
+    let Written(values, key) = serde_json::from_slice(written).ok()?;
+    let values: Vec<Cell> = values.into_iter().map(WrittenCell::cell).collect::<Option<_>>()?;
+    // The check can be computed by anybody: that the values fit the order is looked at all the same.
+    let fit = values.len() == order.0.len()
+        && values.iter().zip(&order.0).all(|(value, part)| match part.by {
+            By::Column(column) => fits(value, table.columns[column].column_type),
+            By::Score => matches!(value, Cell::Real(_)),
+        });
+    fit.then_some(Cursor { values, key })
+}
+
+/// By the names of columns, not by their places: cursors outlive a new generation with other columns before them.
+fn check(scope: &str, table: &Table, order: &Order, written: &[u8]) -> [u8; CHECK_BYTES] {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    part(scope.as_bytes());
+    for by in &order.0 {
+        let name = match by.by {
+            By::Column(column) => {
+                let column = &table.columns[column];
+                format!("{} {}", column.name, column.column_type)
+            }
+            By::Score => "_score".to_owned(),
+        };
+        part(name.as_bytes());
+        part(if by.descending { b"desc" } else { b"asc" });
+    }
+    part(written);
+    let hash: [u8; 32] = hash.finalize().into();
+    hash[..CHECK_BYTES].try_into().expect("a hash has 32 bytes")
+}
+
+fn fits(value: &Cell, column_type: ColumnType) -> bool {
+    match value {
+        Cell::Null => true,
+        Cell::Integer(_) => column_type.sql() == "INTEGER",
+        Cell::Real(_) => column_type == ColumnType::Real,
+        Cell::Text(_) => column_type.sql() == "TEXT",
+        Cell::Bytes(_) => column_type == ColumnType::Bytes,
+    }
+}
+
+impl WrittenCell {
+    fn of(cell: &Cell) -> Self {
+        match cell {
+            Cell::Null => Self::N,
+            Cell::Integer(value) => Self::I(*value),
+            Cell::Real(value) => Self::R(value.to_bits()),
+            Cell::Text(text) => Self::T(text.to_string()),
+            Cell::Bytes(bytes) => Self::B(bytes.to_vec()),
+        }
+    }
+
+    fn cell(self) -> Option<Cell> {
+        Some(match self {
+            Self::N => Cell::Null,
+            Self::I(value) => Cell::Integer(value),
+            Self::R(bits) => {
+                Cell::Real(Some(f64::from_bits(bits)).filter(|value| value.is_finite())?)
+            }
+            Self::T(text) => Cell::Text(CompactString::from(text)),
+            Self::B(bytes) => Cell::Bytes(bytes.into()),
+        })
+    }
+}

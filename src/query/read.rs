@@ -1,0 +1,377 @@
+//! The text of conditions, as PostgREST writes them, to a checked filter.
+//!
+//! Limits are looked at before or while reading, so that no text costs more than its length.
+
+use std::borrow::Cow;
+
+use super::filter::{Comparison, Filter};
+use super::pattern::Pattern;
+use super::{Refused, column};
+use crate::definition::Table;
+use crate::diagnostic::did_you_mean;
+use crate::expression::convert::convert;
+use crate::expression::{Number, Output};
+use crate::row::{Cell, ColumnType};
+
+/// All conditions of a request together: a list of 1,000 identifiers and as much again.
+const BYTES_MAX: usize = 64 << 10;
+/// Each condition is asked of each row.
+const CONDITIONS_MAX: usize = 100;
+/// `and(or(and(...)))`: reading and asking nest as deep.
+const DEPTH_MAX: usize = 10;
+/// In one `in.(...)`.
+const VALUES_MAX: usize = 1_000;
+
+const OPERATORS: [&str; 10] = ["eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "is"];
+const TREES: [&str; 4] = ["_or", "_and", "_not.or", "_not.and"];
+
+pub(super) fn filter(
+    table: &Table,
+    allowed: &[usize],
+    pairs: &[(String, String)],
+) -> Result<Option<Filter>, Refused> {
+    let bytes: usize = pairs.iter().map(|(name, text)| name.len() + text.len()).sum();
+    if bytes > BYTES_MAX {
+        return Err(Refused::new(format!(
+            "the conditions have {bytes} bytes, {BYTES_MAX} at most"
+        )));
+    }
+    let mut conditions = 0;
+    let mut filters = Vec::with_capacity(pairs.len());
+    for (name, text) in pairs {
+        let reader = Reader {
+            table,
+            allowed,
+            name,
+            text,
+            at: 0,
+            in_tree: false,
+            conditions: &mut conditions,
+        };
+        filters.push(reader.parameter()?);
+    }
+    Ok(match filters.len() {
+        0 | 1 => filters.pop(),
+        _ => Some(Filter::All(filters)),
+    })
+}
+
+/// Reads the value of one parameter.
+struct Reader<'a> {
+    table: &'a Table,
+    allowed: &'a [usize],
+    name: &'a str,
+    text: &'a str,
+    /// How far it is read.
+    at: usize,
+    /// Commas and parentheses end a value.
+    in_tree: bool,
+    /// Of the whole request.
+    conditions: &'a mut usize,
+}
+
+impl<'a> Reader<'a> {
+    fn parameter(mut self) -> Result<Filter, Refused> {
+        let filter = match self.name {
+            "_or" | "_and" | "_not.or" | "_not.and" => {
+                self.in_tree = true;
+                let tree = self.tree(self.name.ends_with("or"), 1)?;
+                negated(tree, self.name.starts_with("_not"))
+            }
+            name if name.starts_with('_') => {
+                return Err(Refused {
+                    detail: format!("unknown parameter `{name}`"),
+                    hint: did_you_mean(name, TREES),
+                });
+            }
+            name => {
+                let column = self.column(name)?;
+                self.condition(column)?
+            }
+        };
+        if self.at < self.text.len() {
+            return Err(self.refuse("nothing may follow here"));
+        }
+        Ok(filter)
+    }
+
+    /// `(a.eq.1,b.is.null)` behind `or` or `and`.
+    fn tree(&mut self, any: bool, depth: usize) -> Result<Filter, Refused> {
+        if depth > DEPTH_MAX {
+            return Err(self.refuse(format!("conditions nest deeper than {DEPTH_MAX}")));
+        }
+        if !self.take("(") {
+            return Err(self.refuse("expected `(`").hint(
+                "conditions with commas between them, as in `(status.eq.paid,total.gte.10)`",
+            ));
+        }
+        let mut filters = Vec::new();
+        loop {
+            filters.push(self.branch(depth)?);
+            self.spaces();
+            if self.take(")") {
+                break;
+            }
+            if !self.take(",") {
+                return Err(self.refuse("expected `,` or `)`").hint(
+                    "a value with commas, parentheses or quotes in it goes in double quotes",
+                ));
+            }
+        }
+        Ok(if any { Filter::Any(filters) } else { Filter::All(filters) })
+    }
+
+    /// `or(...)`, `not.and(...)` or `column.operator.value`.
+    fn branch(&mut self, depth: usize) -> Result<Filter, Refused> {
+        self.spaces();
+        for (word, not, any) in [
+            ("or(", false, true),
+            ("and(", false, false),
+            ("not.or(", true, true),
+            ("not.and(", true, false),
+        ] {
+            if self.take(word) {
+                // The tree begins with its parenthesis.
+                self.at -= 1;
+                return Ok(negated(self.tree(any, depth + 1)?, not));
+            }
+        }
+        let rest = &self.text[self.at..];
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let column = self.column(&rest[..end])?;
+        self.at += end;
+        if !self.take(".") {
+            return Err(self
+                .refuse("expected `.` and an operator")
+                .hint("a condition is written `column.operator.value`, as in `status.eq.paid`"));
+        }
+        self.condition(column)
+    }
+
+    /// `eq.1` or `not.eq.1`.
+    fn condition(&mut self, column: usize) -> Result<Filter, Refused> {
+        *self.conditions += 1;
+        if *self.conditions > CONDITIONS_MAX {
+            return Err(self.refuse(format!("more than {CONDITIONS_MAX} conditions")));
+        }
+        let not = self.take("not.");
+        let rest = &self.text[self.at..];
+        let Some((operator, _)) =
+            rest.split_once('.').filter(|(operator, _)| OPERATORS.contains(operator))
+        else {
+            return Err(self.unknown_operator(rest, column));
+        };
+        let column_type = self.table.columns[column].column_type;
+        if column_type == ColumnType::Json && operator != "is" {
+            let name = &self.table.columns[column].name;
+            return Err(self
+                .refuse(format!("`{name}` is a json column, which is not compared"))
+                .hint("`is.null` and `not.is.null` ask whether it has a value"));
+        }
+        self.at += operator.len() + 1;
+        let compare = |comparison, value| Filter::Compare { column, comparison, value };
+        let filter = match operator {
+            "eq" => compare(Comparison::Equal, self.value(column)?),
+            "neq" => compare(Comparison::NotEqual, self.value(column)?),
+            "gt" => compare(Comparison::Greater, self.value(column)?),
+            "gte" => compare(Comparison::GreaterOrEqual, self.value(column)?),
+            "lt" => compare(Comparison::Less, self.value(column)?),
+            "lte" => compare(Comparison::LessOrEqual, self.value(column)?),
+            "in" => Filter::In { column, values: self.list(column)? },
+            "is" => self.is(column)?,
+            like => self.like(column, like == "ilike")?,
+        };
+        Ok(negated(filter, not))
+    }
+
+    fn unknown_operator(&self, rest: &str, column: usize) -> Refused {
+        let operator: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
+        if OPERATORS.contains(&operator.as_str()) {
+            return self
+                .refuse(format!("expected a value behind `{operator}`"))
+                .hint(format!("as in `{operator}.{}`", example(&operator)));
+        }
+        let refused = if operator.is_empty() {
+            self.refuse("expected an operator")
+        } else {
+            self.refuse(format!("unknown operator `{operator}`"))
+        };
+        // `status=paid` is what a newcomer writes.
+        let name = &self.table.columns[column].name;
+        match did_you_mean(&operator, OPERATORS) {
+            Some(hint) if hint.starts_with("did") => refused.hint(hint),
+            _ => refused.hint(format!(
+                "`{name}` equal to a value is `eq.value`; the operators are {}",
+                OPERATORS.join(", ")
+            )),
+        }
+    }
+
+    fn is(&mut self, column: usize) -> Result<Filter, Refused> {
+        let start = self.at;
+        let is = match &*self.word()? {
+            "null" => return Ok(Filter::IsNull { column }),
+            "true" => true,
+            "false" => false,
+            _ => {
+                self.at = start;
+                return Err(self.refuse("`is` asks for null, true or false"));
+            }
+        };
+        let declared = &self.table.columns[column];
+        if declared.column_type != ColumnType::Boolean {
+            self.at = start;
+            let message = format!("`{}` is {}, not boolean", declared.name, declared.column_type);
+            return Err(self.refuse(message));
+        }
+        Ok(Filter::IsTrue { column, is })
+    }
+
+    fn like(&mut self, column: usize, folded: bool) -> Result<Filter, Refused> {
+        let declared = &self.table.columns[column];
+        if declared.column_type != ColumnType::Text {
+            let message = format!("`{}` is {}, not text", declared.name, declared.column_type);
+            return Err(self.refuse(message).hint("`like` and `ilike` look at text columns"));
+        }
+        let start = self.at;
+        let word = self.word()?;
+        let pattern = Pattern::new(&word, folded).map_err(|refused| {
+            self.at = start;
+            Refused { detail: self.placed(&refused.detail), ..refused }
+        })?;
+        Ok(Filter::Like { column, pattern })
+    }
+
+    /// `(a,b,"c,d")`.
+    fn list(&mut self, column: usize) -> Result<Vec<Cell>, Refused> {
+        if !self.take("(") {
+            return Err(self.refuse("expected `(`").hint("a list, as in `in.(a,b,\"c,d\")`"));
+        }
+        let mut values = Vec::new();
+        // Without this `()` would hold one empty text.
+        if self.take(")") {
+            return Ok(values);
+        }
+        let outer = std::mem::replace(&mut self.in_tree, true);
+        loop {
+            values.push(self.value(column)?);
+            if values.len() > VALUES_MAX {
+                return Err(self.refuse(format!("more than {VALUES_MAX} values")));
+            }
+            if self.take(")") {
+                self.in_tree = outer;
+                return Ok(values);
+            }
+            if !self.take(",") {
+                return Err(self.refuse("expected `,` or `)`"));
+            }
+        }
+    }
+
+    /// A value as the column stores it.
+    fn value(&mut self, column: usize) -> Result<Cell, Refused> {
+        let start = self.at;
+        let word = self.word()?;
+        let column_type = self.table.columns[column].column_type;
+        let output = match column_type {
+            ColumnType::Boolean => match &*word {
+                "true" => Output::Bool(true),
+                "false" => Output::Bool(false),
+                _ => Output::Text(Cow::Borrowed(&word)),
+            },
+            ColumnType::Real => match Number::parse(&word) {
+                Some(number) => Output::Number(number),
+                None => Output::Text(Cow::Borrowed(&word)),
+            },
+            _ => Output::Text(Cow::Borrowed(&word)),
+        };
+        convert(output, column_type).map_err(|mismatch| {
+            self.at = start;
+            let name = &self.table.columns[column].name;
+            let message = format!(
+                "`{name}` is {column_type}: {}, got `{}`",
+                mismatch.problem(),
+                word.chars().take(50).collect::<String>()
+            );
+            let refused = self.refuse(message);
+            if word == "null" { refused.hint("`is.null` asks for no value") } else { refused }
+        })
+    }
+
+    /// A value as it is written: to the end, or in quotes, or to what ends it in a list.
+    fn word(&mut self) -> Result<Cow<'a, str>, Refused> {
+        let rest = &self.text[self.at..];
+        if !self.in_tree {
+            self.at = self.text.len();
+            return Ok(Cow::Borrowed(rest));
+        }
+        if !rest.starts_with('"') {
+            let end = rest.find([',', ')']).unwrap_or(rest.len());
+            self.at += end;
+            return Ok(Cow::Borrowed(&rest[..end]));
+        }
+        let mut word = String::new();
+        let mut characters = rest.char_indices().skip(1);
+        while let Some((at, c)) = characters.next() {
+            match c {
+                '"' => {
+                    self.at += at + 1;
+                    return Ok(Cow::Owned(word));
+                }
+                '\\' => word.extend(characters.next().map(|(_, escaped)| escaped)),
+                c => word.push(c),
+            }
+        }
+        Err(self.refuse("the quote is not closed"))
+    }
+
+    fn column(&self, name: &str) -> Result<usize, Refused> {
+        if name.is_empty() {
+            return Err(self.refuse("expected a column"));
+        }
+        column(self.table, self.allowed, name).map_err(|refused| {
+            let detail = if self.in_tree { self.placed(&refused.detail) } else { refused.detail };
+            Refused { detail, hint: refused.hint }
+        })
+    }
+
+    fn take(&mut self, word: &str) -> bool {
+        let there = self.text[self.at..].starts_with(word);
+        if there {
+            self.at += word.len();
+        }
+        there
+    }
+
+    fn spaces(&mut self) {
+        let rest = &self.text[self.at..];
+        self.at += rest.len() - rest.trim_start_matches(' ').len();
+    }
+
+    fn refuse(&self, message: impl AsRef<str>) -> Refused {
+        Refused::new(self.placed(message.as_ref()))
+    }
+
+    /// With where it stands: the parameter, and in a tree the character, counted from 1.
+    fn placed(&self, message: &str) -> String {
+        if self.in_tree {
+            let character = self.text[..self.at].chars().count() + 1;
+            format!("`{}`, character {character}: {message}", self.name)
+        } else {
+            format!("`{}`: {message}", self.name)
+        }
+    }
+}
+
+fn negated(filter: Filter, not: bool) -> Filter {
+    if not { Filter::Not(Box::new(filter)) } else { filter }
+}
+
+fn example(operator: &str) -> &str {
+    match operator {
+        "in" => "(a,b)",
+        "is" => "null",
+        "like" | "ilike" => "*text*",
+        _ => "value",
+    }
+}

@@ -92,8 +92,16 @@ impl<const N: usize> fmt::Debug for Text<N> {
 
 /// Whether a text is a date `YYYY-MM-DD` in the years 0001 to 9999.
 pub fn is_date(text: &str) -> bool {
+    day(text).is_some()
+}
+
+/// The days since 1970 of a date `YYYY-MM-DD` in the years 0001 to 9999.
+pub fn day(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
-    bytes.len() == 10 && date(bytes).is_some_and(|day| day >= FIRST / DAY)
+    if bytes.len() != 10 {
+        return None;
+    }
+    date(bytes).filter(|&day| day >= FIRST / DAY)
 }
 
 /// The nanoseconds since 1970 of an RFC 3339 text, as JetStream writes its times.

@@ -1,3 +1,39 @@
 //! Full-text indexes over rows, and what is found in them.
 //!
-//! An index is made from rows, never from events, and holds no row: a hit is a key, and its row comes from SQLite.
+//! An index is made from rows, never from events, and holds no row: a hit is a key, and its row comes from SQLite. Tantivy
+//! is named here alone.
+//!
+//! | module | |
+//! |---|---|
+//! | `shape` | the fields of an index, and the hash of all that its documents depend on |
+//! | `analysis` | from a text to the words that are found |
+//! | `document` | from a row to a document, which cannot be wrongly typed |
+//! | `payload` | how far an index has come: in each of its commits |
+//! | `directory` | the files of an index, until a writer has ended |
+//! | `index` | an index, opened |
+//! | `searcher` | one commit of it, to be read on any thread |
+//! | `writer` | [`Writer`]: changes, committed with their payload |
+//! | `build` | an index of all rows at once |
+//! | `folder` | the names of an index's folders, and how one replaces another |
+//! | `verify` | an index against the rows |
+//! | `error` | what can go wrong, by what the caller does about it |
+//!
+//! Invariants: the payload that is on the disk never says more than the documents beside it hold; after any error a writer
+//! takes no more, and whoever held it opens the index again and goes on from the payload that is there.
+
+pub mod analysis;
+mod directory;
+mod document;
+mod error;
+mod index;
+mod payload;
+mod searcher;
+mod shape;
+mod writer;
+
+pub use error::Error;
+pub use index::Index;
+pub use payload::{Payload, at_rest};
+pub use searcher::Searcher;
+pub use shape::{Filter, FilterKind, Shape, Text};
+pub use writer::{Committed, Writer};

@@ -1,0 +1,153 @@
+//! An index, opened: its files looked at, its tokenizers set, and its last commit ready to be read.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tantivy::directory::{MmapDirectory, RamDirectory};
+use tantivy::index::SegmentComponent;
+use tantivy::store::Compressor;
+use tantivy::{Directory, IndexReader, IndexSettings, ReloadPolicy};
+
+use super::directory::{Fence, Fenced};
+use super::{Error, Payload, Searcher, Shape};
+
+/// One opening of an index. After an error of its writer it is of no more use: it is opened again.
+pub struct Index {
+    path: PathBuf,
+    shape: Arc<Shape>,
+    fence: Fence,
+    inner: tantivy::Index,
+    reader: IndexReader,
+    searcher: Searcher,
+}
+
+impl Index {
+    /// Opens what is in a folder. All its files are there and whole at their ends; whether they are in their midst, only
+    /// [`Index::damage`] says, which reads them.
+    pub fn open(path: &Path, shape: Arc<Shape>) -> Result<Self, Error> {
+        if !fs::exists(path).map_err(|error| Error::io(path, &error))? {
+            return Err(Error::Missing { path: path.to_path_buf() });
+        }
+        let directory =
+            MmapDirectory::open(path).map_err(|error| Error::tantivy(path, error.into()))?;
+        Self::open_in(path, Box::new(directory), shape)
+    }
+
+    /// An empty one that lives as long as it, for tests of definitions.
+    pub fn in_memory(shape: Arc<Shape>, payload: Payload) -> Result<Self, Error> {
+        let (path, directory) = (Path::new("memory"), RamDirectory::create());
+        Self::create_in(path, Box::new(directory.clone()), &shape, &payload)?;
+        Self::open_in(path, Box::new(directory), shape)
+    }
+
+    /// An empty one in a folder that is made for it.
+    pub(super) fn create(path: &Path, shape: &Shape, payload: &Payload) -> Result<(), Error> {
+        fs::create_dir_all(path).map_err(|error| Error::io(path, &error))?;
+        let directory =
+            MmapDirectory::open(path).map_err(|error| Error::tantivy(path, error.into()))?;
+        Self::create_in(path, Box::new(directory), shape, payload)
+    }
+
+    pub(super) fn create_in(
+        path: &Path,
+        directory: Box<dyn Directory>,
+        shape: &Shape,
+        payload: &Payload,
+    ) -> Result<(), Error> {
+        let settings = IndexSettings {
+            // Nothing is stored but keys that hardly any index has.
+            docstore_compression: Compressor::None,
+            docstore_compress_dedicated_thread: false,
+            ..IndexSettings::default()
+        };
+        let create = || {
+            let schema = shape.schema().clone();
+            let index = tantivy::Index::create(directory, schema, settings)?;
+            let mut writer: tantivy::IndexWriter =
+                index.writer_with_num_threads(1, super::writer::MEMORY_BYTES_MIN)?;
+            let mut commit = writer.prepare_commit()?;
+            commit.set_payload(&payload.text());
+            commit.commit()?;
+            Ok(())
+        };
+        create().map_err(|error| Error::tantivy(path, error))
+    }
+
+    pub(super) fn open_in(
+        path: &Path,
+        directory: Box<dyn Directory>,
+        shape: Arc<Shape>,
+    ) -> Result<Self, Error> {
+        let directory = Fenced::new(directory);
+        // Tantivy checks little of what it reads, and asserts the rest.
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::opened(path, directory, shape)));
+        opened.unwrap_or_else(|_| {
+            let detail = "its files are not as they were written".to_owned();
+            Err(Error::Damaged { path: path.to_path_buf(), detail })
+        })
+    }
+
+    fn opened(path: &Path, directory: Fenced, shape: Arc<Shape>) -> Result<Self, Error> {
+        let failed = |error| Error::tantivy(path, error);
+        let damaged = |detail: &str| Error::Damaged { path: path.into(), detail: detail.into() };
+        let fence = directory.fence();
+        let mut inner = tantivy::Index::open(directory).map_err(failed)?;
+        let meta = inner.load_metas().map_err(failed)?;
+        let payload = meta.payload.as_deref().and_then(Payload::read);
+        let payload = payload.ok_or_else(|| damaged("it does not say how far it has come"))?;
+        if payload.shape() != shape.hash() || inner.schema() != *shape.schema() {
+            return Err(Error::OtherShape { path: path.into() });
+        }
+        // Tantivy takes a segment without positions for one whose words have none.
+        for segment in &meta.segments {
+            let positions = segment.relative_path(SegmentComponent::Positions);
+            if !inner.directory().exists(&positions).map_err(|error| failed(error.into()))? {
+                return Err(damaged("a file is missing"));
+            }
+        }
+        inner.set_tokenizers(shape.tokenizers());
+        let reader = inner.reader_builder().reload_policy(ReloadPolicy::Manual);
+        let reader = reader.try_into().map_err(failed)?;
+        let searcher = Searcher::new(reader.searcher(), shape.clone(), payload);
+        Ok(Self { path: path.to_path_buf(), shape, fence, inner, reader, searcher })
+    }
+
+    /// As it was when it was opened.
+    pub fn searcher(&self) -> &Searcher {
+        &self.searcher
+    }
+
+    /// What it had come to when it was opened.
+    pub fn payload(&self) -> &Payload {
+        self.searcher.payload()
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn shape(&self) -> &Arc<Shape> {
+        &self.shape
+    }
+
+    /// Reads every file and names one that is not as it was written.
+    pub fn damage(&self) -> Result<Option<PathBuf>, Error> {
+        let checked = self.inner.validate_checksum();
+        let damaged = checked.map_err(|error| Error::tantivy(&self.path, error))?;
+        Ok(damaged.into_iter().min())
+    }
+
+    pub(super) fn fence(&self) -> &Fence {
+        &self.fence
+    }
+
+    pub(super) fn inner(&self) -> &tantivy::Index {
+        &self.inner
+    }
+
+    pub(super) fn reader(&self) -> &IndexReader {
+        &self.reader
+    }
+}

@@ -9,6 +9,9 @@ use super::open::{Opened, Served};
 use super::site::Site;
 use super::tracked::{Tracked, Working};
 use super::upkeep::Ended;
+use crate::lag::Watch;
+use crate::source::accept::Look;
+use crate::source::feed::Feed;
 use crate::store::layout::Folder;
 use crate::worker::batch::Stop;
 use crate::worker::numbers::Numbers;
@@ -47,36 +50,18 @@ impl Daemon {
                 return tracked.shared.fail(reason, detail, next);
             }
         };
-        let Opened { store, ticket, recipe, begin } = opened;
         // Its worker says so too, when it has begun: nobody is to see anything else before.
-        match &begin {
+        match &opened.begin {
             Begin::Read => {}
             Begin::Frozen => tracked.shared.stand(Some(true)),
             Begin::Failed(Stop { reason, detail, next }) => {
                 tracked.shared.fail(*reason, detail.clone(), next.clone());
             }
         }
-        let reading = self.reading(site, &recipe);
-        let (feed, watch) = reading.feed(store.checkpoint().position(), &self.common);
-        tracked.shared.follow(self.following(site, &recipe).through(watch.clone()));
-        let (commands, heard) = command::channel();
-        self.employ(
-            tracked,
-            commands,
-            Worker {
-                recipe,
-                store,
-                ticket,
-                folder: tracked.folder.clone(),
-                feed,
-                watch,
-                look: reading.look,
-                commands: heard,
-                shared: Arc::clone(&tracked.shared),
-                common: Arc::clone(&self.common),
-                begin,
-            },
-        );
+        let reading = self.reading(site, &opened.recipe);
+        let (feed, watch) = reading.feed(opened.store.checkpoint().position(), &self.common);
+        tracked.shared.follow(self.following(site, &opened.recipe).through(watch.clone()));
+        self.employ(tracked, opened, feed, watch, reading.look);
     }
 
     /// Lets a projection run with what was built where nothing could be served.
@@ -88,32 +73,27 @@ impl Daemon {
         }
         tracked.shared.follow(self.following(site, &recipe).through(watch.clone()));
         tracked.shared.rebuilt(&store);
-        let (commands, heard) = command::channel();
-        self.employ(
-            tracked,
-            commands,
-            Worker {
-                recipe,
-                store,
-                ticket,
-                folder: tracked.folder.clone(),
-                feed,
-                watch,
-                look,
-                commands: heard,
-                shared: Arc::clone(&tracked.shared),
-                common: Arc::clone(&self.common),
-                begin: Begin::Read,
-            },
-        );
+        let opened = Opened { store, ticket, recipe, begin: Begin::Read };
+        self.employ(tracked, opened, feed, watch, look);
     }
 
-    fn employ(
-        &self,
-        tracked: &Tracked,
-        commands: std::sync::mpsc::SyncSender<command::Command>,
-        worker: Worker,
-    ) {
+    /// Gives what is served a worker of its own.
+    fn employ(&self, tracked: &Tracked, opened: Opened, feed: Feed, watch: Watch, look: Look) {
+        let Opened { store, ticket, recipe, begin } = opened;
+        let (commands, heard) = command::channel();
+        let worker = Worker {
+            recipe,
+            store,
+            ticket,
+            folder: tracked.folder.clone(),
+            feed,
+            watch,
+            look,
+            commands: heard,
+            shared: Arc::clone(&tracked.shared),
+            common: Arc::clone(&self.common),
+            begin,
+        };
         let ended = CancellationToken::new();
         let ends = ended.clone().drop_guard();
         self.threads.spawn("worker", tracked.name(), move || {

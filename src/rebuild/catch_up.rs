@@ -20,7 +20,6 @@ use crate::store::control::Control;
 use crate::store::difference::Comparison;
 use crate::store::snapshot::Snapshot;
 use crate::store::writer::Store;
-use crate::worker::batch::Batcher;
 use crate::worker::command::Command;
 use crate::worker::meet::Step;
 use crate::worker::successor::{Meet, Met, Pin, Place, Purpose, Successor};
@@ -130,11 +129,7 @@ impl Build {
     /// Everything that it follows the stream with.
     fn successor(&mut self, store: Store) -> Result<Successor, End> {
         let recipe = Arc::clone(&self.recipe);
-        let mut batcher = Batcher::new(
-            Arc::clone(&recipe.plan),
-            recipe.order_key.clone(),
-            self.common.parked_events_max,
-        );
+        let mut batcher = recipe.batcher(self.common.parked_events_max);
         batcher.begin(&store)?;
         let (feed, watch) = self.reading.feed(store.checkpoint().position(), &self.common);
         Ok(Successor {

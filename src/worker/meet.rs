@@ -19,7 +19,7 @@ use super::batch::Stop;
 use super::gather::{Gathered, gather};
 use super::shared::Following;
 use super::successor::{Meet, Met, Pin, Purpose, Successor};
-use super::{Batched, Loop, batcher};
+use super::{Batched, Loop};
 use crate::clock;
 use crate::event::Sequence;
 use crate::event::chunk::Chunk;
@@ -199,11 +199,12 @@ impl Loop {
 
     /// This worker is the successor's from now on: what it was before is closed.
     fn go_on_with(&mut self, successor: Successor) {
-        let Successor { recipe, store, feed, left, watch, look, ticket, tally, .. } = successor;
+        let Successor { recipe, store, batcher, feed, left, watch, look, ticket, tally, .. } =
+            successor;
         let generation = store.checkpoint().generation;
         let worker = &mut self.worker;
-        self.batcher = batcher(&recipe, &worker.common, &worker.shared);
-        let begun = self.batcher.begin(&store);
+        // It knows what its store has set aside: it has written that.
+        self.batcher = batcher.watched(Arc::clone(worker.shared.beat()));
         let terms = &worker.shared.following().terms;
         let definition = recipe.plan.definition();
         worker.shared.follow(
@@ -227,9 +228,7 @@ impl Loop {
         self.worker.shared.rebuilt(&self.worker.store);
         self.stand = None;
         self.worker.begin = super::Begin::Read;
-        if let Err(error) = begun {
-            self.stop(super::corrupt(&error));
-        } else if self.worker.store.control().paused {
+        if self.worker.store.control().paused {
             self.stand_still(super::stand::Stand::Paused);
         }
         self.publish(0);

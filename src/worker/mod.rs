@@ -148,7 +148,8 @@ enum Batched {
 
 impl Loop {
     fn new(worker: Worker) -> Self {
-        let batcher = batcher(&worker.recipe, &worker.common, &worker.shared);
+        let batcher = worker.recipe.batcher(worker.common.parked_events_max);
+        let batcher = batcher.watched(Arc::clone(worker.shared.beat()));
         let name = worker.shared.name().to_owned();
         let histograms = Histograms::new(&worker.common.metrics, &name);
         Self {
@@ -468,10 +469,4 @@ impl Loop {
 
 fn corrupt(error: &StoreError) -> Stop {
     Stop { reason: Reason::Corrupt, next: error.hint(), detail: error.to_string() }
-}
-
-/// Of what a generation is built by, telling its steps to the projection's watchdog.
-fn batcher(recipe: &Recipe, common: &Common, shared: &Shared) -> Batcher {
-    Batcher::new(Arc::clone(&recipe.plan), recipe.order_key.clone(), common.parked_events_max)
-        .watched(Arc::clone(shared.beat()))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::batch::Batcher;
 use crate::config::rule::FORMATS;
 use crate::config::{Config, Limits};
 use crate::definition::fingerprint::{ENGINE, Fingerprint, Reading};
@@ -86,6 +87,11 @@ impl Recipe {
             engine: stored.engine.clone(),
             plan: Arc::new(Plan::new(Arc::new(definition))),
         })
+    }
+
+    /// What makes its batches.
+    pub fn batcher(&self, parked_events_max: u64) -> Batcher {
+        Batcher::new(Arc::clone(&self.plan), self.order_key.clone(), parked_events_max)
     }
 
     /// What a generation is made with.

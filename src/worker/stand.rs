@@ -103,7 +103,8 @@ impl Loop {
         let stored =
             self.worker.store.adopt_definition(&definition.source.text, &recipe.fingerprint);
         stored.map_err(|error| refused(&error))?;
-        let mut batcher = super::batcher(&recipe, &self.worker.common, &self.worker.shared);
+        let batcher = recipe.batcher(self.worker.common.parked_events_max);
+        let mut batcher = batcher.watched(Arc::clone(self.worker.shared.beat()));
         batcher.begin(&self.worker.store).map_err(|error| refused(&error))?;
         self.worker.shared.adopt(definition.policy.freshness);
         tracing::info!(projection = self.name, "words of the definition adopted");

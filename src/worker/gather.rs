@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::Sequence;
 use crate::event::chunk::Chunk;
 use crate::source::feed::Feed;
 use crate::source::{CHUNK_MESSAGES_MAX, Delivery};
@@ -17,6 +18,17 @@ pub(super) enum Gathered {
     Old,
     /// It does not continue what is committed, or is of another stream: all that is missing is to be read again.
     Hole,
+}
+
+/// Leaves what of these chunks is not committed, to be taken next.
+pub(super) fn put_back(
+    chunks: Vec<Arc<Chunk>>,
+    left: &mut VecDeque<Delivery>,
+    committed: Sequence,
+) {
+    for chunk in chunks.into_iter().rev().filter(|chunk| chunk.scanned_to() > committed) {
+        left.push_front(Delivery::Chunk(chunk));
+    }
 }
 
 /// Takes chunks as long as the largest one still fits into the batch. Whatever does not continue stays in `left`.

@@ -16,13 +16,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::batch::Stop;
-use super::gather::{Gathered, gather};
+use super::gather::{Gathered, gather, put_back};
 use super::shared::Following;
 use super::successor::{Meet, Met, Pin, Purpose, Successor};
 use super::{Batched, Loop};
 use crate::clock;
 use crate::event::Sequence;
-use crate::event::chunk::Chunk;
 use crate::source::Delivery;
 use crate::source::queue::ReceiveError;
 use crate::store::Error as StoreError;
@@ -293,29 +292,10 @@ impl Successor {
                 return Ok(Step::Applied);
             }
         };
-        let last = chunks.last().map_or(Sequence(0), |chunk| chunk.scanned_to());
         let taken = self.batcher.take(&mut self.store, &chunks, upto, |_| false, clock::now());
-        let done = match taken {
-            Ok(done) => done,
-            Err(error) => {
-                // They are tried again: a full disk, or another program's lock.
-                self.put_back(chunks);
-                return Err(error);
-            }
-        };
-        let committed = self.store.checkpoint().sequence;
-        if committed < last {
-            self.put_back(
-                chunks.into_iter().filter(|chunk| chunk.scanned_to() > committed).collect(),
-            );
-        }
-        Ok(done.stop.map_or(Step::Applied, Step::Stopped))
-    }
-
-    fn put_back(&mut self, chunks: Vec<Arc<Chunk>>) {
-        for chunk in chunks.into_iter().rev() {
-            self.left.push_front(Delivery::Chunk(chunk));
-        }
+        // All of them after an error: a full disk, or another program's lock.
+        put_back(chunks, &mut self.left, self.store.checkpoint().sequence);
+        Ok(taken?.stop.map_or(Step::Applied, Step::Stopped))
     }
 }
 

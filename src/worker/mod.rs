@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use self::batch::{Batcher, Done, Stop};
 use self::command::Command;
 use self::common::Common;
-use self::gather::{Gathered, gather};
+use self::gather::{Gathered, gather, put_back};
 use self::histograms::Histograms;
 use self::mend::{Failed, Mending};
 use self::numbers::Sight;
@@ -49,7 +49,6 @@ use self::stand::{Awaited, Stand};
 use crate::beat::Stage;
 use crate::budget::Ticket;
 use crate::clock;
-use crate::event::Sequence;
 use crate::event::chunk::Chunk;
 use crate::event::time::Timestamp;
 use crate::lag::Watch;
@@ -296,14 +295,10 @@ impl Loop {
                 Gathered::Old => return Batched::Committed,
                 Gathered::Hole => return self.read_again(),
             };
-        let position = chunks.last().map_or(Sequence(0), |chunk| chunk.scanned_to());
         let batched = self.batch(&chunks);
-        let committed = self.worker.store.checkpoint().sequence;
-        if matches!(batched, Batched::Committed) && committed < position {
-            // Somebody waits for the sequence at which it ended.
-            for chunk in chunks.into_iter().rev().filter(|chunk| chunk.scanned_to() > committed) {
-                self.left.push_front(Delivery::Chunk(chunk));
-            }
+        if matches!(batched, Batched::Committed) {
+            // Somebody may wait for the sequence at which it ended.
+            put_back(chunks, &mut self.left, self.worker.store.checkpoint().sequence);
         }
         batched
     }

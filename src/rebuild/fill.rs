@@ -43,16 +43,7 @@ impl Build {
         together: Option<Member>,
         target: Sequence,
     ) -> Result<Store, End> {
-        let tables = &self.recipe.plan.definition().tables;
-        let cache_bytes = self.common.budget.cache_bytes();
-        let mut store = Store::open_bulk(
-            &self.folder,
-            generation,
-            tables,
-            self.recipe.plan.searches(),
-            cache_bytes,
-        )?;
-        self.remember_order(&mut store)?;
+        let mut store = self.open_bulk(generation)?;
         self.meter.turns(Phase::Bulk);
         if target > Sequence(0) {
             let fold = self.common.budget.fold();
@@ -71,18 +62,19 @@ impl Build {
 
     /// Seals a copy of the rows that are served.
     pub(super) fn seal_copy(&mut self, generation: Generation) -> Result<Store, End> {
-        let tables = &self.recipe.plan.definition().tables;
-        let cache_bytes = self.common.budget.cache_bytes();
-        let searches = self.recipe.plan.searches();
-        let mut store = Store::open_bulk(&self.folder, generation, tables, searches, cache_bytes)?;
-        self.remember_order(&mut store)?;
+        let store = self.open_bulk(generation)?;
         self.seal(store)
     }
 
-    /// What goes on after a restart goes on as it was asked for.
-    fn remember_order(&self, store: &mut Store) -> Result<(), End> {
+    /// Opens it to be filled. What goes on after a restart goes on as it was asked for.
+    fn open_bulk(&self, generation: Generation) -> Result<Store, End> {
+        let tables = &self.recipe.plan.definition().tables;
+        let searches = self.recipe.plan.searches();
+        let cache_bytes = self.common.budget.cache_bytes();
+        let mut store = Store::open_bulk(&self.folder, generation, tables, searches, cache_bytes)?;
         let order = Some(self.order_text());
-        Ok(store.set_control(Control { order, ..Control::default() })?)
+        store.set_control(Control { order, ..Control::default() })?;
+        Ok(store)
     }
 
     fn seal(&mut self, store: Store) -> Result<Store, End> {

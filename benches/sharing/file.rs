@@ -12,11 +12,7 @@ use tokio_util::sync::CancellationToken;
 use viewd::clock;
 use viewd::event::chunk::{ChunkBuilder, Message};
 use viewd::event::{Format, Sequence};
-use viewd::lag::Watch;
-use viewd::source::accept::Look;
-use viewd::source::feed::Feed;
-use viewd::source::trouble::Trouble;
-use viewd::source::{Delivery, head, queue};
+use viewd::source::{Delivery, queue};
 use viewd::store::layout::Folder;
 use viewd::store::writer::Store;
 use viewd::supervisor::disk::Declared;
@@ -24,7 +20,7 @@ use viewd::worker::common::Common;
 use viewd::worker::numbers::Numbers;
 use viewd::worker::recipe::Recipe;
 use viewd::worker::shared::{Following, Shared};
-use viewd::worker::{self, Begin, Worker, command};
+use viewd::worker::{self, Worker};
 
 use super::measure::{cpu, peak};
 use super::messages::{Due, STREAM, definitions, payload};
@@ -133,7 +129,6 @@ fn fold(
     let shared = Arc::new(Shared::new(name, following, Numbers::of(&store)));
     let queue_bytes_max = usize::try_from(limits.limits.memory_bytes_max / 16 / count)?;
     let (sender, receiver) = queue::channel(queue_bytes_max);
-    let (_, stream) = tokio::sync::watch::channel(None);
     let common = Common::alone(
         limits.limits.memory_bytes_max / count,
         limits.limits.batch_events_max,
@@ -141,22 +136,7 @@ fn fold(
         Handle::current(),
         shutdown.clone(),
     );
-    let worker = Worker {
-        recipe,
-        ticket: common.budget.store(),
-        folder: place,
-        store,
-        feed: Feed::of(receiver),
-        look: Look::nowhere(),
-        commands: command::channel().1,
-        shared: Arc::clone(&shared),
-        watch: Watch {
-            head: head::Head { stream, trouble: Arc::new(Trouble::default()) },
-            reader: Arc::default(),
-        },
-        common,
-        begin: Begin::Read,
-    };
+    let worker = Worker::alone(recipe, store, place, receiver, Arc::clone(&shared), common);
     let thread = std::thread::spawn(move || worker::run(worker));
     Ok(Fold { shared, sender, thread })
 }

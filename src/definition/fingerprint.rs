@@ -35,6 +35,16 @@ pub struct Reading<'a> {
     pub event_bytes_max: u64,
 }
 
+/// The same, as a generation has kept it.
+#[derive(Debug, serde::Deserialize)]
+pub struct Kept {
+    stream: String,
+    format: String,
+    order_key: Option<String>,
+    transform: Option<String>,
+    event_bytes_max: u64,
+}
+
 /// Each part as 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
@@ -60,6 +70,23 @@ impl Reading<'_> {
     /// As a generation keeps it beside the text of its definition.
     pub fn json(&self) -> String {
         serde_json::to_string(self).expect("texts and numbers are JSON")
+    }
+}
+
+impl Kept {
+    /// From what [`Reading::json`] has written.
+    pub fn read(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    pub fn reading(&self) -> Reading<'_> {
+        Reading {
+            stream: &self.stream,
+            format: &self.format,
+            order_key: self.order_key.as_deref(),
+            transform: self.transform.as_deref(),
+            event_bytes_max: self.event_bytes_max,
+        }
     }
 }
 

@@ -64,7 +64,7 @@ impl Look {
     }
 
     /// Of events that come from memory: there is no stream to look at.
-    pub fn nowhere() -> Self {
+    pub(crate) fn nowhere() -> Self {
         Self(None)
     }
 

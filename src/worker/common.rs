@@ -3,19 +3,24 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::recipe::Recipe;
+use super::shared::Shared;
+use super::{Begin, Worker, command};
 use crate::budget::Budget;
 use crate::lag::Watch;
 use crate::metrics::Metrics;
 use crate::source::Position;
 use crate::source::accept::Look;
 use crate::source::feed::{self, Feed};
-use crate::source::head;
 use crate::source::hub::{self, Hub, Key, Source};
 use crate::source::status::Tally;
+use crate::source::{head, queue};
+use crate::store::layout::Folder;
+use crate::store::writer::Store;
 
 /// Of one daemon.
 pub struct Common {
@@ -72,6 +77,33 @@ impl Common {
             asks: mpsc::unbounded_channel().0,
             shutdown,
         })
+    }
+}
+
+impl Worker {
+    /// One whose events come from a queue, and which nobody commands.
+    pub fn alone(
+        recipe: Arc<Recipe>,
+        store: Store,
+        folder: Folder,
+        queue: queue::Receiver,
+        shared: Arc<Shared>,
+        common: Arc<Common>,
+    ) -> Self {
+        let head = head::Head { stream: watch::channel(None).1, trouble: Arc::default() };
+        Self {
+            recipe,
+            ticket: common.budget.store(),
+            folder,
+            store,
+            feed: Feed::of(queue),
+            look: Look::nowhere(),
+            commands: command::channel().1,
+            shared,
+            watch: Watch { head, reader: Arc::default() },
+            common,
+            begin: Begin::Read,
+        }
     }
 }
 

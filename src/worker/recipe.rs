@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use super::batch::Batcher;
 use crate::config::rule::FORMATS;
 use crate::config::{Config, Limits};
-use crate::definition::fingerprint::{ENGINE, Fingerprint, Reading};
+use crate::definition::fingerprint::{ENGINE, Fingerprint, Kept, Reading};
 use crate::definition::{self, Definition};
 use crate::diagnostic::{Diagnostic, Source};
 use crate::event::Format;
@@ -59,24 +57,18 @@ impl Recipe {
 
     /// What a generation keeps of what it was built by; else why this version cannot read that.
     pub fn stored(stored: &Stored, limits: &Limits) -> Result<Self, String> {
-        let kept: Kept = serde_json::from_str(&stored.source)
+        let kept = Kept::read(&stored.source)
             .map_err(|error| format!("the settings of its source: {error}"))?;
         let definition = parsed(&stored.projection, &stored.definition)?;
-        let compiled = |text: &Option<String>, scope| {
-            let compile = |text: &String| Expression::compile(text, scope).map(Arc::new);
-            text.as_ref().map(compile).transpose().map_err(|error| error.to_string())
+        let settings = kept.reading();
+        let compiled = |text: Option<&str>, scope| {
+            let compile = |text| Expression::compile(text, scope).map(Arc::new);
+            text.map(compile).transpose().map_err(|error| error.to_string())
         };
-        let order_key = compiled(&kept.order_key, Scope::EVENT)?;
-        let transform = compiled(&kept.transform, Scope::TRANSFORM)?;
-        let format = FORMATS.iter().find(|(word, _)| *word == kept.format);
-        let (_, format) = format.ok_or_else(|| format!("its format `{}`", kept.format))?;
-        let settings = Reading {
-            stream: &kept.stream,
-            format: &kept.format,
-            order_key: kept.order_key.as_deref(),
-            transform: kept.transform.as_deref(),
-            event_bytes_max: kept.event_bytes_max,
-        };
+        let order_key = compiled(settings.order_key, Scope::EVENT)?;
+        let transform = compiled(settings.transform, Scope::TRANSFORM)?;
+        let format = FORMATS.iter().find(|(word, _)| *word == settings.format);
+        let (_, format) = format.ok_or_else(|| format!("its format `{}`", settings.format))?;
         let subjects = &definition.subjects;
         Ok(Self {
             order_key,
@@ -108,16 +100,6 @@ impl Recipe {
             views: &definition.views,
         }
     }
-}
-
-/// What a generation keeps of the settings of its source.
-#[derive(Deserialize)]
-struct Kept {
-    stream: String,
-    format: String,
-    order_key: Option<String>,
-    transform: Option<String>,
-    event_bytes_max: u64,
 }
 
 /// The definition that a generation was built by.

@@ -1,22 +1,10 @@
 //! Settings of a source, and the engine, that are otherwise than when a view was built.
 
-use serde::Deserialize;
-
 use super::changes::{Change, Part};
 use crate::config::Config;
 use crate::definition::Definition;
-use crate::definition::fingerprint::{ENGINE, Fingerprint};
+use crate::definition::fingerprint::{ENGINE, Fingerprint, Kept};
 use crate::store::stored::Stored;
-
-/// The settings of a source as a generation keeps them.
-#[derive(Deserialize)]
-struct Kept {
-    stream: String,
-    format: String,
-    order_key: Option<String>,
-    transform: Option<String>,
-    event_bytes_max: u64,
-}
 
 /// What is not in the definition and is otherwise.
 pub(super) fn between(
@@ -31,13 +19,14 @@ pub(super) fn between(
     if stored.engine != ENGINE {
         push(Part::Events, format!("engine: {ENGINE}, was {}", stored.engine));
     }
-    match serde_json::from_str::<Kept>(&stored.source) {
-        Ok(before) => {
+    match Kept::read(&stored.source) {
+        Ok(kept) => {
+            let before = kept.reading();
             let texts = [
-                ("stream", Some(before.stream.as_str()), Some(now.stream)),
-                ("format", Some(&before.format), Some(now.format)),
-                ("order_key", before.order_key.as_deref(), now.order_key),
-                ("transform", before.transform.as_deref(), now.transform),
+                ("stream", Some(before.stream), Some(now.stream)),
+                ("format", Some(before.format), Some(now.format)),
+                ("order_key", before.order_key, now.order_key),
+                ("transform", before.transform, now.transform),
             ];
             for (key, before, now) in texts.into_iter().filter(|(_, before, now)| before != now) {
                 let source = &definition.stream_source;

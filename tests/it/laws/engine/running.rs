@@ -8,17 +8,14 @@ use futures_util::FutureExt as _;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use viewd::event::chunk::Chunk;
-use viewd::lag::Watch;
-use viewd::source::accept::Look;
 use viewd::source::memory::Recorded;
-use viewd::source::trouble::Trouble;
-use viewd::source::{Delivery, feed, head, queue};
+use viewd::source::{Delivery, queue};
 use viewd::status::{Reason, State};
 use viewd::store::layout::Folder;
 use viewd::worker::common::Common;
 use viewd::worker::numbers::Numbers;
 use viewd::worker::shared::{Following, Shared};
-use viewd::worker::{self, Begin, End, Worker, command};
+use viewd::worker::{self, End, Worker};
 
 use super::{Engine, NAME, View, in_memory};
 
@@ -61,26 +58,12 @@ impl Engine {
             sent.expect("the queue has room").unwrap();
         }
         drop(sender);
-        let (_, stream) = tokio::sync::watch::channel(None);
         let shutdown = CancellationToken::new();
         let runtime = RUNTIME.handle().clone();
         let common = Common::alone(1 << 20, 1, self.parked_events_max, runtime, shutdown.clone());
-        let worker = Worker {
-            recipe: Arc::new(self.recipe()),
-            ticket: common.budget.store(),
-            folder: Folder::new(data_dir, NAME),
-            store,
-            feed: feed::Feed::of(receiver),
-            look: Look::nowhere(),
-            commands: command::channel().1,
-            shared: Arc::clone(&shared),
-            watch: Watch {
-                head: head::Head { stream, trouble: Arc::new(Trouble::default()) },
-                reader: Arc::default(),
-            },
-            common,
-            begin: Begin::Read,
-        };
+        let recipe = Arc::new(self.recipe());
+        let folder = Folder::new(data_dir, NAME);
+        let worker = Worker::alone(recipe, store, folder, receiver, Arc::clone(&shared), common);
         let end = std::thread::scope(|threads| {
             let running = threads.spawn(|| worker::run(worker));
             while let Some(until) = until

@@ -163,27 +163,13 @@ impl fmt::Display for Described<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use super::super::tests::event;
     use super::super::{Expression, Scope};
     use super::*;
-    use crate::event::chunk::{ChunkBuilder, Message};
-    use crate::event::time::Timestamp;
-    use crate::event::{Format, Sequence};
 
     /// What a column stores of a value of an event, or why it cannot.
     fn stored(value: &str, column_type: ColumnType) -> String {
-        let mut builder = ChunkBuilder::new(Format::Json, 8 << 20);
-        let payload = format!("{{\"data\":{{\"value\":{value}}}}}");
-        builder.push(Message {
-            sequence: Sequence(1),
-            stored_at: Timestamp(0),
-            subject: "test",
-            headers: [],
-            payload: payload.as_bytes(),
-        });
-        let chunk = Arc::new(builder.finish(Sequence(1)));
-        let event = chunk.events().next().unwrap();
+        let event = event(&format!("{{\"data\":{{\"value\":{value}}}}}"));
         let expression = Expression::compile(".data.value", Scope::EVENT).unwrap();
         match convert(expression.evaluate(&event).unwrap(), column_type) {
             Ok(Cell::Null) => "NULL".to_owned(),

@@ -51,15 +51,11 @@ fn cell(json: Json<'_>, column_type: ColumnType) -> Option<Cell> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::super::Scope;
+    use super::super::tests::event;
     use super::*;
-    use crate::event::chunk::{ChunkBuilder, Message};
-    use crate::event::time::Timestamp;
-    use crate::event::{Format, Sequence};
 
     /// Of each kind but one, all of which take different values.
     const TYPES: [ColumnType; 10] = [
@@ -77,17 +73,7 @@ mod tests {
 
     /// Holds the cells of a value to what the general route makes of it.
     fn check(value: &str) {
-        let mut builder = ChunkBuilder::new(Format::Json, 8 << 20);
-        let payload = format!("{{\"data\":{{\"value\":0,\"value\":{value}}}}}");
-        builder.push(Message {
-            sequence: Sequence(1),
-            stored_at: Timestamp(0),
-            subject: "test",
-            headers: [],
-            payload: payload.as_bytes(),
-        });
-        let chunk = Arc::new(builder.finish(Sequence(1)));
-        let event = chunk.events().next().unwrap();
+        let event = event(&format!("{{\"data\":{{\"value\":0,\"value\":{value}}}}}"));
         for text in [".data.value", ".data.value.inner", ".data.none", ".time", ".tokens[0]"] {
             let expression = Expression::compile(text, Scope::EVENT).unwrap();
             for column_type in TYPES {

@@ -1,8 +1,8 @@
 //! A sealed generation follows the stream, meets the one that is served, and takes its place.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -19,6 +19,7 @@ use crate::store::Error as StoreError;
 use crate::store::control::Control;
 use crate::store::difference::Comparison;
 use crate::store::snapshot::Snapshot;
+use crate::store::stored;
 use crate::store::writer::Store;
 use crate::worker::command::Command;
 use crate::worker::meet::Step;
@@ -218,10 +219,10 @@ impl Build {
         purpose: Purpose,
     ) -> Result<Meeting, End> {
         let (reply, mut met) = oneshot::channel();
-        let place: Place = Arc::new(Mutex::new(Some(successor)));
+        let place = Place::with(successor);
         let cancel = self.operation.cancel.clone();
         let mut command = Command::Meet(Meet {
-            place: Arc::clone(&place),
+            place: place.clone(),
             cancel,
             purpose,
             patience: PATIENCE,
@@ -243,12 +244,11 @@ impl Build {
                 met => break met,
             }
             // A worker that is kept by its disk does not hear: whoever waits for it takes its own back.
-            if asked.elapsed() > HEARD_WITHIN || self.check().is_err() {
-                let taken = place.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(successor) = taken {
-                    self.check()?;
-                    return Ok(Meeting::Again(successor));
-                }
+            if (asked.elapsed() > HEARD_WITHIN || self.check().is_err())
+                && let Some(successor) = place.take()
+            {
+                self.check()?;
+                return Ok(Meeting::Again(successor));
             }
             std::thread::sleep(LOOKED_AT_EVERY);
         };
@@ -327,7 +327,7 @@ impl Build {
         if serving.shared.numbers().reason == Some(Reason::Corrupt) {
             return Some("the generation that is served is damaged".to_owned());
         }
-        let Some(served) = crate::store::stored::read(self.folder.path()).ok() else {
+        let Some(served) = stored::read(self.folder.path()).ok() else {
             return Some("the generation that is served cannot be read".to_owned());
         };
         if served.engine != ENGINE {

@@ -12,7 +12,7 @@
 //!
 //! Where they do not come together within the caller's patience both go on by themselves, and try again later.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::Stop;
@@ -37,9 +37,8 @@ impl Loop {
     /// Brings a successor to where this generation is, and does what they meet for.
     pub(super) fn meet(&mut self, meet: Meet) -> Batched {
         let Meet { place, cancel, purpose, patience, reply } = meet;
-        let taken = place.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Its builder has taken it back.
-        let Some(mut successor) = taken else { return Batched::Committed };
+        let Some(mut successor) = place.take() else { return Batched::Committed };
         if cancel.is_cancelled() {
             let _ = reply.send(Met::Apart(successor));
             return Batched::Committed;

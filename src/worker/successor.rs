@@ -67,7 +67,19 @@ pub enum Pin {
 
 /// Where a successor lies that asks to be met: whoever comes first takes it, the worker or the builder that has waited
 /// long enough.
-pub type Place = Arc<Mutex<Option<Box<Successor>>>>;
+#[derive(Clone)]
+pub struct Place(Arc<Mutex<Option<Box<Successor>>>>);
+
+impl Place {
+    pub fn with(successor: Box<Successor>) -> Self {
+        Self(Arc::new(Mutex::new(Some(successor))))
+    }
+
+    /// None if somebody else has come first.
+    pub fn take(&self) -> Option<Box<Successor>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// A successor that asks to meet the generation that is served.
 pub struct Meet {
@@ -83,8 +95,7 @@ pub struct Meet {
 impl Meet {
     /// Gives the successor back.
     pub(super) fn not_now(self) {
-        let taken = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(successor) = taken {
+        if let Some(successor) = self.place.take() {
             let _ = self.reply.send(Met::Apart(successor));
         }
     }

@@ -182,9 +182,11 @@ impl Build {
     /// How far it may go: not past what is served, whose messages it is held against at one sequence. Past one that has
     /// failed or is frozen it goes on once it has counted there; one that is paused stays where it is.
     fn limit(&self, successor: &mut Successor, compares: bool) -> Option<Sequence> {
-        let ceiling = self.ceiling()?;
-        let served = self.serving.as_ref()?.shared.numbers();
-        let stands = served.state == State::Failed || served.reason == Some(Reason::Frozen);
+        let serving = self.serving.as_ref().filter(|_| self.of_one_stream)?;
+        let (ceiling, stands) = serving.shared.look(|served| {
+            let stands = served.state == State::Failed || served.reason == Some(Reason::Frozen);
+            (served.sequence, stands)
+        });
         let checkpoint = successor.store.checkpoint();
         if compares || !stands || checkpoint.sequence < ceiling {
             return Some(ceiling);
@@ -324,7 +326,7 @@ impl Build {
     /// Why its rows may differ from those that are served.
     fn why_not_comparable(&self, successor: &Successor) -> Option<String> {
         let Some(serving) = &self.serving else { return Some("nothing is served".to_owned()) };
-        if serving.shared.numbers().reason == Some(Reason::Corrupt) {
+        if serving.shared.look(|served| served.reason == Some(Reason::Corrupt)) {
             return Some("the generation that is served is damaged".to_owned());
         }
         let Some(served) = stored::read(self.folder.path()).ok() else {

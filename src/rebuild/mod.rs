@@ -181,7 +181,7 @@ impl Build {
     /// what both have read can be compared at one sequence.
     fn ceiling(&self) -> Option<Sequence> {
         let serving = self.serving.as_ref().filter(|_| self.of_one_stream)?;
-        Some(serving.shared.numbers().sequence)
+        Some(serving.shared.look(|served| served.sequence))
     }
 
     /// What begins by itself does so only a few times in vain: an event may be what ends the process.

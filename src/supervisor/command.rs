@@ -94,7 +94,7 @@ impl Daemon {
             running.operation.promote();
             return Ok(Promoted::Served(running.operation));
         }
-        if !tracked.shared.numbers().pinned {
+        if !tracked.shared.look(|numbers| numbers.pinned) {
             return Ok(Promoted::Nothing);
         }
         ask(&tracked, Command::Unpin).await?;

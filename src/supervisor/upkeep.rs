@@ -123,7 +123,7 @@ impl Daemon {
     fn build_by_policy(&self, projection: &str) {
         let site = self.site();
         let Some(tracked) = self.tracked(projection) else { return };
-        let pinned = tracked.shared.numbers().pinned;
+        let pinned = tracked.shared.look(|numbers| numbers.pinned);
         let served = || self.served_recipe(&tracked, &site.config.limits);
         let recipe = if pinned { served() } else { Ok(tracked.intent().recipe) };
         let order = Order { forget: true, ..Order::new(Kind::Rebuild, Cause::Policy) };

@@ -112,7 +112,7 @@ impl Daemon {
             biased; // What is known already needs no server.
             settled = tracked.shared.until(settled) => settled,
             last = self.ends_before(tracked, sequence) => {
-                let current = tracked.shared.numbers().sequence;
+                let current = tracked.shared.look(|numbers| numbers.sequence);
                 Err(Unreached::BeyondHead { last, current })
             }
         }

@@ -98,7 +98,7 @@ impl Loop {
         let Some(failed) = &mut self.failed else { return Batched::Committed };
         match failed.mending {
             Mending::Building(at) => {
-                let at_work = self.worker.shared.numbers().rebuild.is_some();
+                let at_work = self.worker.shared.is_rebuilding();
                 if at > Instant::now() || at_work {
                     return Batched::Committed;
                 }
@@ -172,7 +172,7 @@ impl Loop {
             );
         }
         // A process that ends from now on does not end at work, unless a build follows: then it goes on counting.
-        if self.failed.is_none() && self.worker.shared.numbers().rebuild.is_none() {
+        if self.failed.is_none() && !self.worker.shared.is_rebuilding() {
             self.end_run();
         }
         let Stop { reason, detail, next } = stop.clone();
@@ -187,7 +187,7 @@ impl Loop {
             let (detail, next) = (stop.detail.clone(), stop.next.clone());
             (Err(Refused::NotAcceptable { detail, next }), Batched::Committed)
         };
-        if self.worker.shared.numbers().rebuild.is_some() {
+        if self.worker.shared.is_rebuilding() {
             return (Err(Refused::Busy("it is being rebuilt".to_owned())), Batched::Committed);
         }
         if !matches!(failed.stop.reason, Reason::Gap | Reason::SourceChanged | Reason::Retention) {

@@ -376,7 +376,7 @@ impl Loop {
             self.histograms.batch.observe(counts.sum() as f64);
         }
         self.worker.shared.storage_full(None);
-        let was_live = self.worker.shared.numbers().state == State::Live;
+        let was_live = self.worker.shared.look(|numbers| numbers.state == State::Live);
         if let (Some(stored_at), true) = (done.stored_at, was_live) {
             let micros = clock::now().0.saturating_sub(stored_at.0).max(0);
             self.histograms.latency.observe(micros as f64 / 1e6);
@@ -392,7 +392,7 @@ impl Loop {
         }
         self.publish(0);
         let durable = self.worker.store.checkpoint().has_been_live;
-        if !durable && self.worker.shared.numbers().has_been_live {
+        if !durable && self.worker.shared.look(|numbers| numbers.has_been_live) {
             // It was at the head before the head was known: no batch said so.
             return match self.worker.store.mark_live() {
                 Ok(()) | Err(StoreError::Full { .. } | StoreError::Busy { .. }) => {

@@ -99,10 +99,14 @@ impl Shared {
         self.lock().clone()
     }
 
+    /// Something of the numbers, without a copy of all.
+    pub fn look<T>(&self, look: impl FnOnce(&Numbers) -> T) -> T {
+        look(&self.lock())
+    }
+
     /// Whether it serves what it promises: it has once been live, or it has failed, which is not for readiness to say.
     pub fn ready(&self) -> bool {
-        let numbers = self.lock();
-        numbers.has_been_live || numbers.state == State::Failed
+        self.look(|numbers| numbers.has_been_live || numbers.state == State::Failed)
     }
 
     /// Changes the numbers and derives the state anew.
@@ -134,6 +138,11 @@ impl Shared {
     /// Takes a failure back: a person has acted, and the projection goes on.
     pub fn resume(&self) {
         self.change(Numbers::resume);
+    }
+
+    /// Whether a build is at work beside it, or is about to begin.
+    pub(super) fn is_rebuilding(&self) -> bool {
+        self.look(|numbers| numbers.rebuild.is_some())
     }
 
     /// Shows the build beside it.

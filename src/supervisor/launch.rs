@@ -16,7 +16,7 @@ use crate::store::layout::Folder;
 use crate::worker::batch::Stop;
 use crate::worker::numbers::Numbers;
 use crate::worker::recipe::Recipe;
-use crate::worker::shared::{Following, Shared};
+use crate::worker::shared::{Following, Shared, Stand};
 use crate::worker::successor::Successor;
 use crate::worker::{self, Begin, Worker, command};
 
@@ -53,7 +53,7 @@ impl Daemon {
         // Its worker says so too, when it has begun: nobody is to see anything else before.
         match &opened.begin {
             Begin::Read => {}
-            Begin::Frozen => tracked.shared.stand(Some(true)),
+            Begin::Frozen => tracked.shared.stand(Some(Stand::Frozen)),
             Begin::Failed(Stop { reason, detail, next }) => {
                 tracked.shared.fail(*reason, detail.clone(), next.clone());
             }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Stop;
 use super::gather::{Gathered, gather, put_back};
-use super::shared::Following;
+use super::shared::{Following, Stand};
 use super::successor::{Meet, Met, Pin, Purpose, Successor};
 use super::{Batched, Loop};
 use crate::clock;
@@ -227,7 +227,7 @@ impl Loop {
         self.stand = None;
         self.worker.begin = super::Begin::Read;
         if self.worker.store.control().paused {
-            self.stand_still(super::stand::Stand::Paused);
+            self.stand_still(Stand::Paused);
         }
         self.publish(0);
     }

@@ -35,6 +35,15 @@ pub struct Following {
     pub tally: Arc<Tally>,
 }
 
+/// Why a projection stands still without having failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// By command, kept over restarts.
+    Paused,
+    /// Another engine built its generation: until its rebuild cuts over.
+    Frozen,
+}
+
 impl Following {
     pub fn new(stream: &str, lag_target: Duration, head_poll: Duration, tally: Arc<Tally>) -> Self {
         let terms = Terms { stream: stream.to_owned(), lag_target, head_poll };
@@ -177,17 +186,17 @@ impl Shared {
         self.change(|numbers| numbers.set_stall(said));
     }
 
-    /// Says that it stands still by command, or, if `frozen`, since another engine built it; `None` that it goes on.
-    pub fn stand(&self, frozen: Option<bool>) {
+    /// Says that it stands still, with what sets it going; `None` that it goes on.
+    pub fn stand(&self, stand: Option<Stand>) {
         let name = &self.name;
-        let said = frozen.map(|frozen| match frozen {
-            false => Said {
+        let said = stand.map(|stand| match stand {
+            Stand::Paused => Said {
                 state: State::Paused,
                 reason: None,
                 detail: "paused by command: nothing is applied until it is resumed".to_owned(),
                 next: Some(format!("viewd resume {name}")),
             },
-            true => Said {
+            Stand::Frozen => Said {
                 state: State::Degraded,
                 reason: Some(Reason::Frozen),
                 detail: "another version of viewd built it, whose rows may differ: it stands still until it is rebuilt"

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::command::{Command, Refused};
 use super::recipe::Recipe;
+use super::shared::Stand;
 use super::{Batched, Loop};
 use crate::event::Sequence;
 use crate::status::Reason;
@@ -13,15 +14,6 @@ use crate::store::Error as StoreError;
 use crate::store::control::Control;
 use crate::store::snapshot::Snapshot;
 use crate::store::writer::Store;
-
-/// Why a projection stands still without having failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stand {
-    /// By command, kept over restarts.
-    Paused,
-    /// Another engine built its generation: until its rebuild cuts over.
-    Frozen,
-}
 
 /// Somebody waits for a snapshot at a sequence.
 pub(super) struct Awaited {
@@ -63,7 +55,7 @@ impl Loop {
     pub(super) fn stand_still(&mut self, stand: Stand) {
         self.halt();
         self.stand = Some(stand);
-        self.worker.shared.stand(Some(stand == Stand::Frozen));
+        self.worker.shared.stand(Some(stand));
     }
 
     fn pause(&mut self) -> Result<(), Refused> {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part of this")]
 
+pub mod daemon;
 pub mod publish;
 pub mod raw;
 pub mod server;
@@ -86,6 +87,25 @@ pub fn peak(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+/// Milliseconds, ascending.
+pub struct Latencies(Vec<f64>);
+
+impl Latencies {
+    pub fn new(mut milliseconds: Vec<f64>) -> Self {
+        milliseconds.sort_unstable_by(f64::total_cmp);
+        Self(milliseconds)
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Of a hundred, so many are at or below it.
+    pub fn percentile(&self, percent: usize) -> f64 {
+        self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)]
+    }
 }
 
 /// What one of the project's tool scripts prints: the path of what it obtained.

@@ -1,11 +1,12 @@
 //! Filling a stream: thousands of messages under way at a time, every one acknowledged in the end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use async_nats::Client;
 use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt;
+use tokio::runtime::Runtime;
 
 /// Published and not yet acknowledged: far below what the client holds for one subscription.
 const UNDER_WAY_MAX: u64 = 8192;
@@ -48,4 +49,35 @@ pub async fn fill(
         }
     }
     Ok(sent)
+}
+
+/// Publishes at so many messages a second; returns when each was given to the client.
+pub fn paced(
+    runtime: &Runtime,
+    client: &Client,
+    messages: Vec<(String, Vec<u8>)>,
+    rate: u64,
+) -> Result<Vec<Instant>> {
+    let inbox = client.new_inbox();
+    let mut replies = runtime.block_on(client.subscribe(inbox.clone()))?;
+    let count = messages.len();
+    let acks = runtime.spawn(async move {
+        for _ in 0..count {
+            let reply = replies.next().await.context("the connection was closed")?;
+            ensure!(!reply.payload.starts_with(b"{\"error"), "{reply:?}");
+        }
+        anyhow::Ok(())
+    });
+    let mut published = Vec::with_capacity(count);
+    let begun = Instant::now();
+    for (number, (subject, payload)) in messages.into_iter().enumerate() {
+        let due = Duration::from_secs_f64(number as f64 / rate as f64);
+        if let Some(early) = due.checked_sub(begun.elapsed()) {
+            std::thread::sleep(early);
+        }
+        published.push(Instant::now());
+        runtime.block_on(client.publish_with_reply(subject, inbox.clone(), payload.into()))?;
+    }
+    runtime.block_on(async { tokio::time::timeout(ACK_TIMEOUT, acks).await })???;
+    Ok(published)
 }

@@ -6,13 +6,14 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::live::{self, Latencies};
+use crate::live;
 use crate::measure::server::Server;
-use crate::measure::{self, Measured, cpu, publish, say};
+use crate::measure::daemon::Site;
+use crate::measure::{self, Latencies, Measured, cpu, publish, say};
 use crate::proof::Proof;
 use crate::rows::{MEMORY_MIB, Row, Way};
 use crate::shop::{Event, Shop};
-use crate::site::Site;
+use crate::site;
 
 /// Orders in the middle of their lives, in a stream of a million events.
 const OPEN: u64 = 50_000;
@@ -129,9 +130,9 @@ impl Bench {
         let served = self.fill(stream, projections)?;
         let site = self.site("rebuild", stream, projections, memory_mib)?;
         site.copy(&served)?;
-        let daemon = site.start()?;
+        let daemon = site.start(&[])?;
         let (before, server_before) = (cpu(daemon.pid())?.0, cpu(self.server.pid())?.0);
-        let rebuilt = daemon.rebuild()?;
+        let rebuilt = site::rebuild(&daemon)?;
         let run = Run {
             seconds: rebuilt.seconds,
             phases: rebuilt.phases,
@@ -152,7 +153,7 @@ impl Bench {
         let new = |projection: &&'static str| !self.filled.contains(&(stream, *projection));
         let missing: Vec<_> = projections.iter().copied().filter(new).collect();
         let folder = self.folder.path().join(format!("served-{stream}"));
-        let site = Site::new(&folder, &self.server.url, stream, &missing, MEMORY_MIB)?;
+        let site = site::site(&folder, &self.server.url, stream, &missing, MEMORY_MIB)?;
         if !missing.is_empty() {
             say(&format!("filling {}", missing.join(", ")));
             let mut fill = site.fill();
@@ -168,7 +169,7 @@ impl Bench {
         let history = format!("{count} live events");
         if viewd {
             let site = self.site("live", "live", &["orders"], MEMORY_MIB)?;
-            let (daemon, view) = (site.start()?, site.view("orders"));
+            let (daemon, view) = (site.start(&[])?, site.view("orders"));
             let run =
                 self.follow(&mut stream, daemon.pid(), (view, "_viewd_checkpoint"), rate, count)?;
             daemon.stop()?;
@@ -214,7 +215,7 @@ impl Bench {
         memory_mib: u64,
     ) -> Result<Site> {
         let folder = self.fresh(folder)?;
-        Site::new(&folder, &self.server.url, stream, projections, memory_mib)
+        site::site(&folder, &self.server.url, stream, projections, memory_mib)
     }
 
     /// An empty folder.

@@ -7,15 +7,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use async_nats::Client;
 use async_nats::jetstream;
-use futures_util::StreamExt;
 
 use crate::bench::message;
-use crate::measure::{self, publish};
+use crate::measure::{self, Latencies, publish};
 use crate::proof;
-use crate::shop::{Event, Shop};
+use crate::shop::Shop;
 
 const LOOK: Duration = Duration::from_micros(100);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,9 +29,6 @@ pub struct Stream {
     runtime: tokio::runtime::Runtime,
     rest: Shop,
 }
-
-/// Milliseconds of each event, ascending.
-pub struct Latencies(Vec<f64>);
 
 impl Stream {
     pub fn new(server: &str, name: &str) -> Result<Self> {
@@ -56,9 +52,10 @@ impl Stream {
         rate: u64,
         count: u64,
     ) -> Result<Latencies> {
-        let events: Vec<_> = self.rest.by_ref().take(count as usize).collect();
+        let events = self.rest.by_ref().take(count as usize);
+        let events = events.map(|event| message(&self.name, event)).collect();
         let seeing = std::thread::spawn(move || see(&view, checkpoint, BEFORE + count));
-        let published = self.publish(events, rate)?;
+        let published = publish::paced(&self.runtime, &self.client, events, rate)?;
         let seen = seeing.join().expect("it returns its errors")?;
         let (mut at, mut milliseconds) = (0, Vec::with_capacity(published.len()));
         for (sequence, seen) in seen {
@@ -69,35 +66,7 @@ impl Stream {
             );
             at = until;
         }
-        milliseconds.sort_unstable_by(f64::total_cmp);
-        Ok(Latencies(milliseconds))
-    }
-
-    fn publish(&self, events: Vec<Event>, rate: u64) -> Result<Vec<Instant>> {
-        let inbox = self.client.new_inbox();
-        let mut replies = self.runtime.block_on(self.client.subscribe(inbox.clone()))?;
-        let count = events.len();
-        let acks = self.runtime.spawn(async move {
-            for _ in 0..count {
-                let reply = replies.next().await.context("the connection was closed")?;
-                ensure!(!reply.payload.starts_with(b"{\"error"), "{reply:?}");
-            }
-            anyhow::Ok(())
-        });
-        let mut published = Vec::with_capacity(events.len());
-        let begun = Instant::now();
-        for (number, event) in events.into_iter().enumerate() {
-            let due = Duration::from_secs_f64(number as f64 / rate as f64);
-            if let Some(early) = due.checked_sub(begun.elapsed()) {
-                std::thread::sleep(early);
-            }
-            let (subject, payload) = message(&self.name, event);
-            published.push(Instant::now());
-            let publish = self.client.publish_with_reply(subject, inbox.clone(), payload.into());
-            self.runtime.block_on(publish)?;
-        }
-        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, acks).await })???;
-        Ok(published)
+        Ok(Latencies::new(milliseconds))
     }
 }
 
@@ -107,13 +76,6 @@ impl Drop for Stream {
         let _ = self.runtime.block_on(async {
             jetstream::new(self.client.clone()).delete_stream(&self.name).await
         });
-    }
-}
-
-impl Latencies {
-    /// Of a hundred, so many are at or below it.
-    pub fn percentile(&self, percent: usize) -> f64 {
-        self.0[(self.0.len() * percent / 100).min(self.0.len() - 1)]
     }
 }
 

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use crate::live;
-use crate::measure::server::Server;
 use crate::measure::daemon::Site;
+use crate::measure::server::Server;
 use crate::measure::{self, Latencies, Measured, cpu, publish, say};
 use crate::proof::Proof;
 use crate::rows::{MEMORY_MIB, Row, Way};

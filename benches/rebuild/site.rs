@@ -33,13 +33,8 @@ pub fn site(
     let text = |name: &&'static str| Ok((*name, definitions::text(name)?));
     let definitions = projections.iter().map(text).collect::<Result<Vec<_>>>()?;
     let limits = format!("memory_bytes_max = {}", memory_mib << 20);
-    let settings = Settings {
-        server,
-        source: "shop",
-        stream,
-        definitions: &definitions,
-        limits: &limits,
-    };
+    let settings =
+        Settings { server, source: "shop", stream, definitions: &definitions, limits: &limits };
     Site::new(folder, &settings)
 }
 

@@ -74,6 +74,8 @@ mod security;
 mod schema;
 // Projections that share a reader, and those that cannot.
 mod sharing;
+// Full-text indexes: what is found in them, and that they are the rows.
+mod search;
 // The store: every transition beside a naive map, readers, locks, generations.
 mod store;
 // A source's transform: messages renamed, split, dropped and set aside, through the daemon.

@@ -1,0 +1,5 @@
+//! Full-text search through the daemon, on real text.
+
+// Real text, as events.
+#[path = "../../corpora/mod.rs"]
+mod corpora;

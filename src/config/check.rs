@@ -322,11 +322,13 @@ impl Check<'_> {
             event_bytes_max,
             batch_events_max: limits.batch_events_max?,
             parked_events_max: limits.parked_events_max?,
+            changes_keep: limits.changes_keep?,
             query_timeout: Duration::from_millis(limits.query_timeout_ms?),
             head_poll: Duration::from_millis(limits.head_poll_ms?),
             heartbeat: Duration::from_millis(limits.heartbeat_ms?),
             backoff_max: Duration::from_millis(limits.backoff_ms_max?),
             stall_max: Duration::from_millis(limits.stall_ms_max?),
+            search_commit: Duration::from_millis(limits.search_commit_ms?),
             shutdown_timeout: Duration::from_millis(limits.shutdown_timeout_ms?),
         })
     }

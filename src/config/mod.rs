@@ -105,11 +105,15 @@ pub struct Limits {
     pub event_bytes_max: u64,
     pub batch_events_max: usize,
     pub parked_events_max: u64,
+    /// Changes of tables that are kept for who follows them, the newest.
+    pub changes_keep: u64,
     pub query_timeout: Duration,
     pub head_poll: Duration,
     pub heartbeat: Duration,
     pub backoff_max: Duration,
     pub stall_max: Duration,
+    /// How long a full-text index collects changes before it shows them.
+    pub search_commit: Duration,
     pub shutdown_timeout: Duration,
 }
 

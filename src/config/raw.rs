@@ -64,11 +64,13 @@ pub(super) struct Limits {
     pub(super) event_bytes_max: Option<u64>,
     pub(super) batch_events_max: Option<usize>,
     pub(super) parked_events_max: Option<u64>,
+    pub(super) changes_keep: Option<u64>,
     pub(super) query_timeout_ms: Option<u64>,
     pub(super) head_poll_ms: Option<u64>,
     pub(super) heartbeat_ms: Option<u64>,
     pub(super) backoff_ms_max: Option<u64>,
     pub(super) stall_ms_max: Option<u64>,
+    pub(super) search_commit_ms: Option<u64>,
     pub(super) shutdown_timeout_ms: Option<u64>,
 }
 

@@ -58,7 +58,7 @@ pub const FORMATS: [(&str, Format); 5] = [
 ];
 
 /// In the order of the sample file.
-pub const RULES: [Rule; 33] = [
+pub const RULES: [Rule; 35] = [
     rule("projections", Kind::Path, Some("\"projections\"")),
     rule("data_dir", Kind::Path, Some("\"data\"")),
     rule("nats.servers", Kind::Servers, Some("[\"nats://127.0.0.1:4222\"]")),
@@ -108,6 +108,13 @@ pub const RULES: [Rule; 33] = [
         "each one is kept whole, in the view's own file",
     ),
     number(
+        "limits.changes_keep",
+        "100000",
+        0,
+        100_000_000,
+        "each one is a row in the view's own file",
+    ),
+    number(
         "limits.query_timeout_ms",
         "2000",
         10,
@@ -137,6 +144,13 @@ pub const RULES: [Rule; 33] = [
         "a disk may take a second, and after an hour nobody waits for it any more",
     ),
     number(
+        "limits.search_commit_ms",
+        "500",
+        50,
+        MINUTE_MS,
+        "a commit of an index costs some ten milliseconds, however little is new, and nothing is found before it",
+    ),
+    number(
         "limits.shutdown_timeout_ms",
         "20000",
         100,
@@ -155,15 +169,13 @@ pub const RULES: [Rule; 33] = [
 ];
 
 /// Settings that the design has and that nothing obeys yet: refused, so that nobody relies on them.
-pub(super) const LATER: [&str; 9] = [
+pub(super) const LATER: [&str; 7] = [
     "http.tls",
     "http.read_tokens_file",
     "http.admin_tokens_file",
     "http.cors_origins",
     "http.metrics_listen",
-    "limits.changes_keep",
     "limits.page_rows_max",
-    "limits.search_commit_ms",
     "data_mode",
 ];
 

@@ -140,7 +140,7 @@ fn all_errors_of_all_layers_at_once() {
          environment variable `VIEWD_NATS__PASSWORD`: unknown setting `nats.password` (secrets stay in files, as settings show up in process lists: put it in one and set `nats.password_file`)\n\
          flag `--set limits.batch_events_max=...`: `limits.batch_events_max` must be an integer, not a string\n\
          flag `--set nats`: `nats` sets nothing: there is no `=` in it (write --set key=value, such as --set nats.domain=hub)\n\
-         flag `--set limits=...`: `limits` is a section, not a setting (there are: `limits.memory_bytes_max`, `limits.event_bytes_max`, `limits.batch_events_max`, `limits.parked_events_max`, `limits.query_timeout_ms`, `limits.head_poll_ms`, `limits.heartbeat_ms`, `limits.backoff_ms_max`, `limits.stall_ms_max`, `limits.shutdown_timeout_ms`)\n"
+         flag `--set limits=...`: `limits` is a section, not a setting (there are: `limits.memory_bytes_max`, `limits.event_bytes_max`, `limits.batch_events_max`, `limits.parked_events_max`, `limits.changes_keep`, `limits.query_timeout_ms`, `limits.head_poll_ms`, `limits.heartbeat_ms`, `limits.backoff_ms_max`, `limits.stall_ms_max`, `limits.search_commit_ms`, `limits.shutdown_timeout_ms`)\n"
     );
 }
 

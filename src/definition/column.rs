@@ -91,7 +91,7 @@ impl Draft {
 
 fn long_form(report: &mut Report, draft: &mut Draft, entry: &Entry, table: &Table) {
     let name = &entry.key.name;
-    report.unknown_keys(table, &format!("column `{name}`"), &["type", "required", "default"], &[]);
+    report.unknown_keys(table, &format!("column `{name}`"), &["type", "required", "default"]);
     match table.get("type") {
         Some(value) => {
             let text = report.text(value, "`type`");

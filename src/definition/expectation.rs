@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::definition::json_line::{self, Member};
 use crate::definition::test_case::{Line, check_repeated, lines_text, members};
-use crate::definition::{Expect, View, table};
+use crate::definition::{Expect, View, search, table};
 use crate::diagnostic;
 use crate::row::Cell;
 use crate::syntax::{Entry, Kind, Report, Table};
@@ -14,6 +14,7 @@ use crate::syntax::{Entry, Kind, Report, Table};
 pub(super) struct Relations<'a> {
     pub(super) tables: &'a [table::Draft],
     pub(super) views: &'a [View],
+    pub(super) searches: &'a [search::Draft],
 }
 
 /// Reads `expect` of a test.

@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | events | what is read and how it is decoded; the engine | is rebuilt |
 //! | rows | tables and handlers | is rebuilt |
-//! | shapes | indexes, views | is reshaped from the rows |
-//! | words | description, tests and policies that touch no row | is adopted |
+//! | shapes | indexes, views, full-text indexes, kept changes | is reshaped from the rows |
+//! | words | description, tests, policies that touch no row, weights | is adopted |
 //!
 //! Hashed is what was parsed: comments, order of keys and layout of the file do not count; an
 //! expression counts as it was written, trimmed. SHA-256, since two definitions with one hash
@@ -15,7 +15,9 @@
 use sha2::{Digest, Sha256};
 
 use crate::config::SourceSettings;
-use crate::definition::{Assignment, Definition, Formula, Handler, Policy, Table, Target};
+use crate::definition::{
+    Assignment, Definition, Formula, Handler, Language, Policy, Search, Table, Target,
+};
 use crate::row::Cell;
 
 /// What the engine makes of a definition and its events. It changes with every release that
@@ -239,7 +241,38 @@ fn shapes(definition: &Definition) -> String {
             hash.text(&column_type.to_string());
         });
     });
+    // Told of only where there are some: what was built before there could be keeps its hash.
+    let changes = definition.tables.iter().filter(|table| table.changes);
+    let changes: Vec<&str> = changes.map(|table| table.name.as_str()).collect();
+    if !changes.is_empty() {
+        hash.text("changes");
+        hash.sorted(changes.into_iter());
+    }
+    if !definition.searches.is_empty() {
+        hash.text("search");
+        hash.list(by_name(&definition.searches), |hash, search| {
+            let table = &definition.tables[search.table];
+            let name = |column: usize| table.columns[column].name.as_str();
+            hash.text(&search.name);
+            hash.text(&table.name);
+            let mut fields: Vec<_> =
+                search.fields.iter().map(|field| (name(field.column), field.language)).collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            hash.list(fields, |hash, (name, language)| {
+                hash.text(name);
+                hash.option(language.map(Language::word));
+            });
+            hash.sorted(search.filters.iter().map(|&column| name(column)));
+        });
+    }
     hash.finish()
+}
+
+/// Indexes are known by name: their order in the file is layout.
+fn by_name(searches: &[Search]) -> Vec<&Search> {
+    let mut searches: Vec<&Search> = searches.iter().collect();
+    searches.sort_by_key(|search| &search.name);
+    searches
 }
 
 fn words(definition: &Definition) -> String {
@@ -259,7 +292,26 @@ fn words(definition: &Definition) -> String {
             hash.list(&expect.rows, |hash, (line, _)| hash.text(line));
         });
         hash.option(test.expect_error.as_ref().map(|text| text.value.as_str()));
+        if !test.expect_search.is_empty() {
+            hash.list(&test.expect_search, |hash, expect| {
+                hash.text(&expect.index);
+                hash.text(&expect.query.value);
+                hash.list(&expect.keys, |hash, key| {
+                    hash.list(&key.0, |hash, cell| hash.cell(Some(cell)));
+                });
+            });
+        }
     });
+    if !definition.searches.is_empty() {
+        // What a word counts for, and the order of fields, act when a query is answered.
+        hash.list(by_name(&definition.searches), |hash, search| {
+            let table = &definition.tables[search.table];
+            hash.list(&search.fields, |hash, field| {
+                hash.text(&table.columns[field.column].name);
+                hash.number(field.weight.to_bits());
+            });
+        });
+    }
     hash.finish()
 }
 
@@ -435,6 +487,61 @@ mod tests {
             };
             assert_eq!(other.needs_of(&base), needs, "{from} -> {to}");
         }
+    }
+
+    /// Over tables of two texts, `a` and `b`, and a number.
+    #[test]
+    fn each_change_of_a_full_text_index_touches_its_part() {
+        const INDEXED: &str = r#"
+            source = "shop"
+            tables.t = { key = ["id"], columns = { id = "text", a = "text", b = "text", n = "integer" } }
+            tables.u = { key = ["id"], columns = { id = "text", a = "text" } }
+            search.one = { table = "t", fields = { a = {}, b = { weight = 2.0 } }, filters = ["n", "a"] }
+            search.two = { table = "t", fields.a = { language = "en" } }
+            [[on]]
+            event = "A"
+            upsert = "t"
+            key.id = ".data.id"
+            set = ".data | {a, b, n}"
+            [[on]]
+            event = "A"
+            upsert = "u"
+            key.id = ".data.id"
+            set = ".data | {a}"
+            [[test]]
+            name = "x"
+            given = "{}"
+            expect_search.one = { query = "x", keys = ["1"] }
+        "#;
+        let base = fingerprint(INDEXED, READING);
+        let two = "search.two = { table = \"t\", fields.a = { language = \"en\" } }";
+        for (from, to, expected) in [
+            ("weight = 2.0", "weight = 2", ""),
+            ("a = {}", "a = { weight = 1.0 }", ""),
+            ("[\"n\", \"a\"]", "[\"a\", \"n\"]", ""),
+            ("[\"id\"]", "[\"id\"], changes = false", ""),
+            ("weight = 2.0", "weight = 3.0", "w"),
+            ("a = {}, b = { weight = 2.0 }", "b = { weight = 2.0 }, a = {}", "w"),
+            ("query = \"x\"", "query = \"y\"", "w"),
+            ("keys = [\"1\"]", "keys = []", "w"),
+            ("expect_search.one = { query = \"x\", keys = [\"1\"] }", "expect.t = ''", "w"),
+            ("[\"n\", \"a\"]", "[\"n\"]", "s"),
+            ("language = \"en\"", "language = \"de\"", "s"),
+            ("language = \"en\"", "", "s"),
+            ("table = \"t\", fields.a =", "table = \"u\", fields.a =", "s"),
+            ("[\"id\"]", "[\"id\"], changes = true", "s"),
+            ("search.two", "search.three", "s"),
+            ("a = {}, b =", "b =", "sw"),
+            (two, "", "sw"),
+        ] {
+            let text = INDEXED.replacen(from, to, 1);
+            assert_ne!(text, INDEXED, "{from} is not in the definition");
+            assert_eq!(changed(&base, &fingerprint(&text, READING)), expected, "{from} -> {to}");
+        }
+        // The order of indexes in the file is layout.
+        let moved =
+            INDEXED.replace(two, "").replacen("search.one", &format!("{two}\nsearch.one"), 1);
+        assert_eq!(fingerprint(&moved, READING), base);
     }
 
     #[test]

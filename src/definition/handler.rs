@@ -94,7 +94,7 @@ fn read_one(
 ) -> Option<Draft> {
     let span = value.span.clone();
     let handler = report.table(value, "a handler")?;
-    report.unknown_keys_or(handler, "a handler", &KEYS, &[], &OTHERS);
+    report.unknown_keys_or(handler, "a handler", &KEYS, &OTHERS);
     let events = pattern::read(report, handler, &span);
     let mut names =
         Names::new(tables, target_table(handler, tables), handler.get("for_each").is_some());

@@ -11,6 +11,7 @@ mod binding;
 mod column;
 mod default;
 mod expectation;
+mod expected_search;
 pub mod fingerprint;
 mod formula;
 mod handler;
@@ -18,6 +19,7 @@ pub(crate) mod json_line;
 pub(crate) mod name;
 mod pattern;
 pub(crate) mod policy;
+pub(crate) mod search;
 pub mod subject;
 mod table;
 mod target;
@@ -33,12 +35,11 @@ use std::time::Duration;
 
 use crate::diagnostic::{self, Diagnostic, Source};
 use crate::expression::Expression;
-use crate::row::{Cell, ColumnType};
+use crate::row::{Cell, ColumnType, Key};
 use crate::syntax::{self, Kind, Report, Text};
 
-const KEYS: [&str; 8] =
-    ["description", "source", "subjects", "tables", "on", "views", "policy", "test"];
-const LATER: [&str; 1] = ["search"];
+const KEYS: [&str; 9] =
+    ["description", "source", "subjects", "tables", "on", "views", "search", "policy", "test"];
 
 /// Where to point when something is missing from the file as a whole.
 const TOP: Range<usize> = 0..0;
@@ -218,6 +219,7 @@ pub struct Test {
     /// Event documents, before `transform`, in order: the text of each and its place in the file.
     pub given: Vec<(String, Range<usize>)>,
     pub expect: Vec<Expect>,
+    pub expect_search: Vec<ExpectSearch>,
     /// What the reason of the last event's dead letter contains.
     pub expect_error: Option<Text>,
     /// Of its `[[test]]`.
@@ -230,6 +232,16 @@ pub struct Expect {
     pub relation: String,
     /// Objects by column: the text of each and its place in the file.
     pub rows: Vec<(String, Range<usize>)>,
+    pub span: Range<usize>,
+}
+
+/// What a query finds in a full-text index at the end of a test.
+#[derive(Debug, Clone)]
+pub struct ExpectSearch {
+    pub index: String,
+    pub query: Text,
+    /// In any order, none twice.
+    pub keys: Vec<Key>,
     pub span: Range<usize>,
 }
 
@@ -345,6 +357,11 @@ impl Language {
         Self::Turkish,
     ];
 
+    /// In English.
+    pub fn name(self) -> String {
+        format!("{self:?}")
+    }
+
     /// As ISO 639-1 and definitions have it.
     pub fn word(self) -> &'static str {
         match self {
@@ -420,7 +437,7 @@ fn read(
             );
     }
     let others = [("handlers", "on"), ("handler", "on"), ("stream", "source"), ("events", "on")];
-    report.unknown_keys_or(root, "a definition", &KEYS, &LATER, &others);
+    report.unknown_keys_or(root, "a definition", &KEYS, &others);
     let description = root.get("description");
     let description = description.and_then(|value| report.text(value, "`description`"));
     let stream_source = read_source(report, root, sources);
@@ -436,7 +453,7 @@ fn read(
         tables: body.tables,
         handlers: body.handlers,
         views: body.views,
-        searches: Vec::new(),
+        searches: body.searches,
         policy,
         tests: body.tests,
     };
@@ -475,6 +492,7 @@ struct Body {
     tables: Vec<Table>,
     handlers: Vec<Handler>,
     views: Vec<View>,
+    searches: Vec<Search>,
     tests: Vec<Test>,
     /// Nothing is wrong with the tables and views, as far as that can be told without SQLite.
     relations_right: bool,
@@ -494,6 +512,8 @@ fn read_body(report: &mut Report, root: &syntax::Table) -> Body {
     let views = root.get("views").map(|value| view::read(report, value, &drafts));
     let views = views.unwrap_or_default();
     let relations_right = report.errors() == before;
+    let searches = root.get("search").map(|value| search::read(report, value, &drafts, &views));
+    let searches = searches.unwrap_or_default();
     let handlers = root.get("on").map(|value| handler::read(report, value, &drafts));
     if root.get("on").is_none_or(|value| matches!(&value.kind, Kind::Array(all) if all.is_empty()))
     {
@@ -503,8 +523,9 @@ fn read_body(report: &mut Report, root: &syntax::Table) -> Body {
             .hint("[[on]] says which event does what to which table".to_owned());
     }
     let handlers = handlers.unwrap_or_default();
-    let relations = expectation::Relations { tables: &drafts, views: &views };
+    let relations = expectation::Relations { tables: &drafts, views: &views, searches: &searches };
     let tests = root.get("test").map(|value| test_case::read(report, value, relations));
+    let searches: Vec<Search> = searches.into_iter().filter_map(|draft| draft.search).collect();
     let mut tables: Vec<Table> = drafts.into_iter().map(|draft| draft.table).collect();
     whole::check_folds(report, &tables, &handlers);
     if !report.has_errors() {
@@ -513,9 +534,10 @@ fn read_body(report: &mut Report, root: &syntax::Table) -> Body {
         whole::check_required(report, &tables, &handlers);
         whole::warn_unused(report, &tables, &handlers);
         warning::read(report, &tables, &handlers, &views);
+        warning::weights(report, &searches);
     }
     let handlers = handlers.into_iter().map(|draft| draft.handler).collect();
-    Body { tables, handlers, views, tests: tests.unwrap_or_default(), relations_right }
+    Body { tables, handlers, views, searches, tests: tests.unwrap_or_default(), relations_right }
 }
 
 #[cfg(test)]

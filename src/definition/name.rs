@@ -36,7 +36,7 @@ pub(crate) fn problem(name: &str) -> Option<&'static str> {
     Some(problem)
 }
 
-/// Complains of names that SQLite takes for one, since it folds ASCII case.
+/// Complains of names that SQLite, or a file system, takes for one, since it folds ASCII case.
 #[derive(Debug, Default)]
 pub(super) struct Folded(BTreeMap<String, String>);
 
@@ -53,7 +53,7 @@ impl Folded {
         };
         report
             .error(span, format!("{what} `{name}` is already there as `{first}`"))
-            .label("differs only in upper and lower case, which SQLite ignores");
+            .label("differs only in upper and lower case");
         false
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn read(report: &mut Report, value: Option<&Value>) -> Policy {
     let Some(table) = value.and_then(|value| report.table(value, "`policy`")) else {
         return policy;
     };
-    report.unknown_keys(table, "`policy`", &KEYS, &[]);
+    report.unknown_keys(table, "`policy`", &KEYS);
     let words = [OnError::Park, OnError::Halt, OnError::Skip].map(|word| (word.as_str(), word));
     choose(report, table, "on_error", &words, ON_ERROR, &mut policy.on_error);
     let words = [OnGap::Halt, OnGap::Continue, OnGap::Rebuild].map(|word| (word.as_str(), word));

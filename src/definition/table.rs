@@ -44,7 +44,7 @@ fn read_one(report: &mut Report, entry: &Entry) -> Option<Draft> {
     let table_name = &entry.key.name;
     let inner = report.table(&entry.value, &format!("table `{table_name}`"))?;
     let place = format!("table `{table_name}`");
-    report.unknown_keys(inner, &place, &["key", "indexes", "columns"], &["changes"]);
+    report.unknown_keys(inner, &place, &["key", "indexes", "columns", "changes"]);
     let span = entry.key.span.clone();
     let mut drafts = read_columns(report, table_name, inner, &span);
     let columns: Vec<&Column> = drafts.iter().map(|draft| &draft.column).collect();
@@ -71,9 +71,11 @@ fn read_one(report: &mut Report, entry: &Entry) -> Option<Draft> {
         Some(Kind::Array(names)) => names.len(),
         _ => 1,
     };
+    let changes = inner.get("changes").and_then(|value| report.boolean(value, "`changes`"));
+    let changes = changes.unwrap_or_default();
     let typed = drafts.iter().map(|draft| draft.typed).collect();
     let columns = drafts.into_iter().map(|draft| draft.column).collect();
-    let table = Table { name: table_name.clone(), columns, key, indexes, changes: false, span };
+    let table = Table { name: table_name.clone(), columns, key, indexes, changes, span };
     Some(Draft { table, typed, keyed, key_len })
 }
 
@@ -212,7 +214,7 @@ fn indexes_example(columns: &[&Column]) -> String {
 }
 
 /// Finds columns by name; what is unknown or there twice is told and left out.
-fn column_list(
+pub(super) fn column_list(
     report: &mut Report,
     table_name: &str,
     names: &[&Text],

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::definition::expectation::{self, Relations};
+use crate::definition::expected_search;
 use crate::definition::json_line::{self, Member};
 use crate::definition::{Definition, Expect, Test};
 use crate::diagnostic;
 use crate::event::time::Timestamp;
 use crate::syntax::{Entry, Kind, Report, Table, Text, Value};
 
-const KEYS: [&str; 4] = ["name", "given", "expect", "expect_error"];
-const LATER: [&str; 1] = ["expect_search"];
+const KEYS: [&str; 5] = ["name", "given", "expect", "expect_search", "expect_error"];
 
 /// The members of an event document that a test may give.
 const EVENT: [&str; 9] =
@@ -33,12 +33,13 @@ pub(super) fn read(report: &mut Report, value: &Value, relations: Relations<'_>)
     let mut read = Vec::new();
     for value in tests {
         let Some(table) = report.table(value, "a test") else { continue };
-        report.unknown_keys(table, "a test", &KEYS, &LATER);
+        report.unknown_keys(table, "a test", &KEYS);
         let name = read_name(report, value, table, &mut names);
         let test = Test {
             name: name.unwrap_or_default(),
             given: read_given(report, value, table),
             expect: expectation::read(report, table, relations),
+            expect_search: expected_search::read(report, table, relations),
             expect_error: read_error(report, table),
             span: value.span.clone(),
         };
@@ -260,14 +261,15 @@ fn read_error(report: &mut Report, table: &Table) -> Option<Text> {
 
 /// A test must say what comes out, and an error needs an event.
 fn check_sense(report: &mut Report, table: &Table, test: &Test) {
-    let says = |key: &str| table.get(key).is_some();
-    let empty = table.get("expect").is_some_and(
-        |value| matches!(&value.kind, Kind::Table(expected) if expected.entries.is_empty()),
-    );
-    if (!says("expect") || empty) && !says("expect_error") {
+    let says = |key: &str| {
+        table.get(key).is_some_and(
+            |value| !matches!(&value.kind, Kind::Table(expected) if expected.entries.is_empty()),
+        )
+    };
+    if !["expect", "expect_search", "expect_error"].into_iter().any(says) {
         report
             .error(&test.span, "the test expects nothing")
-            .label("neither `expect` nor `expect_error`")
+            .label("neither `expect` nor `expect_search` nor `expect_error`")
             .hint("expect.orders = '''...''' says the rows, one JSON object a line".to_owned());
     }
     let given = table.get("given").map(|value| &value.kind);

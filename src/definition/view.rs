@@ -43,7 +43,7 @@ fn read_one(report: &mut Report, entry: &Entry) -> Option<View> {
             .hint(format!("write views.{name}.sql = \"SELECT ...\""));
         return None;
     };
-    report.unknown_keys(view, &format!("view `{name}`"), &KEYS, &[]);
+    report.unknown_keys(view, &format!("view `{name}`"), &KEYS);
     let key = view.get("key").map(|value| read_key(report, name, value)).unwrap_or_default();
     let columns = view.get("columns").map(|value| read_columns(report, value)).unwrap_or_default();
     let sql = read_sql(report, entry, view)?.clone();

@@ -5,7 +5,7 @@
 
 use crate::definition::handler::Draft;
 use crate::definition::{
-    Action, Assignment, Formula, Handler, Table, Target, Verb, View, variable,
+    Action, Assignment, Formula, Handler, Search, SearchField, Table, Target, Verb, View, variable,
 };
 use crate::syntax::Report;
 
@@ -28,6 +28,19 @@ pub(super) fn read(report: &mut Report, tables: &[Table], drafts: &[Draft], view
         overwritten(report, tables, &handlers, index);
         partial(report, table, drafts, index);
         comes_late(report, tables, &handlers, handler, views);
+    }
+}
+
+/// A weight that weighs against nothing.
+pub(super) fn weights(report: &mut Report, searches: &[Search]) {
+    for search in searches {
+        if let [SearchField { weight, .. }] = search.fields[..]
+            && weight != 1.0
+        {
+            let message =
+                format!("the weight does nothing: full-text index `{}` has one field", search.name);
+            report.warning(&search.span, message).label("nothing to weigh it against");
+        }
     }
 }
 

@@ -92,7 +92,7 @@ fn about(key: &str) -> &'static str {
     ABOUT.iter().find(|(known, _)| *known == key).map_or("", |(_, about)| about)
 }
 
-const ABOUT: [(&str, &str); 41] = [
+const ABOUT: [(&str, &str); 43] = [
     (
         "",
         "The settings of viewd. Later ones win: default, this file, environment (VIEWD_LIMITS__HEARTBEAT_MS=1000), --set limits.heartbeat_ms=1000.",
@@ -148,6 +148,10 @@ const ABOUT: [(&str, &str); 41] = [
     ("limits.event_bytes_max", "Bytes; a larger message becomes a dead letter."),
     ("limits.batch_events_max", "Events; a transaction holds at most so many."),
     ("limits.parked_events_max", "Events; more behind dead letters, and the projection fails."),
+    (
+        "limits.changes_keep",
+        "Changes; the newest that are kept of the tables that have a full-text index or `changes = true`.",
+    ),
     ("limits.query_timeout_ms", "Milliseconds; a query is cut off then."),
     (
         "limits.head_poll_ms",
@@ -164,6 +168,10 @@ const ABOUT: [(&str, &str); 41] = [
     (
         "limits.stall_ms_max",
         "Milliseconds; a projection that stands still within one event or one commit for longer is reported as failed.",
+    ),
+    (
+        "limits.search_commit_ms",
+        "Milliseconds; a full-text index shows what is new at most so often.",
     ),
     (
         "limits.shutdown_timeout_ms",

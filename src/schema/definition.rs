@@ -1,8 +1,9 @@
 //! The schema of a definition, but for its handlers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::definition::{OnError, OnGap, OnSourceChange, Policy};
+use crate::definition::search::{WEIGHT_MAX, WEIGHT_MIN};
+use crate::definition::{Language, OnError, OnGap, OnSourceChange, Policy};
 use crate::row::ColumnType;
 use crate::schema::handler;
 use crate::schema::shape::{Names, Shape};
@@ -40,6 +41,11 @@ pub fn definition() -> Value {
                 .about("The handlers, in the order in which they run."),
         ),
         ("views", Shape::map(Names::Sql, view()).about("SQL views over the tables.")),
+        (
+            "search",
+            Shape::map(Names::Sql, search())
+                .about("Full-text indexes over the rows of tables, for `viewd search`."),
+        ),
         ("policy", policy()),
         (
             "test",
@@ -84,6 +90,12 @@ fn table() -> Shape {
             Shape::map(Names::Sql, column())
                 .filled()
                 .about("The columns, in their order in the view."),
+        ),
+        (
+            "changes",
+            Shape::boolean()
+                .about("Whether its changes are kept for who follows them. They are anyway where a full-text index is over it.")
+                .default(false),
         ),
     ];
     Shape::table(keys, &["key", "columns"]).about("A table: its key, its columns, its indexes.")
@@ -145,6 +157,29 @@ fn view() -> Shape {
     Shape::table(keys, &["sql"]).about("A plain SQL view, queried like a table.")
 }
 
+fn search() -> Shape {
+    let language = Shape::words(&Language::ALL.map(|language| (language.word(), language.name())))
+        .about("Whose word forms are one: `orders` finds `order`. Left out: words as they are written.");
+    let weight = Shape::number(WEIGHT_MIN, WEIGHT_MAX)
+        .about("What a word counts for that is found in this column, beside the others.")
+        .default(1.0);
+    let field = Shape::table(vec![("weight", weight), ("language", language)], &[])
+        .about("A text column that words are searched in: {}, or its weight and its language.");
+    let keys = vec![
+        ("table", text("The table whose rows are found.").example("orders")),
+        (
+            "fields",
+            Shape::map(Names::Sql, field).filled().about("The columns that words are searched in."),
+        ),
+        (
+            "filters",
+            columns_of("The columns that hits are filtered, ordered and counted by: neither json nor bytes.", "status")
+                .with("minItems", 0.into()),
+        ),
+    ];
+    Shape::table(keys, &["table", "fields"]).about("A full-text index over the rows of one table.")
+}
+
 fn policy() -> Shape {
     let policy = Policy::default();
     let on_error = Shape::words(&[
@@ -190,6 +225,22 @@ fn policy() -> Shape {
         .about("What to do when something goes wrong, and how soon rows are wanted.")
 }
 
+fn expect_search() -> Shape {
+    let value = || Shape::any().with("type", json!(["string", "number", "boolean"]));
+    let key = Shape::either(value(), Shape::list(value()).with("uniqueItems", false.into()))
+        .about("A key: its value, or a list with one value for each key column.");
+    let keys = vec![
+        ("query", Shape::pattern("").about("What is searched for, as `viewd search` takes it.")),
+        (
+            "keys",
+            Shape::list(key)
+                .with("minItems", 0.into())
+                .about("The keys of the rows that are found, in any order."),
+        ),
+    ];
+    Shape::table(keys, &["query", "keys"]).about("What a query finds: exactly these rows.")
+}
+
 fn test() -> Shape {
     let rows = Shape::pattern("").about(
         "One row a line, as JSON. A table holds exactly these keys, and of each row the columns named match; \
@@ -207,6 +258,7 @@ fn test() -> Shape {
             ),
         ),
         ("expect", Shape::map(Names::Sql, rows).about("What tables and views hold at the end.")),
+        ("expect_search", Shape::map(Names::Sql, expect_search()).about("What queries find at the end.")),
         (
             "expect_error",
             text("The last event becomes a dead letter whose reason contains this text."),

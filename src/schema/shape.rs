@@ -49,10 +49,14 @@ impl Shape {
         Self::of(json!({ "type": "integer", "minimum": min, "maximum": max }))
     }
 
+    pub(super) fn number(min: f64, max: f64) -> Self {
+        Self::of(json!({ "type": "number", "minimum": min, "maximum": max }))
+    }
+
     /// One of a few words, each with what it means.
-    pub(super) fn words<W: AsRef<str>>(words: &[(W, &str)]) -> Self {
+    pub(super) fn words<W: AsRef<str>, A: AsRef<str>>(words: &[(W, A)]) -> Self {
         let names: Vec<&str> = words.iter().map(|(word, _)| word.as_ref()).collect();
-        let about: Vec<&str> = words.iter().map(|(_, about)| *about).collect();
+        let about: Vec<&str> = words.iter().map(|(_, about)| about.as_ref()).collect();
         Self::of(json!({ "enum": names, "x-taplo": { "docs": { "enumValues": about } } }))
     }
 

@@ -73,9 +73,9 @@ impl Report {
         self.diagnostics
     }
 
-    /// Complains of keys that are neither `known` nor planned (`later`).
-    pub fn unknown_keys(&mut self, table: &Table, place: &str, known: &[&str], later: &[&str]) {
-        self.unknown_keys_or(table, place, known, later, &[]);
+    /// Complains of keys that are not `known`.
+    pub fn unknown_keys(&mut self, table: &Table, place: &str, known: &[&str]) {
+        self.unknown_keys_or(table, place, known, &[]);
     }
 
     /// The same, with what other languages call the keys, each with ours.
@@ -84,17 +84,11 @@ impl Report {
         table: &Table,
         place: &str,
         known: &[&str],
-        later: &[&str],
         others: &[(&str, &str)],
     ) {
         for entry in &table.entries {
             let (name, span) = (entry.key.name.as_str(), &entry.key.span);
             if known.contains(&name) {
-                continue;
-            }
-            if later.contains(&name) {
-                self.error(span, format!("`{name}` is not supported by this version of viewd"))
-                    .label("not supported yet");
                 continue;
             }
             let meant = others.iter().find(|(other, _)| *other == name);

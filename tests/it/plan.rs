@@ -11,6 +11,10 @@ const REPLAYS: &str = "replays the stream beside the view that is served, and se
 
 /// A folder whose view was built by the definition, and the server that it was built from.
 async fn built() -> (Server, Folder) {
+    built_by(DEFINITION).await
+}
+
+async fn built_by(definition: &str) -> (Server, Folder) {
     let server = Server::start();
     let client = server.client().await;
     nats::create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
@@ -20,7 +24,7 @@ async fn built() -> (Server, Folder) {
     }
     let folder = Folder::new();
     folder.write("config/viewd.toml", &settings(&server));
-    folder.write("projections/orders.toml", DEFINITION);
+    folder.write("projections/orders.toml", definition);
     folder.ends(&["run", "--exit-when-caught-up"], 0);
     (server, folder)
 }
@@ -32,18 +36,68 @@ fn settings(server: &Server) -> String {
     )
 }
 
+/// What is planned after one change of the definition that the view was built by.
+fn check(
+    folder: &Folder,
+    built_by: &str,
+    (from, to): (&str, &str),
+    action: &str,
+    changes: &[&str],
+) {
+    assert!(built_by.contains(from), "{from}");
+    folder.write("projections/orders.toml", &built_by.replacen(from, to, 1));
+    let (out, _) = folder.ends(&["plan"], 0);
+    let mut lines = out.lines();
+    assert_eq!(lines.next(), Some(format!("orders: {action}").as_str()), "{from} -> {to}");
+    let found: Vec<_> = lines.filter(|line| !line.starts_with("  next: ")).map(str::trim).collect();
+    assert_eq!(found, changes, "{from} -> {to}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_change_of_a_full_text_index_is_named() {
+    const INDEX: &str = "[search.orders]\ntable = \"orders\"\nfilters = [\"total\"]\nfields.status = {}\nfields.order_id = { weight = 2.5, language = \"en\" }\n";
+    let indexed = DEFINITION.replacen("[views.open]", &format!("{INDEX}\n[views.open]"), 1);
+    let (_server, folder) = built_by(&indexed).await;
+    let check = |from: &str, to: &str, action: &str, changes: &[&str]| {
+        check(&folder, &indexed, (from, to), action, changes);
+    };
+    check("2.5", "2.50", "nothing", &[]);
+    let weights = "words   full-text index `orders`: weights: status 1, order_id";
+    let heavier = format!("{weights} 3, was status 1, order_id 2.5");
+    check("weight = 2.5", "weight = 3", "adopt", &[&heavier]);
+    check(
+        "\"en\"",
+        "\"de\"",
+        "reshape",
+        &[
+            "shapes  full-text index `orders`: fields: order_id (de), status, was order_id (en), status",
+        ],
+    );
+    check(
+        "filters = [\"total\"]\n",
+        "",
+        "reshape",
+        &["shapes  full-text index `orders`: filters: none, was total"],
+    );
+    check(
+        "[search.orders]",
+        "[search.others]",
+        "reshape",
+        &["shapes  full-text index `others` is new", "shapes  full-text index `orders` is gone"],
+    );
+    check(
+        "key = [\"day\"]",
+        "key = [\"day\"]\nchanges = true",
+        "reshape",
+        &["shapes  table `daily`: changes: true, was false"],
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_change_is_named_and_asks_for_what_it_must() {
     let (_server, folder) = built().await;
     let check = |from: &str, to: &str, action: &str, changes: &[&str]| {
-        assert!(DEFINITION.contains(from), "{from}");
-        folder.write("projections/orders.toml", &DEFINITION.replacen(from, to, 1));
-        let (out, _) = folder.ends(&["plan"], 0);
-        let mut lines = out.lines();
-        assert_eq!(lines.next(), Some(format!("orders: {action}").as_str()), "{from} -> {to}");
-        let found: Vec<_> =
-            lines.filter(|line| !line.starts_with("  next: ")).map(str::trim).collect();
-        assert_eq!(found, changes, "{from} -> {to}");
+        check(&folder, DEFINITION, (from, to), action, changes);
     };
     check("a", "a", "nothing", &[]);
     check("columns.lines    = \"json\"", "# a comment\ncolumns.lines=\"json\"", "nothing", &[]);

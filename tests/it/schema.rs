@@ -123,6 +123,11 @@ fn the_schema_has_the_keys_that_the_readers_know() {
         ),
         ("handler.rs", "/properties/on/items"),
         ("view.rs", "/properties/views/additionalProperties"),
+        ("search.rs", "/properties/search/additionalProperties"),
+        (
+            "expected_search.rs",
+            "/properties/test/items/properties/expect_search/additionalProperties",
+        ),
         ("policy.rs", "/properties/policy"),
         ("test_case.rs", "/properties/test/items"),
     ];

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::definition::{Definition, Formula, Handler, Table, Target, View};
+use crate::definition::{Definition, Formula, Handler, Search, SearchField, Table, Target, View};
 use crate::row::Cell;
 
 /// The parts of a fingerprint, those that ask for more first.
@@ -217,6 +217,32 @@ impl Changes {
         if earlier != later && earlier_sorted == later_sorted {
             self.push(Part::Shapes, "views are in another order".to_owned());
         }
+        self.searches(before, now);
+    }
+
+    fn searches(&mut self, before: &Definition, now: &Definition) {
+        for table in &now.tables {
+            let earlier = before.tables.iter().find(|earlier| earlier.name == table.name);
+            if let Some(earlier) = earlier.filter(|earlier| earlier.changes != table.changes) {
+                let place = format!("table `{}`: changes", table.name);
+                let (earlier, later) = (earlier.changes.to_string(), table.changes.to_string());
+                self.value(Part::Shapes, &place, &earlier, &later);
+            }
+        }
+        for search in &now.searches {
+            let place = format!("full-text index `{}`", search.name);
+            let Some(earlier) = before.searches.iter().find(|one| one.name == search.name) else {
+                self.push(Part::Shapes, format!("{place} is new"));
+                continue;
+            };
+            let (earlier, later) = (search_parts(before, earlier), search_parts(now, search));
+            for ((part, what, before), (_, _, now)) in earlier.iter().zip(&later) {
+                self.value(*part, &format!("{place}: {what}"), before, now);
+            }
+        }
+        for search in gone(&before.searches, &now.searches, |search| &search.name) {
+            self.push(Part::Shapes, format!("full-text index `{}` is gone", search.name));
+        }
     }
 
     fn view(&mut self, before: &View, now: &View) {
@@ -278,7 +304,12 @@ impl Changes {
                     .map(|expect| (expect.relation.clone(), lines(&expect.rows)))
                     .collect();
                 let error = test.expect_error.as_ref().map(|text| text.value.clone());
-                format!("{:?}", (&test.name, lines(&test.given), expect, error))
+                let found: Vec<_> = test
+                    .expect_search
+                    .iter()
+                    .map(|expect| (&expect.index, &expect.query.value, &expect.keys))
+                    .collect();
+                format!("{:?}", (&test.name, lines(&test.given), expect, found, error))
             };
             definition.tests.iter().map(test).collect()
         };
@@ -286,6 +317,34 @@ impl Changes {
             self.push(Part::Words, "tests".to_owned());
         }
     }
+}
+
+/// What a full-text index says, part by part as the fingerprint takes it.
+fn search_parts(definition: &Definition, search: &Search) -> [(Part, &'static str, String); 4] {
+    let table = &definition.tables[search.table];
+    let name = |column: usize| table.columns[column].name.as_str();
+    let listed = |mut names: Vec<String>, sorted: bool| {
+        if sorted {
+            names.sort();
+        }
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    let field = |field: &SearchField| match field.language {
+        Some(language) => format!("{} ({})", name(field.column), language.word()),
+        None => name(field.column).to_owned(),
+    };
+    let weight = |field: &SearchField| format!("{} {}", name(field.column), field.weight);
+    let fields = &search.fields;
+    [
+        (Part::Shapes, "table", table.name.clone()),
+        (Part::Shapes, "fields", listed(fields.iter().map(field).collect(), true)),
+        (
+            Part::Shapes,
+            "filters",
+            listed(search.filters.iter().map(|&column| name(column).to_owned()).collect(), true),
+        ),
+        (Part::Words, "weights", listed(fields.iter().map(weight).collect(), false)),
+    ]
 }
 
 /// Those of `all` that are not among `others`.

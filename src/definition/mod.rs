@@ -329,6 +329,11 @@ pub struct Pattern {
 }
 
 impl Definition {
+    /// Indices of the tables whose changes are kept.
+    pub fn logged(&self) -> Vec<usize> {
+        (0..self.tables.len()).filter(|&table| self.is_logged(table)).collect()
+    }
+
     /// Whether the changes of a table are kept: for its full-text indexes, or because it says so.
     pub fn is_logged(&self, table: usize) -> bool {
         self.tables[table].changes || self.searches.iter().any(|search| search.table == table)

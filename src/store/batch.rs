@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::Error;
+use super::append::Append;
 use super::checkpoint::{self, Advance, Checkpoint};
 use super::dead_letter::{self, DeadLetter};
 use super::error::Fault;
@@ -53,19 +54,37 @@ pub struct Committed {
     pub commit: Duration,
 }
 
-/// Writes a batch: the checkpoint after it, rows changed, and when COMMIT began.
+/// What batches are written with.
+pub(super) struct Means<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) shapes: &'a mut Shapes,
+    pub(super) tables: &'a [Table],
+    /// By table: whether its changes are kept.
+    pub(super) logged: &'a [bool],
+    pub(super) steps: &'a Steps,
+}
+
+/// What came of a transaction.
+pub(super) struct Written {
+    pub(super) checkpoint: Checkpoint,
+    pub(super) rows_changed: u64,
+    /// The id of the last change that it has added to the log.
+    pub(super) last_change: Option<i64>,
+    /// When COMMIT began.
+    pub(super) written: Instant,
+}
+
+/// Writes a batch.
 pub(super) fn transact(
-    connection: &Connection,
-    shapes: &mut Shapes,
-    tables: &[Table],
+    means: Means<'_>,
     checkpoint: &Checkpoint,
     batch: &Batch<'_>,
     commits: u64,
-    steps: &Steps,
-) -> Result<(Checkpoint, u64, Instant), Fault> {
+) -> Result<Written, Fault> {
+    let Means { connection, steps, .. } = means;
     // Dropped without a commit, it rolls back.
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let rows_changed = write_rows(connection, shapes, tables, batch)?;
+    let (rows_changed, last_change) = write_rows(means, batch)?;
     dead_letter::insert(connection, batch.dead_letters)?;
     checkpoint::add_counts(connection, &batch.counts)?;
     let advance = Advance {
@@ -88,18 +107,16 @@ pub(super) fn transact(
     steps.reached(Step::Written);
     let written = Instant::now();
     transaction.commit()?;
-    Ok((next, rows_changed, written))
+    Ok(Written { checkpoint: next, rows_changed, last_change, written })
 }
 
-/// Writes known rows and sorted transitions of all tables; how many rows changed.
-fn write_rows(
-    connection: &Connection,
-    shapes: &mut Shapes,
-    tables: &[Table],
-    batch: &Batch<'_>,
-) -> Result<u64, Fault> {
+/// Writes known rows and sorted transitions of all tables; how many rows changed, and the last id of these changes.
+fn write_rows(means: Means<'_>, batch: &Batch<'_>) -> Result<(u64, Option<i64>), Fault> {
+    let Means { connection, shapes, tables, logged, .. } = means;
     let mut changed = 0;
-    let mut flush = Flush::new(connection, shapes, tables);
+    let sequence = checkpoint::stored(batch.sequence.0);
+    let append = Append::new(connection, tables, logged, sequence);
+    let mut flush = Flush::new(connection, shapes, tables, append);
     for (table, known) in batch.known.iter().enumerate() {
         changed += flush.write_all_known(table, known)?;
     }
@@ -116,7 +133,7 @@ fn write_rows(
                 )?);
         }
     }
-    Ok(changed)
+    Ok((changed, flush.finish()?))
 }
 
 #[cold]

@@ -56,6 +56,7 @@ impl Store {
         check_format(&connection, &path)?;
         let mut store = Self::of(path, connection, tables, folder.steps())?;
         store.bulk = true;
+        store.logged.fill(false);
         store.execute(|connection| indexes::make_for(connection, tables, searches))?;
         Ok(store)
     }

@@ -55,7 +55,7 @@ impl Snapshot {
     fn digest_of(&self, relation: &Relation) -> Result<TableDigest, Error> {
         let (mut sum, mut rows) = ([0_u128; 2], 0_u64);
         self.read(|_| {
-            let mut statement = self.scan(relation)?;
+            let mut statement = self.unordered(relation)?;
             let mut found = statement.raw_query();
             let mut content = Content::default();
             while let Some(row) = found.next()? {

@@ -54,6 +54,8 @@ pub struct Build<'a> {
     pub fingerprint: &'a Fingerprint,
     pub tables: &'a [Table],
     pub views: &'a [View],
+    /// Indices into `tables`: those whose changes are kept.
+    pub logged: Vec<usize>,
 }
 
 /// A projection's folder in the data directory.

@@ -16,6 +16,10 @@
 //! | `connection` | how a file is opened, for writing and for reading |
 //! | `writer` | [`Store`](writer::Store): commits batches |
 //! | `batch` | one transaction |
+//! | `append` | what a transaction adds to the change log |
+//! | `change_log` | which rows have changed, and the fence that makes it durable for full-text indexes |
+//! | `scan` | rows of a snapshot: by key, and all of a table by several threads |
+//! | `readers` | rows for queries, on connections that are used again |
 //! | `rows` | the rows as committed |
 //! | `shape` | from a transition to the SQL that carries it out |
 //! | `statement` | prepared statements, and their bindings |
@@ -50,9 +54,11 @@
 
 mod accept;
 mod anchors;
+mod append;
 pub mod attempt;
 pub mod batch;
 mod bulk;
+pub mod change_log;
 pub mod checkpoint;
 mod connection;
 pub mod contents;
@@ -67,10 +73,12 @@ mod indexes;
 pub mod layout;
 pub mod lock;
 pub mod query;
+pub mod readers;
 pub mod removal;
 mod reshape;
 mod rows;
 mod run;
+pub mod scan;
 mod schema;
 mod select_list;
 mod settle;

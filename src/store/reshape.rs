@@ -66,8 +66,10 @@ fn reshape(database: &Path, generation: Generation, build: &Build<'_>) -> Result
              stream = ?2",
             params![number, build.stream],
         )?;
+        // Whoever follows the changes begins with all of its rows.
         transaction.execute_batch(
-            "UPDATE _viewd_run SET sequence = 0, ends = 0, state = 'clean'; \
+            "DELETE FROM _viewd_changes; DELETE FROM sqlite_sequence WHERE name = '_viewd_changes'; \
+             UPDATE _viewd_run SET sequence = 0, ends = 0, state = 'clean'; \
              UPDATE _viewd_control SET build_order = NULL;",
         )?;
         transaction.commit()

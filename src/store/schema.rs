@@ -14,7 +14,7 @@ use crate::definition::{Table, View};
 /// `view`, in a file's header.
 pub(super) const APPLICATION_ID: i32 = 0x7669_6577;
 /// The version of the `_viewd_*` tables and of how cells are stored.
-pub(super) const FORMAT: i32 = 2;
+pub(super) const FORMAT: i32 = 3;
 
 /// `_viewd_meta`, `_viewd_checkpoint`, `_viewd_counts`, `_viewd_definition`, `_viewd_control` and `_viewd_run` hold one
 /// row each.
@@ -92,6 +92,16 @@ CREATE TABLE _viewd_run (
     ends     INTEGER NOT NULL DEFAULT 0,
     state    TEXT NOT NULL DEFAULT 'clean' CHECK (state IN ('clean', 'begun', 'working'))
 ) STRICT;
+CREATE TABLE _viewd_changes (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence INTEGER NOT NULL,
+    \"table\"  TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    op       TEXT NOT NULL CHECK (op IN ('put', 'delete'))
+) STRICT;
+CREATE TABLE _viewd_logged (
+    \"table\" TEXT PRIMARY KEY
+) STRICT;
 INSERT INTO _viewd_counts DEFAULT VALUES;
 INSERT INTO _viewd_control DEFAULT VALUES;
 INSERT INTO _viewd_run DEFAULT VALUES;
@@ -160,9 +170,21 @@ pub(super) fn define(connection: &Connection, build: &Build<'_>) -> rusqlite::Re
             fingerprint.words
         ],
     )?;
-    connection
-        .execute("UPDATE _viewd_meta SET fingerprint = ?1", [fingerprint.to_string()])
-        .map(drop)
+    connection.execute("UPDATE _viewd_meta SET fingerprint = ?1", [fingerprint.to_string()])?;
+    connection.execute_batch("DELETE FROM _viewd_logged")?;
+    for &table in &build.logged {
+        let name = &build.tables[table].name;
+        connection.execute("INSERT INTO _viewd_logged (\"table\") VALUES (?1)", [name])?;
+    }
+    Ok(())
+}
+
+/// Which of the tables the generation keeps the changes of.
+pub(super) fn logged(connection: &Connection, tables: &[Table]) -> rusqlite::Result<Vec<bool>> {
+    let mut statement = connection.prepare("SELECT \"table\" FROM _viewd_logged")?;
+    let names = statement.query_map((), |row| row.get::<_, String>(0))?;
+    let names = names.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(tables.iter().map(|table| names.contains(&table.name)).collect())
 }
 
 /// Says what a generation is built by from now on.

@@ -113,13 +113,17 @@ impl Snapshot {
         &self.path
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Declared tables by name, then counts and dead letters.
     pub(super) fn relations(&self) -> &[Relation] {
         &self.relations
     }
 
     /// The rows of one, as they lie on the disk.
-    pub(super) fn scan(&self, relation: &Relation) -> rusqlite::Result<Statement<'_>> {
+    pub(super) fn unordered(&self, relation: &Relation) -> rusqlite::Result<Statement<'_>> {
         self.connection.prepare(&relation.scan())
     }
 

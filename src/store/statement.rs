@@ -12,6 +12,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
 use smallvec::SmallVec;
 
+use super::append::{Append, Op};
 use super::shape::{
     NEW_TOGETHER, OUT_OF_RANGE, Step, TableSql, code, shape, shape_of_known, shape_of_new_rows,
     split,
@@ -102,6 +103,7 @@ pub(super) struct Flush<'a> {
     last: Option<(Box<[u8]>, CachedStatement<'a>)>,
     /// The shape of the running row.
     scratch: Vec<u8>,
+    changes: Append<'a>,
 }
 
 impl<'a> Flush<'a> {
@@ -109,6 +111,7 @@ impl<'a> Flush<'a> {
         connection: &'a Connection,
         shapes: &'a mut Shapes,
         tables: &'a [Table],
+        changes: Append<'a>,
     ) -> Self {
         Self {
             connection,
@@ -117,7 +120,13 @@ impl<'a> Flush<'a> {
             statements: HashMap::new(),
             last: None,
             scratch: Vec::new(),
+            changes,
         }
+    }
+
+    /// The id of the last change that was appended to the log.
+    pub(super) fn finish(self) -> rusqlite::Result<Option<i64>> {
+        self.changes.finish()
     }
 
     /// Writes one transition; whether it changed the table.
@@ -129,9 +138,16 @@ impl<'a> Flush<'a> {
     ) -> Result<bool, Failure> {
         match shape(&mut self.scratch, table, transition) {
             Step::Nothing => Ok(false),
-            Step::Statement { row, changes, key: by_key } => self
-                .execute(row, changes, by_key.then_some(key))
-                .map_err(|error| self.explain(error)),
+            Step::Statement { row, changes, key: by_key } => {
+                let gone = matches!(transition, Transition::Settled { row: None, .. });
+                let changed = self
+                    .execute(row, changes, by_key.then_some(key))
+                    .map_err(|error| self.explain(error))?;
+                if changed {
+                    self.changes.add(table, &key.0, op(!gone))?;
+                }
+                Ok(changed)
+            }
             Step::Known => {
                 let stored = get(self.connection, self.shapes.select(table), key)?;
                 let declared = &self.tables[table];
@@ -172,7 +188,12 @@ impl<'a> Flush<'a> {
         for cell in rows.iter().flat_map(|row| row.cells) {
             binding.cell(cell)?;
         }
-        Ok(statement.raw_execute()? as u64)
+        let made = statement.raw_execute()? as u64;
+        for row in rows {
+            let key = self.tables[table].key.iter().map(|&column| &row.cells[column]);
+            self.changes.add(table, key, Op::Put)?;
+        }
+        Ok(made)
     }
 
     /// Writes a row that is known; whether it changed the table.
@@ -181,16 +202,21 @@ impl<'a> Flush<'a> {
         self.turn_to_shape()?;
         let (_, statement) = self.last.as_mut().expect("set by turn_to_shape");
         let mut binding = Binding { statement, next: 1 };
+        let key = self.tables[table].key.iter().map(|&column| &changed.cells[column]);
         if changed.is_there {
             for cell in changed.cells {
                 binding.cell(cell)?;
             }
         } else {
-            for &column in &self.tables[table].key {
-                binding.cell(&changed.cells[column])?;
+            for cell in key.clone() {
+                binding.cell(cell)?;
             }
         }
-        Ok(statement.raw_execute()? > 0)
+        let has_changed = statement.raw_execute()? > 0;
+        if has_changed {
+            self.changes.add(table, key, op(changed.is_there))?;
+        }
+        Ok(has_changed)
     }
 
     fn execute(
@@ -244,6 +270,10 @@ impl<'a> Flush<'a> {
     }
 }
 
+fn op(is_there: bool) -> Op {
+    if is_there { Op::Put } else { Op::Delete }
+}
+
 /// Reads a row with a statement made by [`Shapes::select`].
 pub(super) fn get(
     connection: &Connection,
@@ -293,6 +323,17 @@ pub(super) fn cell_of(value: ValueRef<'_>) -> Cell {
         ValueRef::Real(value) => Cell::Real(value),
         ValueRef::Text(text) => Cell::Text(String::from_utf8_lossy(text).into()),
         ValueRef::Blob(bytes) => Cell::Bytes(bytes.into()),
+    }
+}
+
+/// Puts a value into a cell; a text takes the room of the one before it.
+pub(super) fn put_cell(cell: &mut Cell, value: ValueRef<'_>) {
+    match (cell, value) {
+        (Cell::Text(text), ValueRef::Text(value)) => {
+            text.clear();
+            text.push_str(&String::from_utf8_lossy(value));
+        }
+        (cell, value) => *cell = cell_of(value),
     }
 }
 

@@ -477,6 +477,7 @@ mod tests {
             fingerprint: &fingerprint,
             tables: &definition.tables,
             views: &definition.views,
+            logged: Vec::new(),
         };
         let connection = Connection::open_in_memory().unwrap();
         schema::create(&connection, Generation(1), &build, State::Serving).unwrap();

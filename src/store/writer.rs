@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::batch::{self, Batch, Committed};
+use super::batch::{self, Batch, Committed, Means, Written};
+use super::change_log;
 use super::checkpoint::{self, Advance, Checkpoint};
 use super::connection::{self, check_format, open_writer};
 use super::control::Control;
@@ -40,8 +41,11 @@ pub struct Store {
     pub(super) bulk: bool,
     fingerprint: Fingerprint,
     pub(super) shapes: Shapes,
+    /// By table: whether its changes are kept. In bulk they are not.
+    pub(super) logged: Vec<bool>,
     /// As committed.
     pub(super) checkpoint: Checkpoint,
+    pub(super) last_change: i64,
     counts: Counts,
     totals: Totals,
     pub(super) control: Control,
@@ -97,6 +101,8 @@ impl Store {
         let read = || {
             Ok((
                 Shapes::new(&connection, tables)?,
+                schema::logged(&connection, tables)?,
+                change_log::last_change(&connection)?,
                 stored::fingerprint(&connection)?,
                 Checkpoint::read(&connection)?,
                 checkpoint::read_counts(&connection)?,
@@ -104,7 +110,7 @@ impl Store {
                 Control::read(&connection)?,
             ))
         };
-        let (shapes, fingerprint, checkpoint, counts, totals, control) =
+        let (shapes, logged, last_change, fingerprint, checkpoint, counts, totals, control) =
             read().map_err(|error| Error::sqlite(&path, error))?;
         let log = Log::new(&path);
         Ok(Self {
@@ -115,6 +121,8 @@ impl Store {
             bulk: false,
             fingerprint,
             shapes,
+            logged,
+            last_change,
             checkpoint,
             counts,
             totals,
@@ -135,18 +143,20 @@ impl Store {
         for transitions in &mut batch.tables {
             transitions.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         }
-        let committed = batch::transact(
-            &self.connection,
-            &mut self.shapes,
-            &self.tables,
-            &self.checkpoint,
-            &batch,
-            self.anchored_commits + 1,
-            &self.steps,
-        );
-        let (next, rows_changed, written) = committed.map_err(|fault| fault.at(&self.path))?;
+        let means = Means {
+            connection: &self.connection,
+            shapes: &mut self.shapes,
+            tables: &self.tables,
+            logged: &self.logged,
+            steps: &self.steps,
+        };
+        let commits = self.anchored_commits + 1;
+        let committed = batch::transact(means, &self.checkpoint, &batch, commits);
+        let Written { checkpoint, rows_changed, last_change, written } =
+            committed.map_err(|fault| fault.at(&self.path))?;
         self.steps.reached(Step::Committed);
-        self.checkpoint = next;
+        self.checkpoint = checkpoint;
+        self.last_change = last_change.unwrap_or(self.last_change);
         self.anchored_commits += u64::from(batch.anchor.is_some());
         self.counts = checkpoint::sum(self.counts, batch.counts);
         self.totals.add(batch.dead_letters);
@@ -361,6 +371,7 @@ pub(super) mod tests {
             fingerprint: &fingerprint,
             tables: &tables,
             views: &[],
+            logged: Vec::new(),
         };
         run(&Folder::new(data, "p"), &build)
     }

@@ -92,6 +92,7 @@ impl Trial {
             fingerprint: &setup.fingerprint,
             tables: &definition.tables,
             views: &definition.views,
+            logged: Vec::new(),
         })?;
         let batcher = batcher(setup, &store)?;
         Ok(Self { setup: setup.clone(), store, batcher, set_aside: Vec::new(), stopped: None })

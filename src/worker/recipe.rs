@@ -98,6 +98,7 @@ impl Recipe {
             engine: &self.engine,
             tables: &definition.tables,
             views: &definition.views,
+            logged: definition.logged(),
         }
     }
 }

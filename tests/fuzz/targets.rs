@@ -412,6 +412,7 @@ fn built(text: &str, definition: Definition, warned: &str) -> Answer {
         fingerprint: &fingerprint,
         tables: plan.tables(),
         views: &definition.views,
+        logged: Vec::new(),
     };
     Store::in_memory(&build)
         .map_err(|error| format!("accepted, but its tables cannot be made: {error}"))?;

@@ -93,6 +93,7 @@ fn fold((text, data): &Case) -> (usize, usize) {
         fingerprint: &fingerprint,
         tables: &definition.tables,
         views: &[],
+        logged: Vec::new(),
     })
     .unwrap();
     let mut bulk = Bulk::new(Arc::new(Plan::new(Arc::new(definition))), None, 0);

@@ -162,6 +162,7 @@ fn build<'a>(tables: &'a [Table], fingerprint: &'a Fingerprint) -> Build<'a> {
         fingerprint,
         tables,
         views: &[],
+        logged: Vec::new(),
     }
 }
 

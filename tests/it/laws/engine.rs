@@ -260,6 +260,7 @@ impl Engine {
             fingerprint: &self.fingerprint,
             tables: &definition.tables,
             views: &definition.views,
+            logged: definition.logged(),
         }
     }
 

@@ -17,8 +17,10 @@ use crate::row::{Cell, Key};
 /// A longer key is a term by its hash. Tantivy drops terms of more than 65,530 bytes in silence, and a document without
 /// its key can never be replaced.
 pub(super) const KEY_BYTES_MAX: usize = 1_024;
+/// Of a document without its texts.
+const DOCUMENT_BYTES: usize = 256;
 /// What no key as text begins with: those are JSON arrays.
-const HASHED: char = '#';
+pub(super) const HASHED: char = '#';
 
 /// The key of a row, as an index has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,11 +56,12 @@ impl Name {
 }
 
 impl Shape {
-    /// The document of a row, whose cells are in the order of the table's columns.
-    pub(super) fn document(&self, row: &[Cell]) -> Result<(Name, TantivyDocument), Error> {
+    /// The document of a row, whose cells are in the order of the table's columns, and the bytes that it takes, nearly.
+    pub(super) fn document(&self, row: &[Cell]) -> Result<(Name, TantivyDocument, usize), Error> {
         let name = self.name_of(row);
         let mut document = TantivyDocument::new();
         let mut hash = Content::default();
+        let mut bytes = DOCUMENT_BYTES + name.text().len();
         document.add_text(self.key, &name.term);
         if let Some(long) = &name.long {
             document.add_bytes(self.long_key, long.as_bytes());
@@ -67,7 +70,10 @@ impl Shape {
             hash.cell(&row[text.column]);
             match &row[text.column] {
                 Cell::Null => {}
-                Cell::Text(value) => document.add_text(text.field, value),
+                Cell::Text(value) => {
+                    bytes += value.len();
+                    document.add_text(text.field, value);
+                }
                 other => return Err(self.mistyped(text.column, other)),
             }
         }
@@ -76,7 +82,10 @@ impl Shape {
             hash.cell(cell);
             match (filter.kind, cell) {
                 (_, Cell::Null) => {}
-                (FilterKind::Text, Cell::Text(value)) => document.add_text(filter.field, value),
+                (FilterKind::Text, Cell::Text(value)) => {
+                    bytes += value.len();
+                    document.add_text(filter.field, value);
+                }
                 (FilterKind::Real, Cell::Real(value)) => document.add_f64(filter.field, *value),
                 (FilterKind::Text | FilterKind::Real, other) => {
                     return Err(self.mistyped(filter.column, other));
@@ -89,7 +98,7 @@ impl Shape {
             }
         }
         document.add_u64(self.content, hash.hash());
-        Ok((name, document))
+        Ok((name, document, bytes))
     }
 
     /// What the document of a row must hash to.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use tantivy::directory::{MmapDirectory, RamDirectory};
 use tantivy::index::SegmentComponent;
 use tantivy::store::Compressor;
-use tantivy::{Directory, IndexReader, IndexSettings, ReloadPolicy};
+use tantivy::{Directory, IndexReader, IndexSettings, IndexWriter, ReloadPolicy};
 
 use super::directory::{Fence, Fenced};
-use super::{Error, Payload, Searcher, Shape};
+use super::{Error, Payload, Searcher, Shape, writer};
 
 /// One opening of an index. After an error of its writer it is of no more use: it is opened again.
 pub struct Index {
@@ -37,42 +37,17 @@ impl Index {
 
     /// An empty one that lives as long as it, for tests of definitions.
     pub fn in_memory(shape: Arc<Shape>, payload: Payload) -> Result<Self, Error> {
-        let (path, directory) = (Path::new("memory"), RamDirectory::create());
-        Self::create_in(path, Box::new(directory.clone()), &shape, &payload)?;
-        Self::open_in(path, Box::new(directory), shape)
-    }
-
-    /// An empty one in a folder that is made for it.
-    pub(super) fn create(path: &Path, shape: &Shape, payload: &Payload) -> Result<(), Error> {
-        fs::create_dir_all(path).map_err(|error| Error::io(path, &error))?;
-        let directory =
-            MmapDirectory::open(path).map_err(|error| Error::tantivy(path, error.into()))?;
-        Self::create_in(path, Box::new(directory), shape, payload)
-    }
-
-    pub(super) fn create_in(
-        path: &Path,
-        directory: Box<dyn Directory>,
-        shape: &Shape,
-        payload: &Payload,
-    ) -> Result<(), Error> {
-        let settings = IndexSettings {
-            // Nothing is stored but keys that hardly any index has.
-            docstore_compression: Compressor::None,
-            docstore_compress_dedicated_thread: false,
-            ..IndexSettings::default()
-        };
+        let (path, directory) = (Path::new("memory"), Box::new(RamDirectory::create()));
         let create = || {
-            let schema = shape.schema().clone();
-            let index = tantivy::Index::create(directory, schema, settings)?;
-            let mut writer: tantivy::IndexWriter =
-                index.writer_with_num_threads(1, super::writer::MEMORY_BYTES_MIN)?;
+            let index = create(Fenced::new(directory.clone()), &shape)?;
+            let mut writer: IndexWriter =
+                index.writer_with_num_threads(1, writer::MEMORY_BYTES_MIN)?;
             let mut commit = writer.prepare_commit()?;
             commit.set_payload(&payload.text());
-            commit.commit()?;
-            Ok(())
+            commit.commit()
         };
-        create().map_err(|error| Error::tantivy(path, error))
+        create().map_err(|error| Error::tantivy(path, error))?;
+        Self::open_in(path, directory, shape)
     }
 
     pub(super) fn open_in(
@@ -110,7 +85,7 @@ impl Index {
         inner.set_tokenizers(shape.tokenizers());
         let reader = inner.reader_builder().reload_policy(ReloadPolicy::Manual);
         let reader = reader.try_into().map_err(failed)?;
-        let searcher = Searcher::new(reader.searcher(), shape.clone(), payload);
+        let searcher = Searcher::new(reader.searcher(), shape.clone(), payload, path);
         Ok(Self { path: path.to_path_buf(), shape, fence, inner, reader, searcher })
     }
 
@@ -150,4 +125,18 @@ impl Index {
     pub(super) fn reader(&self) -> &IndexReader {
         &self.reader
     }
+}
+
+/// A new one, which says nothing yet of how far it has come.
+pub(super) fn create(directory: Fenced, shape: &Shape) -> tantivy::Result<tantivy::Index> {
+    let settings = IndexSettings {
+        // Nothing is stored but keys that hardly any index has.
+        docstore_compression: Compressor::None,
+        // A thread for each commit, and twice its time.
+        docstore_compress_dedicated_thread: false,
+        ..IndexSettings::default()
+    };
+    let mut index = tantivy::Index::create(directory, shape.schema().clone(), settings)?;
+    index.set_tokenizers(shape.tokenizers());
+    Ok(index)
 }

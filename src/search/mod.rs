@@ -9,6 +9,7 @@
 //! | `analysis` | from a text to the words that are found |
 //! | `document` | from a row to a document, which cannot be wrongly typed |
 //! | `payload` | how far an index has come: in each of its commits |
+//! | `queue` | documents on their way to Tantivy's threads |
 //! | `directory` | the files of an index, until a writer has ended |
 //! | `index` | an index, opened |
 //! | `searcher` | one commit of it, to be read on any thread |
@@ -22,18 +23,25 @@
 //! takes no more, and whoever held it opens the index again and goes on from the payload that is there.
 
 pub mod analysis;
+mod build;
 mod directory;
 mod document;
 mod error;
+mod folder;
 mod index;
 mod payload;
+mod queue;
 mod searcher;
 mod shape;
+mod verify;
 mod writer;
 
+pub use build::{Build, Built, Part};
 pub use error::Error;
+pub use folder::Folder;
 pub use index::Index;
 pub use payload::{Payload, at_rest};
 pub use searcher::Searcher;
 pub use shape::{Filter, FilterKind, Shape, Text};
+pub use verify::{Comparison, Difference, Differences};
 pub use writer::{Committed, Writer};

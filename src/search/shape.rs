@@ -18,6 +18,11 @@ pub(super) const TANTIVY: &str = "0.27.0";
 /// Of what is made of a row: fields, keys, hashes. Whoever changes that adds one, and indexes are made anew.
 const LAYOUT: u32 = 1;
 
+/// The fields that every document has. No column has a name that begins like these.
+pub(super) const KEY: &str = "_key";
+pub(super) const CONTENT: &str = "_hash";
+const LONG_KEY: &str = "_long_key";
+
 /// The name of the tokenizer that leaves a text as it is; Tantivy registers it by itself.
 const RAW: &str = "raw";
 
@@ -32,7 +37,7 @@ pub struct Shape {
     pub(super) key: Field,
     /// The text of a key that is too long for a term.
     pub(super) long_key: Field,
-    /// Of all cells that the document was made from.
+    /// The hash of all cells that the document was made from.
     pub(super) content: Field,
     pub(super) columns: Vec<Column>,
     /// Indices into the table's columns.
@@ -92,9 +97,9 @@ impl Shape {
             .set_fieldnorms(false);
         let raw = TextOptions::default().set_indexing_options(raw) | FAST;
         let fast = NumericOptions::default().set_fast();
-        let key = schema.add_text_field("_key", raw.clone());
-        let long_key = schema.add_bytes_field("_long_key", STORED);
-        let content = schema.add_u64_field("_hash", fast.clone());
+        let key = schema.add_text_field(KEY, raw.clone());
+        let long_key = schema.add_bytes_field(LONG_KEY, STORED);
+        let content = schema.add_u64_field(CONTENT, fast.clone());
         let texts = search.fields.iter().map(|field| {
             let name = table.columns[field.column].name.clone();
             let indexing = TextFieldIndexing::default()

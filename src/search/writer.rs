@@ -18,8 +18,10 @@ use tantivy::{Directory as _, IndexReader, IndexWriter, TantivyError};
 
 use super::directory::Fence;
 use super::document::Name;
+use super::queue::{Queue, Queued};
 use super::{Error, Index, Payload, Searcher, Shape};
 use crate::row::{Cell, Key};
+use crate::store::step::{Step, Steps};
 
 /// Tantivy refuses less.
 pub(super) const MEMORY_BYTES_MIN: usize = 15_000_000;
@@ -36,8 +38,10 @@ pub struct Writer {
     shape: Arc<Shape>,
     fence: Fence,
     reader: IndexReader,
+    queue: Queue,
+    steps: Steps,
     /// None once an error has ended it.
-    inner: Option<IndexWriter>,
+    inner: Option<IndexWriter<Queued>>,
 }
 
 /// A commit that is durable.
@@ -49,7 +53,7 @@ pub struct Committed {
 
 impl Writer {
     /// `memory_bytes`: what it may hold of changes before it writes them to files that nobody sees yet.
-    pub fn open(index: &Index, memory_bytes: usize) -> Result<Self, Error> {
+    pub fn open(index: &Index, memory_bytes: usize, steps: &Steps) -> Result<Self, Error> {
         let memory_bytes = memory_bytes.clamp(MEMORY_BYTES_MIN, MEMORY_BYTES_MAX);
         let options = IndexWriterOptions::builder()
             .num_worker_threads(1)
@@ -59,7 +63,7 @@ impl Writer {
         if !index.fence().is_open() {
             return Err(Error::Ended { path: index.path().to_path_buf() });
         }
-        let inner: IndexWriter = index
+        let inner: IndexWriter<Queued> = index
             .inner()
             .writer_with_options(options)
             .map_err(|error| Error::tantivy(index.path(), error))?;
@@ -69,14 +73,17 @@ impl Writer {
             shape: index.shape().clone(),
             fence: index.fence().clone(),
             reader: index.reader().clone(),
+            queue: Queue::default(),
+            steps: steps.clone(),
             inner: Some(inner),
         })
     }
 
     /// Makes the document of a row anew, whether or not there is one.
     pub fn put(&mut self, row: &[Cell]) -> Result<(), Error> {
-        let (name, document) = self.shape.document(row)?;
+        let (name, document, bytes) = self.shape.document(row)?;
         let term = name.term(&self.shape);
+        let document = self.queue.enter(document, bytes);
         self.with(|writer| {
             writer.delete_term(term);
             writer.add_document(document).map(drop)
@@ -95,18 +102,22 @@ impl Writer {
     /// Makes all since the last commit durable and visible, together with how far that is.
     pub fn commit(&mut self, payload: Payload) -> Result<Committed, Error> {
         let begun = Instant::now();
-        let text = payload.text();
+        let (text, steps) = (payload.text(), self.steps.clone());
+        steps.reached(Step::IndexApplied);
         self.with(|writer| {
             let mut commit = writer.prepare_commit()?;
             commit.set_payload(&text);
             commit.commit()?;
+            steps.reached(Step::IndexCommitted);
             // Tantivy syncs what it writes, but not the name under which it puts its list of files.
             writer.index().directory().sync_directory()?;
+            steps.reached(Step::IndexSynced);
             Ok(())
         })?;
         let reader = self.reader.clone();
         self.with(|_| reader.reload())?;
-        let searcher = Searcher::new(self.reader.searcher(), self.shape.clone(), payload);
+        let inner = self.reader.searcher();
+        let searcher = Searcher::new(inner, self.shape.clone(), payload, &self.path);
         Ok(Committed { searcher, duration: begun.elapsed() })
     }
 
@@ -125,7 +136,7 @@ impl Writer {
     /// Does something with the writer; an error ends it.
     fn with(
         &mut self,
-        work: impl FnOnce(&mut IndexWriter) -> Result<(), TantivyError>,
+        work: impl FnOnce(&mut IndexWriter<Queued>) -> Result<(), TantivyError>,
     ) -> Result<(), Error> {
         let Some(writer) = &mut self.inner else {
             return Err(Error::Ended { path: self.path.clone() });

@@ -1,0 +1,67 @@
+//! Documents on their way to Tantivy's workers, bounded by their bytes.
+//!
+//! Tantivy bounds them by their number, ten thousand, which of long texts would be gigabytes.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use tantivy::TantivyDocument;
+use tantivy::schema::Document;
+
+/// Enough that no worker waits for the next document, and little beside the memory of a worker.
+const BYTES_MAX: usize = 4 << 20;
+
+/// Where documents wait; shared by all who add them.
+#[derive(Clone, Default)]
+pub(super) struct Queue(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    bytes: Mutex<usize>,
+    less: Condvar,
+}
+
+/// A document that counts until a worker has taken it, or nobody will.
+pub(super) struct Queued {
+    document: TantivyDocument,
+    room: Room,
+}
+
+struct Room {
+    queue: Queue,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Waits for room. A document that is larger than all the room there is goes alone.
+    pub(super) fn enter(&self, document: TantivyDocument, bytes: usize) -> Queued {
+        let mut waiting = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        while *waiting > 0 && *waiting + bytes > BYTES_MAX {
+            waiting = self.0.less.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        *waiting += bytes;
+        Queued { document, room: Room { queue: self.clone(), bytes } }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let shared = &self.queue.0;
+        *shared.bytes.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+        shared.less.notify_all();
+    }
+}
+
+impl Document for Queued {
+    type Value<'a> = <TantivyDocument as Document>::Value<'a>;
+    type FieldsValuesIter<'a> = <TantivyDocument as Document>::FieldsValuesIter<'a>;
+
+    fn iter_fields_and_values(&self) -> Self::FieldsValuesIter<'_> {
+        self.document.iter_fields_and_values()
+    }
+
+    fn into_tantivy_document(self) -> TantivyDocument {
+        let Self { document, room } = self;
+        drop(room);
+        document
+    }
+}

@@ -41,17 +41,17 @@ pub struct Portion {
     pub sequence: Sequence,
 }
 
-/// A key as the log and the indexes have it: the JSON array of its stored cells, bytes as base64.
-pub fn key_text(key: &Key) -> String {
+/// The cells of a key as the log and the indexes have them: as a JSON array, bytes in base64.
+pub fn key_text<'a>(key: impl IntoIterator<Item = &'a Cell>) -> String {
     let mut text = Vec::new();
-    write_key_text(&mut text, &key.0);
+    write_key_text(&mut text, key);
     String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 /// Appends the text of a key.
-pub fn write_key_text<'a>(text: &mut Vec<u8>, cells: impl IntoIterator<Item = &'a Cell>) {
+pub(super) fn write_key_text<'a>(text: &mut Vec<u8>, key: impl IntoIterator<Item = &'a Cell>) {
     text.push(b'[');
-    for (index, cell) in cells.into_iter().enumerate() {
+    for (index, cell) in key.into_iter().enumerate() {
         if index > 0 {
             text.push(b',');
         }

@@ -50,23 +50,19 @@ impl Snapshot {
         table: &Table,
         columns: &[usize],
         parts: &Parts,
-        mut each: impl FnMut(&Key, &[Cell]) -> Result<(), E>,
+        mut each: impl FnMut(&[Cell]) -> Result<(), E>,
     ) -> Result<(), E> {
         let error = |error| E::from(self.error(error));
         let sql = format!("{} NOT INDEXED WHERE _rowid_ BETWEEN ?1 AND ?2", select(table, columns));
         let mut statement = self.prepared(&sql)?;
         let mut row = vec![Cell::Null; table.columns.len()];
-        let mut key = Key(table.key.iter().map(|_| Cell::Null).collect());
         while let Some((first, last)) = parts.take(self, table)? {
             let mut rows = statement.query([first, last]).map_err(error)?;
             while let Some(found) = rows.next().map_err(error)? {
                 for (index, cell) in row.iter_mut().enumerate() {
                     put_cell(cell, found.get_ref(index).map_err(error)?);
                 }
-                for (cell, &column) in key.0.iter_mut().zip(&table.key) {
-                    cell.clone_from(&row[column]);
-                }
-                each(&key, &row)?;
+                each(&row)?;
             }
         }
         Ok(())

@@ -6,7 +6,12 @@
 //! | module | |
 //! |---|---|
 //! | `shape` | the fields of an index, and the hash of all that its documents depend on |
-//! | `analysis` | from a text to the words that are found |
+//! | `analysis` | from a text to what it is found by |
+//! | `words` | what somebody searches for, read |
+//! | `sought` | what is looked up for it in a field |
+//! | `compile` | the query for it |
+//! | `expand` | beginnings of words and words with faults |
+//! | `highlight` | where it is in a row's text |
 //! | `document` | from a row to a document, which cannot be wrongly typed |
 //! | `payload` | how far an index has come: in each of its commits |
 //! | `queue` | documents on their way to Tantivy's threads |
@@ -22,18 +27,23 @@
 //! Invariants: the payload that is on the disk never says more than the documents beside it hold; after any error a writer
 //! takes no more, and whoever held it opens the index again and goes on from the payload that is there.
 
-pub mod analysis;
+mod analysis;
 mod build;
+pub mod compile;
 mod directory;
 mod document;
 mod error;
+mod expand;
 mod folder;
+pub mod highlight;
 mod index;
 mod payload;
 mod queue;
 mod searcher;
 mod shape;
+mod sought;
 mod verify;
+pub mod words;
 mod writer;
 
 pub use build::{Build, Built, Part};

@@ -177,7 +177,7 @@ impl Shape {
     }
 
     fn hashed(&self) -> String {
-        let mut content = format!("viewd index {LAYOUT}, {TANTIVY}, {}\n", analysis::VERSION);
+        let mut content = format!("viewd index {LAYOUT}, {TANTIVY}, {}\n", analysis::version());
         content += &serde_json::to_string(&self.schema).expect("a schema is plain data");
         // The fields' names say what they are made from; this says what the cells there mean.
         let filters = self.filters.iter().map(|filter| filter.column);

@@ -124,7 +124,7 @@ impl Site {
         self.projections.iter().map(|name| Ok(link(name)?)).collect()
     }
 
-    fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 }

@@ -15,7 +15,7 @@ use self::flights::cloudevents::Event;
 use self::flights::events::Flights;
 
 /// A corpus, and the projection over it. Its source is `corpus`; its subjects begin with its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Corpus {
     Flights,
     Reference,

@@ -17,7 +17,7 @@ pub(super) fn settings(disk: &Disk, output: &Output) -> Result<Loaded, Failure> 
 
 /// Reads and compiles every definition of the folder; the findings of all files, and what could be compiled.
 pub(super) fn read(config: &Config) -> Result<Definitions, Failure> {
-    let found = Definitions::read(config).map_err(|error| unreadable(error, config))?;
+    let found = found(config)?;
     if found.names.is_empty() {
         let error = anyhow::anyhow!(
             "there are no definitions (*.toml) in `{}`",
@@ -40,24 +40,31 @@ pub(super) fn named(
     names: &[String],
     output: &Output,
 ) -> Result<Vec<Declared>, Failure> {
-    let Definitions { mut declared, names: known, mut diagnostics } = read(config)?;
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        return Err(super::unknown_projection(unknown, &known));
+    let mut found = read(config)?;
+    if let Some(unknown) = names.iter().find(|name| !found.names.contains(name)) {
+        return Err(super::unknown_projection(unknown, &found.names));
     }
-    if !names.is_empty() {
-        diagnostics.retain(|found| names.iter().any(|name| disk::is_of(found, Some(name))));
-        declared.retain(|declared| names.iter().any(|name| name == declared.name()));
+    keep(&mut found, names);
+    if has_errors(&found.diagnostics) {
+        return Err(Failure::invalid(found.diagnostics));
     }
-    if has_errors(&diagnostics) {
-        return Err(Failure::invalid(diagnostics));
-    }
-    report(&diagnostics, output);
-    Ok(declared)
+    report(&found.diagnostics, output);
+    Ok(found.declared)
 }
 
-/// The names of all definitions, right or wrong.
-pub(super) fn known(config: &Config) -> Result<Vec<String>, Failure> {
-    Ok(Definitions::read(config).map_err(|error| unreadable(error, config))?.names)
+/// Those that are named, else all, and what is found in them.
+pub(super) fn keep(found: &mut Definitions, names: &[String]) {
+    if !names.is_empty() {
+        found.names.retain(|name| names.contains(name));
+        found.declared.retain(|declared| names.iter().any(|name| name == declared.name()));
+        let is_of = |found: &Diagnostic| names.iter().any(|name| disk::is_of(found, Some(name)));
+        found.diagnostics.retain(is_of);
+    }
+}
+
+/// All definitions, right or wrong, if there are any.
+pub(super) fn found(config: &Config) -> Result<Definitions, Failure> {
+    Definitions::read(config).map_err(|error| unreadable(error, config))
 }
 
 pub(super) fn has_errors(diagnostics: &[Diagnostic]) -> bool {

@@ -46,7 +46,7 @@ fn at_rest(config: &Config, projection: Option<&str>) -> Result<String, Failure>
     if let Some(unknown) = projection.filter(|name| !views.iter().any(|view| view == name)) {
         return Err(super::unknown_projection(unknown, &views));
     }
-    let names = definitions::known(config)?;
+    let names = definitions::found(config)?.names;
     if names.is_empty() && projection.is_none() {
         // A folder that was named wrongly must not make every view one that nobody wants.
         let error =

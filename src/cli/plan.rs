@@ -25,7 +25,7 @@ use crate::rebuild::operation::{Kind as Work, Shown};
 use crate::source::head::{self, StreamHead};
 use crate::store::layout;
 use crate::store::stored::{self, Stored};
-use crate::supervisor::disk::Declared;
+use crate::supervisor::disk::Definitions;
 use crate::syntax::{self, Kind};
 
 /// What becomes of a projection.
@@ -42,6 +42,8 @@ enum Action {
     Forget,
     /// No definition names it: it is kept as it is.
     Retired,
+    /// Its definition is not right: it is kept as it is.
+    Invalid,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,7 +79,7 @@ pub(super) fn run(
     output: &Output,
 ) -> Result<(), Failure> {
     let known = layout::projections(&config.data_dir).map_err(super::store_failure)?;
-    let declared = declared(config, names, &known, output)?;
+    let Definitions { declared, names: defined, diagnostics } = found(config, names, &known)?;
     let read = |name: &str| stored::read(&config.data_dir.join(name)).map_err(super::store_failure);
     let mut planned = Vec::new();
     for declared in &declared {
@@ -87,12 +89,14 @@ pub(super) fn run(
             false => (Planned::first(config, definition), None),
         });
     }
-    for name in known {
-        if !names.is_empty() && !names.contains(&name) {
-            continue;
+    for name in &defined {
+        if !declared.iter().any(|declared| declared.name() == name) {
+            planned.push((Planned::new(name, Action::Invalid, ""), None));
         }
-        if !declared.iter().any(|declared| declared.plan.definition().name == name) {
-            planned.push((Planned::of_stored(&name, Action::Retired, &read(&name)?), None));
+    }
+    for name in known.iter().filter(|name| names.is_empty() || names.contains(name)) {
+        if !defined.contains(name) {
+            planned.push((Planned::of_stored(name, Action::Retired, &read(name)?), None));
         }
     }
     let heads = if offline { Ok(Heads::new()) } else { heads(config, &planned) };
@@ -116,27 +120,25 @@ pub(super) fn run(
             output.note(&format!("whether the streams still hold what the views were built from is unknown: {unknown}"));
         }
     }
+    if definitions::has_errors(&diagnostics) {
+        return Err(Failure::invalid(diagnostics));
+    }
+    definitions::report(&diagnostics, output);
     Ok(())
 }
 
 /// The definitions of these names; a name may also be that of a view whose definition is gone.
-fn declared(
-    config: &Config,
-    names: &[String],
-    views: &[String],
-    output: &Output,
-) -> Result<Vec<Declared>, Failure> {
+fn found(config: &Config, names: &[String], views: &[String]) -> Result<Definitions, Failure> {
     if names.is_empty() {
-        return definitions::all(config, output);
+        return definitions::read(config);
     }
-    let mut known = definitions::known(config)?;
-    let (named, others): (Vec<_>, Vec<_>) =
-        names.iter().cloned().partition(|name| known.contains(name));
-    if let Some(unknown) = others.iter().find(|name| !views.contains(name)) {
-        known.extend_from_slice(views);
-        return Err(super::unknown_projection(unknown, &known));
+    let mut found = definitions::found(config)?;
+    let is_known = |name: &&String| found.names.contains(name) || views.contains(name);
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        return Err(super::unknown_projection(unknown, &[&found.names, views].concat()));
     }
-    if named.is_empty() { Ok(Vec::new()) } else { definitions::named(config, &named, output) }
+    definitions::keep(&mut found, names);
+    Ok(found)
 }
 
 /// A projection that has a view: what its definition has become since.
@@ -184,10 +186,11 @@ fn hindrance(
     if let Some(shown) = under_way.iter().find(builds) {
         return Some(Hindrance::UnderWay(shown.operation));
     }
-    let left = stored.control.pinned.as_ref();
-    if left
-        .is_some_and(|left| planned.asked.as_ref().is_some_and(|asked| asked.gives_same_view(left)))
-    {
+    let keeps = |left: &Fingerprint| {
+        planned.action == Action::Nothing
+            || planned.asked.as_ref().is_some_and(|asked| asked.gives_same_view(left))
+    };
+    if stored.control.pinned.as_ref().is_some_and(keeps) {
         return Some(Hindrance::Pinned(stored.generation.0));
     }
     (!config.rebuild.auto).then_some(Hindrance::NotAuto)
@@ -232,28 +235,23 @@ fn heads(config: &Config, planned: &[(Planned, Option<Stored>)]) -> Result<Heads
 impl Planned {
     /// A view that there is.
     fn of_stored(name: &str, action: Action, stored: &Stored) -> Self {
+        let from_sequence = stored.checkpoint.from_sequence.map(|sequence| sequence.0);
+        Self { from_sequence, ..Self::new(name, action, &stored.stream) }
+    }
+
+    /// A view that there is not yet.
+    fn first(config: &Config, definition: &Definition) -> Self {
+        let stream = &config.sources[&definition.stream_source].stream;
+        Self::new(&definition.name, Action::Build, stream)
+    }
+
+    fn new(name: &str, action: Action, stream: &str) -> Self {
         Self {
             projection: name.to_owned(),
             action,
             changes: Vec::new(),
             asked: None,
-            stream: stored.stream.clone(),
-            from_sequence: stored.checkpoint.from_sequence.map(|sequence| sequence.0),
-            stream_first_sequence: None,
-            forgets: None,
-            by_itself: None,
-            next: None,
-        }
-    }
-
-    /// A view that there is not yet.
-    fn first(config: &Config, definition: &Definition) -> Self {
-        Self {
-            projection: definition.name.clone(),
-            action: Action::Build,
-            changes: Vec::new(),
-            asked: None,
-            stream: config.sources[&definition.stream_source].stream.clone(),
+            stream: stream.to_owned(),
             from_sequence: None,
             stream_first_sequence: None,
             forgets: None,
@@ -297,13 +295,14 @@ fn lost(stored: &Stored, head: &StreamHead) -> bool {
 fn print(planned: &[Planned], output: &Output) {
     for planned in planned {
         let action = match planned.action {
-            Action::Nothing => "nothing".to_owned(),
+            Action::Nothing => "nothing would change".to_owned(),
             Action::Build => "build".to_owned(),
             Action::Adopt => "adopt".to_owned(),
             Action::Reshape => "reshape".to_owned(),
             Action::Rebuild => "rebuild".to_owned(),
             Action::Forget => format!("would forget: {}", next::forgotten(planned)),
             Action::Retired => "retired".to_owned(),
+            Action::Invalid => "its definition is not right".to_owned(),
         };
         output.line(&format!("{}: {action}", planned.projection));
         for Change { part, what } in &planned.changes {

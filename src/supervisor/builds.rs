@@ -79,6 +79,8 @@ impl Daemon {
         }
         let served = stored::read(tracked.folder.path())?;
         let need = asked.needs_of(&served.fingerprint);
+        // What was to be said of another definition, or of one that was not right, is over.
+        tracked.shared.notice(pinned(tracked.name(), &served));
         if let Some(running) = self.operations.running(tracked.name()) {
             if is_outdated(&running, asked) {
                 let operation = running.operation.id;
@@ -98,7 +100,6 @@ impl Daemon {
             Need::Nothing => {
                 // Nothing is being built, and nothing has to be.
                 tracked.folder.end_attempt();
-                tracked.shared.notice(None);
                 return Ok(Course::Nothing);
             }
             Need::Adopt => {
@@ -334,6 +335,13 @@ fn ordered(stored: &Stored, on_disk: &Recipe) -> Option<Order> {
     kept.and_then(|order| serde_json::from_str(order).ok())
 }
 
+/// What there is to say of a view that a rollback brought back.
+fn pinned(name: &str, served: &Stored) -> Option<(String, String)> {
+    served.control.pinned.as_ref()?;
+    let detail = format!("pinned to generation {} by a rollback", served.generation.0);
+    Some((detail, format!("viewd promote {name}")))
+}
+
 /// Why a definition that asks for a build has to wait for a person, and what that is told to do.
 fn waits(
     site: &Site,
@@ -343,11 +351,9 @@ fn waits(
 ) -> Option<(String, String)> {
     let name = tracked.name();
     let generation = served.generation.0;
-    if served.control.pinned.as_ref().is_some_and(|left| left.gives_same_view(asked)) {
-        let detail = format!(
-            "pinned to generation {generation} by a rollback: the definition on disk is not served"
-        );
-        return Some((detail, format!("viewd promote {name}")));
+    let is_left = served.control.pinned.as_ref().is_some_and(|left| left.gives_same_view(asked));
+    if let Some((detail, next)) = pinned(name, served).filter(|_| is_left) {
+        return Some((format!("{detail}: the definition on disk is not served"), next));
     }
     (!site.config.rebuild.auto).then(|| {
         let detail = format!("the definition on disk is not served: generation {generation} was built by another, and `rebuild.auto` is off");

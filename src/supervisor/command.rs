@@ -97,9 +97,15 @@ impl Daemon {
         if !tracked.shared.look(|numbers| numbers.pinned) {
             return Ok(Promoted::Nothing);
         }
+        // Its cut-over takes the pin away: where it is refused, what was rolled back to stays.
+        let pinned = Arc::clone(&tracked);
+        let begun = self.blocking(move |daemon| daemon.build_by_definition(&pinned)).await?;
+        if let Some(begun) = begun {
+            return Ok(Promoted::Served(begun));
+        }
         ask(&tracked, Command::Unpin).await?;
-        let begun = self.blocking(move |daemon| daemon.build_by_definition(&tracked)).await?;
-        Ok(begun.map_or(Promoted::Unpinned, Promoted::Served))
+        tracked.shared.notice(None);
+        Ok(Promoted::Unpinned)
     }
 
     /// Ends what runs, with nothing left of it; None if nothing did.

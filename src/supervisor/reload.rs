@@ -198,6 +198,9 @@ impl Daemon {
         for tracked in self.projections().iter() {
             let name = tracked.name().to_owned();
             let outcome = if found.is_wrong(&name) {
+                let wrong = Refused::Invalid { diagnostics: found.errors(&name) };
+                let detail = format!("the definition on disk is not served: {wrong}");
+                tracked.shared.notice(Some((detail, "viewd check".to_owned())));
                 Outcome::Kept
             } else {
                 match self.follow_definition(site, tracked) {

@@ -61,7 +61,7 @@ async fn each_change_of_a_full_text_index_is_named() {
     let check = |from: &str, to: &str, action: &str, changes: &[&str]| {
         check(&folder, &indexed, (from, to), action, changes);
     };
-    check("2.5", "2.50", "nothing", &[]);
+    check("2.5", "2.50", "nothing would change", &[]);
     let weights = "words   full-text index `orders`: weights: status 1, order_id";
     let heavier = format!("{weights} 3, was status 1, order_id 2.5");
     check("weight = 2.5", "weight = 3", "adopt", &[&heavier]);
@@ -99,8 +99,13 @@ async fn each_change_is_named_and_asks_for_what_it_must() {
     let check = |from: &str, to: &str, action: &str, changes: &[&str]| {
         check(&folder, DEFINITION, (from, to), action, changes);
     };
-    check("a", "a", "nothing", &[]);
-    check("columns.lines    = \"json\"", "# a comment\ncolumns.lines=\"json\"", "nothing", &[]);
+    check("a", "a", "nothing would change", &[]);
+    check(
+        "columns.lines    = \"json\"",
+        "# a comment\ncolumns.lines=\"json\"",
+        "nothing would change",
+        &[],
+    );
     check(
         "source = \"shop\"",
         "source = \"shop\"\ndescription = \"d\"",
@@ -323,7 +328,15 @@ async fn new_projections_are_built_and_those_without_a_definition_are_kept() {
     assert!(out.starts_with("orders: retired\n") && !out.contains("sales"), "{out}");
     let (out, err) = folder.ends(&["plan", "sale"], 2);
     assert!(out.is_empty() && err.contains("did you mean `sales`?"), "{err}");
-    folder.write("projections/broken.toml", "source = 5");
-    folder.ends(&["plan"], 78);
-    folder.ends(&["plan", "sales", "orders"], 0);
+    // One that is not right hides none of the others, and is not retired.
+    folder.write("projections/orders.toml", "source = 5");
+    let (out, err) = folder.ends(&["plan"], 78);
+    assert!(out.starts_with("sales: build\n"), "{out}");
+    assert!(
+        out.contains("orders: its definition is not right\n  next: what runs goes on"),
+        "{out}"
+    );
+    assert!(!out.contains("retired") && err.contains("orders.toml:1"), "{out}{err}");
+    folder.ends(&["plan", "sales"], 0);
+    folder.ends(&["plan", "orders"], 78);
 }

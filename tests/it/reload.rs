@@ -220,6 +220,13 @@ async fn a_bad_file_stops_no_good_one() {
     daemon.reaches("other", 10);
     assert_eq!(metric(&daemon, "viewd_config_last_reload_successful"), 0.0);
     assert!(daemon.log().contains("log.toml"), "{}", daemon.log());
+    let log = daemon.projection("log");
+    let detail = log.detail.unwrap();
+    assert!(
+        detail.contains("the definition on disk is not served") && detail.contains("log.toml:11"),
+        "{detail}"
+    );
+    assert_eq!((log.reason, log.next.as_deref()), (None, Some("viewd check")));
     rig.publish(11..=11).await;
     daemon.reaches("log", 11);
     assert_eq!(rig.numbers(), (1..=11).collect::<Vec<_>>(), "it goes on as it was");
@@ -234,6 +241,7 @@ async fn a_bad_file_stops_no_good_one() {
     reload(&daemon);
     assert_eq!(metric(&daemon, "viewd_config_last_reload_successful"), 1.0);
     assert_eq!(daemon.report().projections.len(), 1);
+    assert_eq!(daemon.projection("log").detail, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,12 +23,24 @@ pub(super) fn of(
         |what: &str| (Some(true), Some(format!("`viewd reload`, or the next start, {what}")));
     let by_hand = |what: String| (Some(false), Some(what));
     match (planned.action, hindrance) {
+        (Action::Nothing, Some(Hindrance::Pinned(generation))) => (
+            None,
+            Some(format!(
+                "a rollback has pinned generation {generation}: `viewd promote {name}` ends that"
+            )),
+        ),
         (Action::Nothing, _) => (None, None),
         (Action::Build, _) => itself("builds it"),
         (Action::Adopt, _) => itself("takes it over"),
+        (Action::Invalid, _) => {
+            by_hand("what runs goes on as it was until that is corrected".to_owned())
+        }
         (Action::Retired, _) => by_hand(format!(
             "no definition names it: the view is kept and stands still; `viewd gc {name}` removes it"
         )),
+        (Action::Forget, Some(Hindrance::Pinned(generation))) => {
+            by_hand(format!("a rollback has pinned generation {generation}: {}", consent(planned)))
+        }
         (Action::Forget, _) => by_hand(consent(planned)),
         (Action::Reshape | Action::Rebuild, Some(Hindrance::UnderWay(number))) => (
             Some(true),

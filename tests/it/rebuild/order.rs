@@ -139,3 +139,41 @@ async fn gc_removes_what_is_retired_and_nobody_reads() {
     assert!(said.contains("no generation was served before"), "{said}");
     settled(&daemon);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_says_what_ends_it_and_stays_where_that_is_refused() {
+    let rig = Rig::new(MESSAGES).await;
+    let daemon = rig.site.start(&[]);
+    live(&daemon, MESSAGES);
+    rig.purge(MESSAGES / 2).await;
+    let ends_it = format!("viewd promote {NAME}");
+    let pinned = || {
+        let projection = daemon.projection(NAME);
+        assert!(projection.pinned);
+        assert_eq!(projection.next.as_deref(), Some(ends_it.as_str()));
+        let plan = rig.ends(0, &["plan"]);
+        assert!(plan.contains("pinned generation 1"), "{plan}");
+    };
+    // Nothing would change: the definition is the same, and the pin is there nonetheless.
+    rig.ends(0, &["rebuild", NAME, "--forget"]);
+    rig.ends(0, &["rollback", NAME]);
+    settled(&daemon);
+    pinned();
+    rig.ends(0, &["promote", NAME]);
+    let projection = daemon.projection(NAME);
+    assert_eq!((projection.pinned, projection.next), (false, None));
+    // Another definition, for which something would be forgotten.
+    rig.edit(2);
+    rig.ends(0, &["rebuild", NAME, "--forget"]);
+    rig.ends(0, &["rollback", NAME]);
+    settled(&daemon);
+    pinned();
+    let said = rig.ends(3, &["promote", NAME]);
+    assert!(said.contains("would forget") && said.contains("--forget"), "{said}");
+    settled(&daemon);
+    pinned();
+    rig.ends(0, &["rebuild", NAME, "--forget"]);
+    settled(&daemon);
+    assert!(!daemon.projection(NAME).pinned);
+    assert_eq!(rig.served().1, Some(2));
+}

@@ -4,6 +4,8 @@
 //! goes to the client as opaque text. A check in it binds it to what was asked and to its order: one that is damaged or
 //! from elsewhere is refused and never guessed at. It is no secret and no proof: whoever forges one names a place.
 
+use std::cmp::Ordering;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use compact_str::CompactString;
@@ -49,6 +51,16 @@ impl Cursor {
         let mut bytes = check(scope, table, order, &written).to_vec();
         bytes.extend(written);
         URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// How this place stands to another in an order.
+    pub fn compare(&self, other: &Self, order: &Order) -> Ordering {
+        let parts = self.values.iter().zip(&other.values).zip(&order.0);
+        let by_values = parts.map(|((a, b), part)| {
+            let ordering = a.partial_cmp(b).unwrap_or(Ordering::Equal);
+            if part.descending { ordering.reverse() } else { ordering }
+        });
+        by_values.fold(Ordering::Equal, Ordering::then).then_with(|| self.key.cmp(&other.key))
     }
 }
 

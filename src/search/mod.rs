@@ -21,6 +21,12 @@
 //! | `writer` | [`Writer`]: changes, committed with their payload |
 //! | `build` | an index of all rows at once |
 //! | `folder` | the names of an index's folders, and how one replaces another |
+//! | `found` | a search: what is asked, and the hits |
+//! | `filter` | a filter, asked of documents |
+//! | `collect` | the best hits of an order behind a cursor |
+//! | `facets` | how many hits have which value |
+//! | `values` | the values of a filter, as numbers that order as they do |
+//! | `rows` | from hits to rows |
 //! | `verify` | an index against the rows |
 //! | `error` | what can go wrong, by what the caller does about it |
 //!
@@ -29,25 +35,32 @@
 
 mod analysis;
 mod build;
+mod collect;
 pub mod compile;
 mod directory;
 mod document;
 mod error;
 mod expand;
+mod facets;
+mod filter;
 mod folder;
+pub mod found;
 pub mod highlight;
 mod index;
 mod payload;
 mod queue;
+pub mod rows;
 mod searcher;
 mod shape;
 mod sought;
+mod values;
 mod verify;
 pub mod words;
 mod writer;
 
 pub use build::{Build, Built, Part};
 pub use error::Error;
+pub use facets::Facet;
 pub use folder::Folder;
 pub use index::Index;
 pub use payload::{Payload, at_rest};

@@ -215,3 +215,91 @@ pub(super) fn last_change(connection: &Connection) -> rusqlite::Result<i64> {
     let last = connection.prepare_cached(sql)?.query_row((), |row| row.get(0)).optional()?;
     Ok(last.unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::OpenFlags;
+    use rusqlite::wal::CheckpointMode;
+
+    use super::*;
+    use crate::store::layout::{Folder, Generation};
+    use crate::store::step::Steps;
+    use crate::store::writer::tests::{batch, store, with_build};
+
+    /// Whether SQLite syncs a commit shows in its log: on a device that may spoil what lies beside what it writes
+    /// (`psow = 0`), it fills the sector with copies of the last frame if it is about to sync it, and only then.
+    #[test]
+    fn a_fence_is_synced_whatever_was_written_before() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        drop(store(data.path()));
+        let path = Folder::new(data.path(), "p").database(Generation(1));
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI;
+        let uri = format!("file:{}?psow=0", path.display());
+        let connection = Connection::open_with_flags(uri, flags).expect("a connection");
+        connection.execute_batch("PRAGMA synchronous = NORMAL").expect("set");
+        let store = with_build(data.path(), |_, build| {
+            Store::of(path.clone(), connection, build.tables, &Steps::default())
+        });
+        let mut store = store.expect("a store");
+        let mut frames = 0;
+        let mut written = |store: &Store| {
+            let now = store.connection.wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP);
+            let (now, _) = now.expect("a log");
+            now - std::mem::replace(&mut frames, now)
+        };
+        written(&store);
+        let count = |store: &Store| -> i64 {
+            let count = "SELECT writes FROM _viewd_control";
+            store.connection.query_row(count, (), |row| row.get(0)).expect("a number")
+        };
+        for fences in 1..=3 {
+            let snapshot = store.fence().expect("a snapshot");
+            assert_eq!((written(&store), count(&store)), (2, fences), "a page and its copy");
+            assert_eq!(snapshot.sequence(), Sequence(0));
+            let plain = "UPDATE _viewd_control SET writes = writes";
+            store.connection.execute_batch(plain).expect("written");
+            assert_eq!(
+                written(&store),
+                0,
+                "what changes nothing writes nothing, and syncs nothing"
+            );
+        }
+        let plain = "UPDATE _viewd_control SET writes = writes + 1";
+        store.connection.execute_batch(plain).expect("written");
+        assert_eq!(written(&store), 1, "it is not synced by itself");
+    }
+
+    #[test]
+    fn a_fence_shows_what_is_committed_and_stands_still() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let mut store = store(data.path());
+        store.commit(batch(3, 0..5)).expect("committed");
+        let fenced = store.fence().expect("a snapshot");
+        store.commit(batch(4, 5..9)).expect("committed");
+        let last = |snapshot: &Snapshot| snapshot.last_change().expect("a number");
+        assert_eq!((fenced.sequence(), last(&fenced), store.last_change()), (Sequence(3), 5, 9));
+        let again = store.fence().expect("a snapshot");
+        assert_eq!((again.sequence(), last(&again)), (Sequence(4), 9));
+    }
+
+    #[test]
+    fn what_may_be_trimmed() {
+        let last = 5_000_000;
+        for (durable, keep, expected, why) in [
+            (Some(4_999_000), 0, 4_999_000, "an index needs the rest"),
+            (Some(last), 0, last, "nobody needs any of it"),
+            (Some(last), 100_000, 4_900_000, "others follow as well"),
+            (Some(4_800_000), 100_000, 4_800_000, "the index is further behind than they may be"),
+            (None, 100_000, 4_900_000, "there is no index"),
+            (None, 0, last, "nobody follows"),
+            (Some(0), 100_000, 4_000_000, "the index is too far behind: it is made anew"),
+            (Some(4_000_000), 100_000, 4_000_000, "just not too far"),
+            (Some(0), 3_000_000, 2_000_000, "more is to be kept"),
+            (Some(last), 9_000_000, 0, "all is to be kept"),
+        ] {
+            assert_eq!(trim_to(last, durable, keep), expected, "{why}");
+        }
+        assert_eq!(trim_to(0, None, 100_000), 0);
+        assert_eq!(trim_to(0, Some(0), u64::MAX), 0);
+    }
+}

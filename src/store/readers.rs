@@ -142,3 +142,88 @@ impl Drop for View<'_> {
         self.readers.put_back(ended);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::row::Cell;
+    use crate::store::connection::{close_log, open_writer};
+    use crate::store::writer::Store;
+    use crate::store::writer::tests::{batch, store, with_build};
+
+    fn readers(data: &std::path::Path) -> Readers {
+        with_build(data, |folder, build| Readers::new(folder, Generation(1), build.tables))
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    fn key(id: i64) -> Key {
+        Key([Cell::Integer(id)].into_iter().collect())
+    }
+
+    /// Whether nobody has the file open.
+    fn is_free(path: &std::path::Path) -> bool {
+        close_log(&open_writer(path, 1 << 20).expect("a connection")).expect("a mode")
+    }
+
+    #[test]
+    fn a_view_stands_still_and_the_next_one_has_moved_on() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let mut store = store(data.path());
+        store.commit(batch(3, 0..5)).expect("committed");
+        let readers = readers(data.path());
+        let view = readers.view(soon()).expect("readable").expect("a connection");
+        store.commit(batch(4, 5..9)).expect("committed");
+        let is_there = |view: &View<'_>, id| view.row(0, &key(id)).expect("readable").is_some();
+        assert_eq!(
+            (view.sequence(), is_there(&view, 4), is_there(&view, 5)),
+            (Sequence(3), true, false)
+        );
+        drop(view);
+        let view = readers.view(soon()).expect("readable").expect("a connection");
+        assert_eq!((view.sequence(), is_there(&view, 5)), (Sequence(4), true));
+        let row = view.row(0, &key(8)).expect("readable").expect("a row");
+        assert_eq!(row[0], Cell::Integer(8));
+        drop(view);
+        assert_eq!(readers.connections.lock().expect("no panic").open, 1, "it is used again");
+    }
+
+    #[test]
+    fn connections_are_bounded_and_waited_for() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let _store: Store = store(data.path());
+        let readers = readers(data.path());
+        let one = || readers.view(soon()).expect("readable").expect("a connection");
+        let mut views: Vec<_> = (0..CONNECTIONS_MAX).map(|_| one()).collect();
+        assert!(readers.view(Instant::now()).expect("readable").is_none(), "all are in use");
+        std::thread::scope(|threads| {
+            let waiting = threads.spawn(|| one().sequence());
+            views.pop();
+            assert_eq!(waiting.join().expect("no panic"), Sequence(0));
+        });
+        drop(views);
+        assert_eq!(readers.connections.lock().expect("no panic").idle.len(), CONNECTIONS_MAX);
+    }
+
+    #[test]
+    fn who_lets_the_readers_go_lets_the_file_go() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        drop(store(data.path()));
+        let readers = readers(data.path());
+        drop(readers.view(soon()).expect("readable"));
+        assert!(!is_free(&readers.path), "a connection is kept for the next query");
+        let path = readers.path.clone();
+        drop(readers);
+        assert!(is_free(&path));
+        // A file that is gone leaves no connection counted that is not there.
+        let readers = self::readers(data.path());
+        std::fs::remove_dir_all(path.parent().expect("a folder")).expect("removed");
+        for _ in 0..2 * CONNECTIONS_MAX {
+            assert!(readers.view(Instant::now()).is_err());
+        }
+    }
+}

@@ -9,6 +9,7 @@
 //! | cells | of their column's declared type, beyond what SQLite knows of types |
 //! | counts | as many dead, parked and skipped as are set aside; without `transform` one event a message (I4) |
 //! | parked events | behind a dead letter of their order key |
+//! | changes | of tables whose changes are kept, none above the checkpoint |
 //! | sequences | none above the checkpoint, none below where the build began |
 //!
 //! Whether the rows are those that the events give, only a rebuild can tell: `verify --deep`.
@@ -57,7 +58,8 @@ pub struct Finding {
 /// Everything that is wrong; empty if nothing is.
 pub fn check(snapshot: &Snapshot) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    let checks = [file, single_rows, generation, state, columns, cells, counts, parked, sequences];
+    let checks =
+        [file, single_rows, generation, state, columns, cells, counts, parked, sequences, changes];
     for check in checks {
         let seen = snapshot.read(|connection| check(&Sight { snapshot, connection }));
         match seen {
@@ -339,6 +341,18 @@ fn sequences(sight: &Sight<'_>) -> Seen {
     Ok(findings)
 }
 
+/// Each change was made by an event that was read, of a table whose changes are kept.
+fn changes(sight: &Sight<'_>) -> Seen {
+    let stray = sight.number(
+        "SELECT count(*) FROM _viewd_changes WHERE sequence > (SELECT sequence FROM _viewd_checkpoint) \
+         OR \"table\" NOT IN (SELECT \"table\" FROM _viewd_logged)",
+    )?;
+    if stray == 0 {
+        return Ok(Vec::new());
+    }
+    Ok(vec![rebuild("_viewd_changes", format!("has {stray} changes that no event can have made"))])
+}
+
 impl Sight<'_> {
     fn all<T>(
         &self,
@@ -496,6 +510,14 @@ mod tests {
             (
                 "UPDATE _viewd_checkpoint SET missed_sequences = 11".into(),
                 "_viewd_checkpoint.missed_sequences: is 11 at sequence 10",
+            ),
+            (
+                "UPDATE _viewd_changes SET sequence = 11 WHERE key = '[3]'".into(),
+                "_viewd_changes: has 1 changes that no event can have made",
+            ),
+            (
+                "UPDATE _viewd_changes SET \"table\" = 'u' WHERE key > '[7]'".into(),
+                "_viewd_changes: has 2 changes that no event can have made",
             ),
         ];
         for (sql, expected) in cases {

@@ -371,7 +371,7 @@ pub(super) mod tests {
             fingerprint: &fingerprint,
             tables: &tables,
             views: &[],
-            logged: Vec::new(),
+            logged: vec![0],
         };
         run(&Folder::new(data, "p"), &build)
     }
@@ -408,15 +408,39 @@ pub(super) mod tests {
         store.connection.pragma_update(None, "max_page_count", pages + 5).expect("a limit");
         for _ in 0..2 {
             assert!(matches!(store.commit(batch(2, 10..1000)), Err(Error::Full { .. })));
-            assert_eq!(store.checkpoint().sequence, Sequence(1));
+            assert_eq!((store.checkpoint().sequence, store.last_change()), (Sequence(1), 10));
         }
         store.connection.pragma_update(None, "max_page_count", 1_000_000).expect("a limit");
         assert_eq!(store.commit(batch(2, 10..1000)).expect("committed").rows_changed, 990);
-        let rows: i64 = store
-            .connection
-            .query_row("SELECT count(*) FROM t", (), |row| row.get(0))
-            .expect("a number");
-        assert_eq!(rows, 1000);
+        let number = |sql: &str| -> i64 {
+            store.connection.query_row(sql, (), |row| row.get(0)).expect("a number")
+        };
+        assert_eq!(number("SELECT count(*) FROM t"), 1000);
+        // The log knows nothing of what was rolled back: no id twice, none left out.
+        assert_eq!(number("SELECT count(*) FROM _viewd_changes"), 1000);
+        assert_eq!(
+            (number("SELECT max(id) FROM _viewd_changes"), store.last_change()),
+            (1000, 1000)
+        );
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_kept_takes_its_rows_back() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let mut store = store(data.path());
+        store.commit(batch(1, 0..1000)).expect("committed");
+        let key = |id| Key([Cell::Integer(id)].into_iter().collect());
+        let gone = || (0..1000).map(|id| (key(id), Transition::known(None))).collect();
+        let removed = || Batch { tables: vec![gone()], ..batch(2, 0..0) };
+        let trigger = "CREATE TRIGGER refused BEFORE INSERT ON _viewd_changes WHEN new.key = '[999]' \
+                       BEGIN SELECT raise(ABORT, 'refused'); END";
+        store.connection.execute_batch(trigger).expect("a trigger");
+        let refused = store.commit(removed()).expect_err("its last change is refused");
+        assert!(refused.to_string().contains("refused"), "{refused}");
+        assert_eq!((store.rows(0).expect("rows").len(), store.last_change()), (1000, 1000));
+        store.connection.execute_batch("DROP TRIGGER refused").expect("dropped");
+        assert_eq!(store.commit(removed()).expect("committed").rows_changed, 1000);
+        assert_eq!((store.rows(0).expect("rows").len(), store.last_change()), (0, 2000));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The store from outside: what it writes is the fold of the operations, all or nothing, and nobody can do it harm by
 //! reading.
 
+mod changes;
 mod files;
 mod fold;
 mod generations;
@@ -162,7 +163,7 @@ fn build<'a>(tables: &'a [Table], fingerprint: &'a Fingerprint) -> Build<'a> {
         fingerprint,
         tables,
         views: &[],
-        logged: Vec::new(),
+        logged: (0..tables.len()).collect(),
     }
 }
 

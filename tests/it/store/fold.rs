@@ -1,6 +1,6 @@
 //! The law of the flush: rows are the fold of the operations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use viewd::definition::{Action, Table, Verb};
@@ -11,7 +11,9 @@ use viewd::projection::transition::{Assigned, By, Operation};
 use viewd::row::{Cell, Key, Row};
 use viewd::store::Error;
 use viewd::store::batch::Batch;
+use viewd::store::change_log::key_text;
 
+use super::changes::changes;
 use super::{View, batch, composed, text_key, upsert};
 
 /// Rows by table and key, changed by one operation at a time. Written apart from `transition`: this is the oracle.
@@ -209,6 +211,45 @@ fn flush(view: &mut View, operations: &[Operation]) -> bool {
     unreachable!("an exact fold is always committed")
 }
 
+/// From wherever one goes on, the log names every key whose row is another than it was then; and those that a single
+/// batch has added are such keys and no others.
+fn followed(view: &mut View, states: &[(i64, Naive)]) -> Result<(), TestCaseError> {
+    let snapshot = view.store().fence().expect("a snapshot");
+    let (last, rows) = states.last().expect("the beginning");
+    prop_assert_eq!(snapshot.last_change().expect("a number"), *last);
+    for table in 0..view.tables.len() {
+        let of = |state: &Naive| -> BTreeMap<String, Row> {
+            let rows = state.iter().filter(|((of, _), _)| *of == table).map(|(_, row)| row);
+            let key = |row: &Vec<Cell>| {
+                key_text(view.tables[table].key.iter().map(|&column| &row[column]))
+            };
+            rows.map(|row| (key(row), Row::from(row.as_slice()))).collect()
+        };
+        let differ = |one: &BTreeMap<String, Row>, other: &BTreeMap<String, Row>| {
+            let keys = one.keys().chain(other.keys()).cloned().collect::<BTreeSet<_>>();
+            keys.into_iter().filter(|key| one.get(key) != other.get(key)).collect::<Vec<_>>()
+        };
+        for (before, after) in states.iter().zip(&states[1..]) {
+            let added = changes(view, &snapshot, table, before.0, after.0);
+            prop_assert_eq!(
+                added.into_keys().collect::<Vec<_>>(),
+                differ(&of(&before.1), &of(&after.1))
+            );
+        }
+        for (change, state) in states {
+            let mut copy = of(state);
+            for (key, row) in changes(view, &snapshot, table, *change, *last) {
+                match row {
+                    Some(row) => copy.insert(key, row),
+                    None => copy.remove(&key),
+                };
+            }
+            prop_assert_eq!(differ(&copy, &of(rows)), Vec::<String>::new());
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
@@ -218,6 +259,7 @@ proptest! {
     fn rows_are_the_fold_of_the_operations(batches in prop::collection::vec(prop::collection::vec(operation(), 1..12), 1..8)) {
         let mut view = View::new();
         let mut naive = Naive::new();
+        let mut states = vec![(0, naive.clone())];
         for operations in &batches {
             let all_fit = operations.iter().fold(true, |fit, operation| interpret(&mut naive, &view.tables, operation) & fit);
             let open_sufficed = flush(&mut view, operations);
@@ -227,7 +269,9 @@ proptest! {
                 let wanted = naive.get(&(operation.table, format!("{:?}", operation.key)));
                 prop_assert_eq!(stored.as_deref(), wanted.map(Vec::as_slice), "{:?}", operation);
             }
+            states.push((view.store().last_change(), naive.clone()));
         }
+        followed(&mut view, &states)?;
         let stored: i64 = view.tables.iter().map(|table| {
             let count = view.shown(&format!("SELECT count(*) FROM \"{}\"", table.name));
             count[0][0].parse::<i64>().expect("a number")
@@ -332,4 +376,14 @@ fn a_large_batch_of_known_rows() {
         view.shown("SELECT count(*), sum(excluded), sum(id = excluded) FROM \"group\""),
         [[(ROWS - removed).to_string(), sum.to_string(), (ROWS - removed).to_string()]]
     );
+    // Each change is in the log, whichever statement made it.
+    let logged = |sequence: u32| {
+        let logged = format!(
+            "SELECT count(*), count(DISTINCT key), sum(op = 'delete'), max(\"table\") FROM _viewd_changes WHERE sequence = {sequence}"
+        );
+        view.shown(&logged)
+    };
+    let all = (ROWS - there + removed).to_string();
+    assert_eq!(logged(1), [[&there.to_string(), &there.to_string(), "0", "\"group\""]]);
+    assert_eq!(logged(2), [[&all, &all, &removed.to_string(), "\"group\""]]);
 }

@@ -39,6 +39,9 @@ impl Sought {
                 // The pairs hold every character of their run.
                 continue;
             }
+            if kind == Kind::Stop && text.form == Form::Exact {
+                continue;
+            }
             if matches!(kind, Kind::Word | Kind::Pair | Kind::Last) {
                 sought.terms.push((token.position, token.text.clone()));
             }

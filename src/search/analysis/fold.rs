@@ -26,10 +26,11 @@ pub(super) enum Class {
 }
 
 pub(super) fn class(c: char) -> Class {
-    if c.is_alphanumeric() {
-        if is_unspaced(c) { Class::Unspaced } else { Class::Word }
-    } else if is_combining_mark(c) {
+    // Many marks are alphabetic too.
+    if c >= '\u{300}' && is_combining_mark(c) {
         Class::Mark
+    } else if c.is_alphanumeric() {
+        if is_unspaced(c) { Class::Unspaced } else { Class::Word }
     } else if is_joiner(c) {
         Class::Joiner
     } else {

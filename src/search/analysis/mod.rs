@@ -269,3 +269,6 @@ pub(super) fn character_len(text: &str) -> usize {
     }
     end
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,3 +80,6 @@ pub enum Form {
 pub fn parse(text: &str, fields: &[&str]) -> Result<Words, Refused> {
     parser::parse(text, fields)
 }
+
+#[cfg(test)]
+mod tests;

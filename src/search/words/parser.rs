@@ -134,11 +134,7 @@ impl<'a> Parser<'a> {
         self.bump();
         let signs = match self.rest.chars().next() {
             Some('*') => self.take(|c| c != '*'),
-            Some('~') => {
-                self.bump();
-                self.take(|c| !c.is_ascii_digit());
-                "~"
-            }
+            Some('~') => self.take(|c| c != '~' && !c.is_ascii_digit()),
             _ => "",
         };
         let (text, form) = self.form(inside, signs);
@@ -150,7 +146,7 @@ impl<'a> Parser<'a> {
         let word = self.take(|c| c.is_whitespace() || matches!(c, '(' | ')') || is_quote(c));
         let digits = word.bytes().rev().take_while(u8::is_ascii_digit).count();
         let (text, form) = match word[..word.len() - digits].strip_suffix('~') {
-            Some(bare) => self.form(bare, "~"),
+            Some(bare) => self.form(bare, &word[bare.len()..]),
             None => self.form(word, ""),
         };
         self.text(field, text, form)
@@ -165,10 +161,19 @@ impl<'a> Parser<'a> {
                 shown(text)
             ));
         }
-        let form = match signs {
-            "~" => Form::Fuzzy,
-            "" if bare.len() == text.len() => Form::Exact,
-            _ => Form::Prefix,
+        let form = if signs.starts_with('~') {
+            if !matches!(signs, "~" | "~1") {
+                self.warn(format!(
+                    "`{}{}`: one letter may differ, not more",
+                    shown(bare),
+                    shown(signs)
+                ));
+            }
+            Form::Fuzzy
+        } else if bare.len() < text.len() || !signs.is_empty() {
+            Form::Prefix
+        } else {
+            Form::Exact
         };
         (bare, form)
     }

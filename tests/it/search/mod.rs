@@ -3,3 +3,6 @@
 // Real text, as events.
 #[path = "../../corpora/mod.rs"]
 mod corpora;
+
+// What a search finds, by reading every row.
+mod naive;

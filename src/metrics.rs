@@ -27,7 +27,7 @@ pub const STAGES: [&str; 4] = ["decode", "apply", "write", "commit"];
 /// The ends that an operation can have, as the label `outcome`.
 pub const OUTCOMES: [&str; 4] = ["done", "refused", "failed", "cancelled"];
 
-/// The kinds of error that SQLite's storage has, as the label `kind`.
+/// The kinds of error that views and indexes have, as the label `kind`.
 const STORAGE_ERRORS: [&str; 4] = ["full", "busy", "io", "corrupt"];
 
 // From a tenth of a millisecond (an idle commit) to ten seconds (a stalled disk).
@@ -70,6 +70,10 @@ pub struct Metrics {
     pub sqlite_database_bytes: IntGaugeVec,
     pub sqlite_wal_bytes: IntGaugeVec,
     pub sqlite_checkpoints_total: IntCounterVec,
+    pub search_checkpoint_sequence: GaugeVec,
+    pub search_documents: IntGaugeVec,
+    pub search_segments: IntGaugeVec,
+    pub search_commit_duration_seconds: HistogramVec,
     pub storage_free_bytes: Gauge,
     pub storage_errors_total: IntCounterVec,
     pub source_recreates_total: IntCounterVec,
@@ -148,6 +152,7 @@ impl Metrics {
         let storage_errors_total = f.counters("viewd_storage_errors_total", "Errors of the storage.", &["component", "kind"]);
         for kind in STORAGE_ERRORS {
             storage_errors_total.with_label_values(&["sqlite", kind]);
+            storage_errors_total.with_label_values(&["search", kind]);
         }
         let build = f.integers("viewd_build_info", "The version that runs; always 1.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -183,6 +188,10 @@ impl Metrics {
             sqlite_database_bytes: f.integers("viewd_sqlite_database_bytes", "Size of the view's main file.", &["projection"]),
             sqlite_wal_bytes: f.integers("viewd_sqlite_wal_bytes", "Size of the view's write-ahead log.", &["projection"]),
             sqlite_checkpoints_total: f.counters("viewd_sqlite_checkpoints_total", "Checkpoints of the write-ahead log: full, partial (a reader pins it) or failed.", &["projection", "outcome"]),
+            search_checkpoint_sequence: f.gauges("viewd_search_checkpoint_sequence", "Sequence that the full-text index reflects; NaN while it cannot be searched.", &["projection", "index"]),
+            search_documents: f.integers("viewd_search_documents", "Rows in the full-text index.", &["projection", "index"]),
+            search_segments: f.integers("viewd_search_segments", "Segments of the full-text index: each query reads all of them.", &["projection", "index"]),
+            search_commit_duration_seconds: f.histograms("viewd_search_commit_duration_seconds", "Time of a commit of the full-text index, until it is durable and can be searched.", &["projection", "index"], &SECONDS),
             storage_free_bytes: f.add(Gauge::new("viewd_storage_free_bytes", "Free bytes where the data directory is.")),
             storage_errors_total,
             source_recreates_total: f.counters("viewd_source_recreates_total", "Consumers made again, by reason.", &["stream", "reason"]),
@@ -234,6 +243,27 @@ impl Metrics {
         self.sequence_wait_timeouts_total.with_label_values(labels);
     }
 
+    /// Makes every series of a projection's full-text indexes exist, and forgets those of others.
+    pub fn set_indexes(&self, projection: &str, indexes: &[&str]) {
+        for family in self.registry.gather() {
+            let Some(forget) = self.forget.get(family.name()) else { continue };
+            for series in family.get_metric() {
+                let labels = labels(series);
+                let other = labels.get("index").is_some_and(|index| !indexes.contains(index));
+                if labels.get("projection") == Some(&projection) && other {
+                    forget(&labels);
+                }
+            }
+        }
+        for index in indexes {
+            let labels = &[projection, index];
+            self.search_checkpoint_sequence.with_label_values(labels).set(f64::NAN);
+            self.search_documents.with_label_values(labels);
+            self.search_segments.with_label_values(labels);
+            self.search_commit_duration_seconds.with_label_values(labels);
+        }
+    }
+
     /// Makes every series of a stream exist.
     pub fn add_stream(&self, stream: &str) {
         let labels = &[stream];
@@ -273,8 +303,7 @@ impl Metrics {
         for family in self.registry.gather() {
             let Some(forget) = self.forget.get(family.name()) else { continue };
             for series in family.get_metric() {
-                let labels: HashMap<_, _> =
-                    series.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+                let labels = labels(series);
                 if labels.get(label) == Some(&value) {
                     forget(&labels);
                 }
@@ -289,4 +318,8 @@ impl Metrics {
         TextEncoder::new().encode(&families, &mut bytes).expect("writing to memory does not fail");
         String::from_utf8(bytes).expect("names and labels are text")
     }
+}
+
+fn labels(series: &prometheus::proto::Metric) -> HashMap<&str, &str> {
+    series.get_label().iter().map(|pair| (pair.name(), pair.value())).collect()
 }

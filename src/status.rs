@@ -32,6 +32,8 @@ pub enum Reason {
     SourceUnreachable,
     /// Built by another engine: it stands still until its rebuild cuts over.
     Frozen,
+    /// A full-text index is made again, or cannot be written.
+    Search,
     Gap,
     SourceChanged,
     Retention,
@@ -64,6 +66,7 @@ impl Reason {
             Self::StorageFull => "storage_full",
             Self::SourceUnreachable => "source_unreachable",
             Self::Frozen => "frozen",
+            Self::Search => "search",
             Self::Gap => "gap",
             Self::SourceChanged => "source_changed",
             Self::Retention => "retention",
@@ -117,7 +120,21 @@ pub struct Projection {
     /// The running rebuild.
     pub rebuild: Option<Rebuild>,
     /// One a full-text index.
-    pub search: Vec<serde_json::Value>,
+    pub search: Vec<Index>,
+}
+
+/// One full-text index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Index {
+    pub index: String,
+    /// What it reflects; null while it cannot be searched.
+    pub sequence: Option<u64>,
+    /// Null likewise.
+    pub documents: Option<u64>,
+    /// `opening`, `following`, `rebuilding`, `troubled`; `stopped` without a daemon.
+    pub state: String,
+    /// What is wrong with it, if anything is.
+    pub detail: Option<String>,
 }
 
 /// A build beside the generation that is served.
@@ -131,6 +148,9 @@ pub struct Rebuild {
     pub messages_per_second: f64,
     /// Null before there is a pace.
     pub seconds_left: Option<f64>,
+    /// Rows that are in the full-text indexes that it makes, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<u64>,
 }
 
 /// What a build is at, in this order.
@@ -175,6 +195,7 @@ impl Rebuild {
             total: 0,
             messages_per_second: 0.0,
             seconds_left: None,
+            documents: None,
         }
     }
 }

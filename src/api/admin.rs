@@ -34,11 +34,24 @@ pub(super) fn routes() -> Router<Arc<Daemon>> {
         .route(&of_projection("rollback"), post(operation::rollback))
         .route(&of_projection("verify"), post(operation::verify))
         .route(&of_projection("digest"), post(digest))
+        .route(&of_projection("verify-search"), post(verify_search))
         .route("/v1/admin/reload", post(upkeep::reload))
         .route("/v1/admin/gc", post(upkeep::gc))
         .route("/v1/admin/rebuild", post(operation::rebuild_several))
         .route("/v1/admin/operations", get(operation::operations))
         .route("/v1/admin/operations/{operation}", get(operation::operation))
+}
+
+/// Whether the full-text indexes are the rows.
+async fn verify_search(
+    State(daemon): State<Arc<Daemon>>,
+    Path(name): Path<String>,
+    Query(query): Given,
+) -> Result<Response, Problem> {
+    Parameters::new(query, &[])?;
+    let found = daemon.verify_search(&name).await;
+    let found = found.map_err(|refused| Problem::refused(&daemon, refused))?;
+    Ok(Json(json!({ "findings": found })).into_response())
 }
 
 /// What stands in their place on TCP.

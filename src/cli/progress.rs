@@ -240,6 +240,7 @@ mod tests {
             total: 20_000,
             messages_per_second: 1_234.4,
             seconds_left,
+            documents: None,
         };
         Step::of_build("orders", &rebuild)
     }

@@ -1,18 +1,34 @@
 //! `viewd verify`: what can be seen to be wrong in a view's files, and its digest; `--deep`: whether the stream gives the
 //! same rows, by a build of the running daemon that is compared and never served.
 
-use serde::Serialize;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::failure::{Failure, Kind};
 use super::output::Output;
 use super::{digest, operation, socket};
 use crate::config::Config;
+use crate::indexer;
 use crate::rebuild::operation::{Kind as Work, Progress, Shown};
 use crate::store::difference::Comparison;
 use crate::store::digest::Digest;
-use crate::store::snapshot;
+use crate::store::layout::Folder;
+use crate::store::lock::Lock;
+use crate::store::snapshot::{self, Snapshot};
+use crate::store::stored;
 use crate::store::verify::{self, Finding};
+use crate::worker::recipe::Recipe;
+
+/// What an answer takes: reading the view and its indexes once, however large.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What the daemon says of the indexes.
+#[derive(Deserialize)]
+struct Found {
+    findings: Vec<Finding>,
+}
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -33,11 +49,14 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let folder = super::view_folder(config, projection)?;
     let snapshot = snapshot::open(&folder).map_err(super::store_failure)?;
-    let findings = verify::check(&snapshot).map_err(super::store_failure)?;
+    let mut findings = verify::check(&snapshot).map_err(super::store_failure)?;
     // Of a damaged file it would say nothing, if it can be made at all.
     let damaged = findings.iter().any(Finding::is_damage);
     let of_files = if damaged { None } else { Some(Digest::of(&snapshot)) };
     let of_files = of_files.transpose().map_err(super::store_failure)?;
+    if !damaged {
+        findings.extend(indexes(config, projection, &folder, &snapshot)?);
+    }
     // While the daemon builds, the log must not grow for this.
     drop(snapshot);
     if !output.json {
@@ -54,6 +73,27 @@ pub(super) fn run(
         return Ok(());
     }
     Err(Failure::printed(Kind::FoundProblems))
+}
+
+/// Whether the full-text indexes are the rows: by the daemon, which has them open, or by the files where none runs.
+fn indexes(
+    config: &Config,
+    projection: &str,
+    folder: &Folder,
+    snapshot: &Snapshot,
+) -> Result<Vec<Finding>, Failure> {
+    let path = format!("/v1/admin/{}", socket::path(projection, "verify-search"));
+    if let Some(answer) = socket::request(&config.data_dir, "POST", &path, ANSWER_TIMEOUT)? {
+        return Ok(socket::read::<Found>(&answer.body()?)?.findings);
+    }
+    let _lock = Lock::take(&config.data_dir).map_err(super::store_failure)?;
+    let stored = stored::read(folder.path()).map_err(super::store_failure)?;
+    let recipe = Recipe::stored(&stored, &config.limits).map_err(|error| {
+        Failure::new(Kind::FoundProblems, anyhow::anyhow!("what the view was built by: {error}"))
+    })?;
+    let generation = folder.generation(snapshot.generation());
+    let found = indexer::verify::at_rest(&generation, recipe.plan.definition(), snapshot);
+    found.map_err(|error| Failure::new(Kind::Io, error))
 }
 
 fn print(

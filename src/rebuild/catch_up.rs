@@ -14,6 +14,7 @@ use super::operation::{Cause, Kind};
 use super::{Build, Serving};
 use crate::definition::fingerprint::ENGINE;
 use crate::event::Sequence;
+use crate::indexer::published::Published;
 use crate::status::{Phase, Reason, State};
 use crate::store::Error as StoreError;
 use crate::store::control::Control;
@@ -22,6 +23,7 @@ use crate::store::snapshot::Snapshot;
 use crate::store::stored;
 use crate::store::writer::Store;
 use crate::worker::command::Command;
+use crate::worker::fences::Fences;
 use crate::worker::meet::Step;
 use crate::worker::successor::{Meet, Met, Pin, Place, Purpose, Successor};
 
@@ -100,7 +102,7 @@ impl Build {
             if self.meter.phase() == Phase::Held {
                 self.meter.turns(Phase::CatchingUp);
             }
-            if !is_there(&successor, limit) {
+            if !is_there(&successor, limit) || !self.is_searchable(&successor) {
                 continue;
             }
             self.folder.end_attempt();
@@ -128,14 +130,21 @@ impl Build {
     }
 
     /// Everything that it follows the stream with.
-    fn successor(&mut self, store: Store) -> Result<Successor, End> {
+    fn successor(&mut self, mut store: Store) -> Result<Successor, End> {
         let recipe = Arc::clone(&self.recipe);
         let mut batcher = recipe.batcher(self.common.parked_events_max);
         batcher.begin(&store)?;
         let (feed, watch) = self.reading.feed(store.checkpoint().position(), &self.common);
+        let mut fences = match self.is_searched() {
+            true => Fences::begin(&self.common, recipe.plan.definition(), &self.folder, &store),
+            false => Fences::default(),
+        };
+        // Before anything is applied: what the indexes are held against is what was there.
+        fences.work(&mut store)?;
         Ok(Successor {
             recipe,
             store,
+            fences,
             batcher,
             batch_events_max: self.common.batch_events_max,
             feed,
@@ -150,6 +159,7 @@ impl Build {
 
     /// Applies what comes next, not behind a sequence if there is one.
     fn step(&mut self, successor: &mut Successor, limit: Option<Sequence>) -> Result<(), End> {
+        successor.fences.work(&mut successor.store)?;
         let at = successor.store.checkpoint().sequence;
         if limit.is_some_and(|limit| at >= limit) {
             // Nothing is missing but what the served one has not applied either.
@@ -195,6 +205,17 @@ impl Build {
             successor.counted = Some((ceiling, checkpoint.messages));
         }
         None
+    }
+
+    /// Whether its indexes can take the place of those that are searched, or may do without.
+    fn is_searchable(&self, successor: &Successor) -> bool {
+        successor.fences.can_follow(self.served_indexes().as_deref())
+    }
+
+    /// Those that are searched, as far as their sequences mean the same.
+    fn served_indexes(&self) -> Option<Arc<Published>> {
+        let serving = self.serving.as_ref().filter(|_| self.of_one_stream)?;
+        serving.shared.board().map(|board| board.published())
     }
 
     fn cut_over_purpose(&self) -> Purpose {

@@ -23,7 +23,7 @@ use crate::worker::common::Reading;
 const IDLE: Duration = Duration::from_millis(50);
 /// With so many messages still to come the bulk phase goes on: they are read faster than in the next one.
 const NEAR: u64 = 20_000;
-const ROOM_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+pub(super) const ROOM_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 /// Another program holds the file for a moment.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -81,7 +81,10 @@ impl Build {
         self.check()?;
         self.meter.turns(Phase::Sealing);
         let cache_bytes = self.common.budget.cache_bytes();
-        Ok(store.seal(cache_bytes, &mut |part| tracing::debug!(part, "seal"))?)
+        let generation = store.checkpoint().generation;
+        let whole = store.complete(cache_bytes, &mut |part| tracing::debug!(part, "seal"))?;
+        self.make_indexes(generation, &whole)?;
+        Ok(whole.seal(cache_bytes)?)
     }
 
     fn replay(

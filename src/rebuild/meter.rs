@@ -102,6 +102,11 @@ impl Meter {
         self.show();
     }
 
+    /// So many rows are in the full-text index that it makes.
+    pub(super) fn indexes(&self, documents: u64) {
+        self.show_as(Rebuild { documents: Some(documents), ..self.rebuild.clone() });
+    }
+
     /// It is over: nothing is built any more.
     pub(super) fn finish(&self) {
         if let Some(shared) = &self.shared {
@@ -110,13 +115,17 @@ impl Meter {
     }
 
     fn show(&self) {
-        let progress = match self.rebuild.phase {
+        self.show_as(self.rebuild.clone());
+    }
+
+    fn show_as(&self, rebuild: Rebuild) {
+        let progress = match rebuild.phase {
             Phase::Held => Progress::Held,
             _ => Progress::Running,
         };
-        self.operation.show(progress, self.rebuild.clone());
+        self.operation.show(progress, rebuild.clone());
         if let Some(shared) = &self.shared {
-            shared.rebuilding(Some(self.rebuild.clone()));
+            shared.rebuilding(Some(rebuild));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | preparing | looks whether the stream still holds what the view knows (I11), and for room; makes the generation | nothing is left |
 //! | bulk | replays the stream into a private file: large folds, no syncs, no indexes | the generation is removed |
-//! | sealing | makes indexes, checks the file, syncs all of it | likewise, until it says that it is sealed |
+//! | sealing | makes indexes, checks the file, makes full-text indexes of its rows, syncs all of it | likewise, until it says that it is sealed |
 //! | catching up | follows the stream like a served generation | it goes on with the next start |
 //! | comparing | of an unchanged definition: its rows must be those that are served, at one sequence | likewise |
 //! | held | waits for `promote` | likewise |
@@ -17,6 +17,7 @@ mod catch_up;
 mod compare;
 mod end;
 mod fill;
+mod indexes;
 mod meter;
 pub mod operation;
 mod prepare;

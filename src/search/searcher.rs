@@ -29,6 +29,11 @@ impl Searcher {
         Self { inner, shape, payload: Arc::new(payload), path: path.into() }
     }
 
+    /// The same with other weights: the shapes have one hash.
+    pub fn with_shape(&self, shape: Arc<Shape>) -> Self {
+        Self { shape, ..self.clone() }
+    }
+
     pub fn payload(&self) -> &Payload {
         &self.payload
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! data/<projection>/current -> gen-000007     relative symbolic link, replaced by rename
 //! data/<projection>/gen-000007/view.db
+//! data/<projection>/gen-000007/search/<index>/   full-text indexes, of which only `search` knows what is in them
 //! ```
 //!
 //! After a crash the link alone decides. A folder gets its name when all of its first content is synced, so none is
@@ -93,7 +94,7 @@ impl Folder {
         Self { steps, ..self }
     }
 
-    pub(super) fn steps(&self) -> &Steps {
+    pub fn steps(&self) -> &Steps {
         &self.steps
     }
 
@@ -102,7 +103,12 @@ impl Folder {
     }
 
     pub fn database(&self, generation: Generation) -> PathBuf {
-        self.path.join(generation.to_string()).join(DATABASE)
+        self.generation(generation).join(DATABASE)
+    }
+
+    /// The folder of a generation.
+    pub fn generation(&self, generation: Generation) -> PathBuf {
+        self.path.join(generation.to_string())
     }
 
     /// The generation that is served, if there is one.

@@ -57,7 +57,7 @@ mod anchors;
 mod append;
 pub mod attempt;
 pub mod batch;
-mod bulk;
+pub mod bulk;
 pub mod change_log;
 pub mod checkpoint;
 mod connection;

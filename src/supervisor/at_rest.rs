@@ -1,7 +1,11 @@
 //! What the files say of their projections when no daemon runs.
 
+use std::fs;
+use std::path::Path;
+
 use crate::config::Config;
-use crate::status::{Nats, Projection, Report, State};
+use crate::search;
+use crate::status::{Index, Nats, Projection, Report, State};
 use crate::store::{self, layout, stored};
 
 /// The report of a data directory at rest: nothing is known of any stream.
@@ -37,6 +41,27 @@ fn projection(config: &Config, name: &str) -> Result<Projection, store::Error> {
         dead_letters: stored.set_aside.dead,
         parked_events: stored.set_aside.parked,
         rebuild: None,
-        search: Vec::new(),
+        search: indexes(&config.data_dir.join(name).join("current")),
     })
+}
+
+/// The indexes of the generation that is served, as their last commits left them.
+fn indexes(generation: &Path) -> Vec<Index> {
+    let Ok(folders) = fs::read_dir(generation.join("search")) else { return Vec::new() };
+    let names = folders.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    // What is moved aside, and what is being made, has a point in its name.
+    let mut names: Vec<String> = names.filter(|name| !name.contains('.')).collect();
+    names.sort_unstable();
+    let shown = |index: String| {
+        let found = search::at_rest(&search::Folder::new(generation, &index).path());
+        let (payload, documents) = found.unzip();
+        Index {
+            index,
+            sequence: payload.map(|payload| payload.sequence().0),
+            documents,
+            state: State::Stopped.word().to_owned(),
+            detail: None,
+        }
+    };
+    names.into_iter().map(shown).collect()
 }

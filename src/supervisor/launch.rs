@@ -14,6 +14,7 @@ use crate::source::accept::Look;
 use crate::source::feed::Feed;
 use crate::store::layout::Folder;
 use crate::worker::batch::Stop;
+use crate::worker::fences::Fences;
 use crate::worker::numbers::Numbers;
 use crate::worker::recipe::Recipe;
 use crate::worker::shared::{Following, Shared, Stand};
@@ -60,13 +61,21 @@ impl Daemon {
         }
         let reading = self.reading(site, &opened.recipe);
         let (feed, watch) = reading.feed(opened.store.checkpoint().position(), &self.common);
+        let definition = opened.recipe.plan.definition();
+        // What ends the process time and again may be an index.
+        let fences = match opened.begin {
+            Begin::Failed(_) => Fences::default(),
+            Begin::Read | Begin::Frozen => {
+                Fences::begin(&self.common, definition, &tracked.folder, &opened.store)
+            }
+        };
         tracked.shared.follow(self.following(site, &opened.recipe).through(watch.clone()));
-        self.employ(tracked, opened, feed, watch, reading.look);
+        self.employ(tracked, opened, fences, feed, watch, reading.look);
     }
 
     /// Lets a projection run with what was built where nothing could be served.
     pub(super) fn succeed(&self, site: &Site, tracked: &Tracked, successor: Successor) {
-        let Successor { recipe, store, feed, left, watch, look, ticket, .. } = successor;
+        let Successor { recipe, store, fences, feed, left, watch, look, ticket, .. } = successor;
         if !left.is_empty() {
             // What was delivered and is not applied is read again.
             feed.restart(store.checkpoint().position());
@@ -74,16 +83,29 @@ impl Daemon {
         tracked.shared.follow(self.following(site, &recipe).through(watch.clone()));
         tracked.shared.rebuilt(&store);
         let opened = Opened { store, ticket, recipe, begin: Begin::Read };
-        self.employ(tracked, opened, feed, watch, look);
+        self.employ(tracked, opened, fences, feed, watch, look);
     }
 
     /// Gives what is served a worker of its own.
-    fn employ(&self, tracked: &Tracked, opened: Opened, feed: Feed, watch: Watch, look: Look) {
+    fn employ(
+        &self,
+        tracked: &Tracked,
+        opened: Opened,
+        fences: Fences,
+        feed: Feed,
+        watch: Watch,
+        look: Look,
+    ) {
+        tracked.shared.search_by(fences.board());
+        let searches = &opened.recipe.plan.definition().searches;
+        let indexes: Vec<_> = searches.iter().map(|search| search.name.as_str()).collect();
+        self.metrics().set_indexes(tracked.name(), &indexes);
         let Opened { store, ticket, recipe, begin } = opened;
         let (commands, heard) = command::channel();
         let worker = Worker {
             recipe,
             store,
+            fences,
             ticket,
             folder: tracked.folder.clone(),
             feed,

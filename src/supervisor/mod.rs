@@ -6,6 +6,7 @@
 //! | feed, one a projection and build, with its private reader | tokio; the reader on a thread of its own | the reader tries again for ever, or gives its worker a fault; after a panic another begins | ends at once |
 //! | hub, with the readers that live projections share | tokio; each reader on a thread of its own | likewise; whoever shared one goes on by itself | ends at once |
 //! | reader of several builds | tokio; on a thread of its own | each build fails | ends at once, or when no build takes from it |
+//! | thread of full-text indexes, one a generation that has any | a thread of its own, and others while it makes one | tries again for ever; the projection is `degraded` meanwhile | its worker's end waits for its commit; else ends at once, and the next start does the rest |
 //! | worker, one a projection | a thread of its own | the projection fails, and the thread stays for what mends it; a write of unknown outcome (74) or a panic (70) ends the process | commits the batch in hand, marks a clean end |
 //! | builder, one a build | a thread of its own | its operation says why, and what it made is removed; a panic ends the process (70) | what is sealed is kept for the next start, else removed |
 //! | upkeep | tokio, its work on a thread for that | what cannot be done is logged and done again later | ends after what it is at |
@@ -28,6 +29,7 @@ mod operations;
 pub mod refused;
 pub mod reload;
 mod scrape;
+pub mod searching;
 mod site;
 pub mod snapshot;
 pub mod start;

@@ -77,6 +77,7 @@ impl Daemon {
         let restarts = metrics.projection_restarts_total.with_label_values(&[name]);
         set(&restarts, reader.map_or(0, |reader| reader.restarts()));
         self.rebuild_metrics(report);
+        self.search_metrics(tracked, report);
         self.stream_metrics(&following);
     }
 
@@ -91,6 +92,22 @@ impl Daemon {
         };
         gauge(&metrics.rebuild_progress_ratio, ratio);
         gauge(&metrics.rebuild_remaining_messages, left);
+    }
+
+    fn search_metrics(&self, tracked: &Tracked, report: &Projection) {
+        let metrics = self.metrics();
+        let published = tracked.shared.board().map(|board| board.published());
+        for index in &report.search {
+            let labels = &[report.name.as_str(), index.index.as_str()];
+            let searched = published.as_ref().and_then(|published| published.index(&index.index));
+            let segments = searched.and_then(|index| index.searcher.as_ref());
+            let segments = segments.map_or(0, |searcher| searcher.segments() as i64);
+            let sequence = index.sequence.map_or(f64::NAN, |sequence| sequence as f64);
+            metrics.search_checkpoint_sequence.with_label_values(labels).set(sequence);
+            let documents = i64::try_from(index.documents.unwrap_or(0)).unwrap_or(i64::MAX);
+            metrics.search_documents.with_label_values(labels).set(documents);
+            metrics.search_segments.with_label_values(labels).set(segments);
+        }
     }
 
     fn stream_metrics(&self, following: &Following) {

@@ -74,6 +74,8 @@ pub async fn start(setup: Setup) -> Result<Running, Error> {
         metrics,
         batch_events_max: config.limits.batch_events_max,
         parked_events_max: config.limits.parked_events_max,
+        search_commit: config.limits.search_commit,
+        changes_keep: config.limits.changes_keep,
         asks,
         shutdown: CancellationToken::new(),
     });

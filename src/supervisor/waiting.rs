@@ -31,7 +31,7 @@ const NUDGE_MIN: Duration = Duration::from_millis(50);
 const NUDGE_MAX: Duration = Duration::from_secs(1);
 
 /// What bounds the waiters.
-pub(super) struct Waiting(Semaphore);
+pub(super) struct Waiting(pub(super) Semaphore);
 
 impl Default for Waiting {
     fn default() -> Self {
@@ -138,7 +138,7 @@ impl Daemon {
 
     /// Asks the stream's leader for its last sequence, and ends if it lies before this one. Else it goes on asking the
     /// reader to look for the head, and never ends.
-    async fn ends_before(&self, tracked: &Tracked, sequence: Sequence) -> Sequence {
+    pub(super) async fn ends_before(&self, tracked: &Tracked, sequence: Sequence) -> Sequence {
         let shared = &tracked.shared;
         match head::ask(&self.control, shared.following().stream()).await {
             Ok(Some(head)) if head.last_sequence < sequence => return head.last_sequence,

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::daemon::Daemon;
 use crate::beat::{Pulse, Stage};
 use crate::event::Sequence;
+use crate::indexer::published::Trouble;
 use crate::worker::numbers::Sight;
 use crate::worker::shared::Shared;
 
@@ -38,6 +39,8 @@ struct Watched {
     stall: Stall,
     /// It has been reported, and not yet moved.
     reported: bool,
+    /// Of the thread of its full-text indexes, of which the view needs none: the projection is `degraded`.
+    indexes: Stall,
 }
 
 /// How long a beat has not changed.
@@ -84,12 +87,18 @@ impl Watchdog {
             let watched = watched.or_insert_with(|| Watched {
                 stall: Stall::new(now, shared.beat().pulse()),
                 reported: false,
+                indexes: Stall::new(now, Pulse::default()),
             });
             // A process that was stopped, or a machine that had no time for it, is no stall: between two looks no more
             // than two ticks can have been stood still.
             let stalled = watched.stall.look(now, shared.beat().pulse(), self.tick * 2);
             let stalled = stalled.filter(|stalled| stalled.stood >= self.stall_max);
             watched.report(shared, stalled);
+            if let Some(board) = shared.board() {
+                let stalled = watched.indexes.look(now, board.beat().pulse(), self.tick * 2);
+                let stalled = stalled.filter(|stalled| stalled.stood >= self.stall_max);
+                board.stalled(stalled.map(|stalled| stalled.of_indexes()));
+            }
             if let Some(watch) = shared.following().watch {
                 shared.update(&Sight::of(&watch), |_| ());
             }
@@ -137,6 +146,19 @@ impl Stall {
 }
 
 impl Stalled {
+    fn of_indexes(self) -> Trouble {
+        let (stage, seconds) = (self.stage.word(), self.stood.as_secs());
+        Trouble {
+            detail: format!(
+                "the full-text indexes stand still: stage {stage} has not ended for {seconds} s"
+            ),
+            next: Some(
+                "look at the disk; restart viewd if they do not go on, and report it with the log"
+                    .to_owned(),
+            ),
+        }
+    }
+
     fn detail(&self) -> String {
         let (sequence, seconds) = (self.sequence, self.stood.as_secs());
         match self.stage {

@@ -1,12 +1,14 @@
 //! What the workers and builders of one daemon have in common, and how each comes to its events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::fences::Fences;
 use super::recipe::Recipe;
 use super::shared::Shared;
 use super::{Begin, Worker, command};
@@ -32,6 +34,10 @@ pub struct Common {
     pub metrics: Arc<Metrics>,
     pub batch_events_max: usize,
     pub parked_events_max: u64,
+    /// Between two commits of full-text indexes.
+    pub search_commit: Duration,
+    /// Of each generation's change log.
+    pub changes_keep: u64,
     /// What workers ask of the supervisor.
     pub asks: mpsc::UnboundedSender<Ask>,
     pub shutdown: CancellationToken,
@@ -74,6 +80,8 @@ impl Common {
             metrics: Arc::new(Metrics::new()),
             batch_events_max,
             parked_events_max,
+            search_commit: Duration::from_millis(500),
+            changes_keep: 100_000,
             asks: mpsc::unbounded_channel().0,
             shutdown,
         })
@@ -91,9 +99,12 @@ impl Worker {
         common: Arc<Common>,
     ) -> Self {
         let head = head::Head { stream: watch::channel(None).1, trouble: Arc::default() };
+        let fences = Fences::begin(&common, recipe.plan.definition(), &folder, &store);
+        shared.search_by(fences.board());
         Self {
             recipe,
             ticket: common.budget.store(),
+            fences,
             folder,
             store,
             feed: Feed::of(queue),

@@ -49,11 +49,16 @@ impl Loop {
             _ if !self.is_of_one_stream(&successor) => Sequence(0),
             _ => self.worker.store.checkpoint().sequence,
         };
-        let (met, batched) = match successor.advance(target, Instant::now() + patience) {
+        let until = Instant::now() + patience;
+        let (met, batched) = match successor.advance(target, until) {
             Ok(Advanced::There) if cancel.is_cancelled() => {
                 (Met::Apart(successor), Batched::Committed)
             }
-            Ok(Advanced::There) => self.met(successor, &purpose),
+            Ok(Advanced::There) => match self.is_searchable(&mut successor, &purpose, until) {
+                Ok(true) => self.met(successor, &purpose),
+                Ok(false) => (Met::Apart(successor), Batched::Committed),
+                Err(error) => failed(successor, error),
+            },
             Ok(Advanced::Apart) => (Met::Apart(successor), Batched::Committed),
             Ok(Advanced::Stopped(detail)) => {
                 (Met::Failed { successor, detail }, Batched::Committed)
@@ -63,6 +68,21 @@ impl Loop {
         // Who has stopped waiting has cancelled the build, and removes it.
         let _ = reply.send(met);
         batched
+    }
+
+    /// Whether the successor's indexes show no less than those that are searched, once they have had a moment.
+    fn is_searchable(
+        &self,
+        successor: &mut Successor,
+        purpose: &Purpose,
+        until: Instant,
+    ) -> Result<bool, StoreError> {
+        if !matches!(purpose, Purpose::CutOver { now: false, .. }) {
+            return Ok(true);
+        }
+        let served = self.worker.shared.board().filter(|_| self.is_of_one_stream(successor));
+        let served = served.map(|board| board.published());
+        successor.fences.come_to(&mut successor.store, served.as_deref(), until)
     }
 
     fn met(&mut self, successor: Box<Successor>, purpose: &Purpose) -> (Met, Batched) {
@@ -197,8 +217,19 @@ impl Loop {
 
     /// This worker is the successor's from now on: what it was before is closed.
     fn go_on_with(&mut self, successor: Successor) {
-        let Successor { recipe, store, batcher, feed, left, watch, look, ticket, tally, .. } =
-            successor;
+        let Successor {
+            recipe,
+            store,
+            fences,
+            batcher,
+            feed,
+            left,
+            watch,
+            look,
+            ticket,
+            tally,
+            ..
+        } = successor;
         let generation = store.checkpoint().generation;
         let worker = &mut self.worker;
         // It knows what its store has set aside: it has written that.
@@ -216,6 +247,9 @@ impl Loop {
         );
         worker.recipe = recipe;
         worker.store = store;
+        // Rows and indexes of one generation, from here on.
+        worker.shared.search_by(fences.board());
+        worker.fences = fences;
         worker.feed = feed;
         worker.watch = watch;
         worker.look = look;

@@ -13,14 +13,16 @@
 //! | a write or sync of unknown outcome | ends the process (74): a restart finds what is true |
 //! | the reader gives a fault | what the policy says: `failed` with its reason, on past a gap, a build (see `mend`) |
 //! | `failed`, paused, frozen | the loop stays, with its store, for what sets it going again |
+//! | a fence for the full-text indexes is due | what is committed is made durable and handed over (see `fences`) |
 //! | a successor asks to meet it | both come to one sequence; then it may go on with the successor (see `meet`) |
-//! | cancelled | the batch in hand is committed, then the loop ends |
+//! | cancelled | the batch in hand is committed, the indexes take it, then the loop ends |
 
 mod assemble;
 pub mod batch;
 pub mod bulk;
 pub mod command;
 pub mod common;
+pub mod fences;
 mod gather;
 mod histograms;
 pub mod meet;
@@ -39,6 +41,7 @@ use std::time::{Duration, Instant};
 use self::batch::{Batcher, Done, Stop};
 use self::command::Command;
 use self::common::Common;
+use self::fences::Fences;
 use self::gather::{Gathered, gather, put_back};
 use self::histograms::Histograms;
 use self::mend::{Failed, Mending};
@@ -72,6 +75,8 @@ const FULL_PAUSE_MAX: Duration = Duration::from_secs(10);
 pub struct Worker {
     pub recipe: Arc<Recipe>,
     pub store: Store,
+    /// For its full-text indexes.
+    pub fences: Fences,
     /// The store's part in the memory budget.
     pub ticket: Ticket,
     /// Where its generations are.
@@ -113,6 +118,9 @@ pub fn run(worker: Worker) -> End {
     // Nothing more is written through a handle that has failed: the next start counts this end.
     if matches!(end, End::Stopped) && !running.is_corrupt() {
         running.end_run();
+        if let Err(error) = running.end_fences() {
+            return End::Fatal(error);
+        }
     }
     end
 }
@@ -176,7 +184,11 @@ impl Loop {
             Begin::Read if self.worker.store.control().paused => self.stand_still(Stand::Paused),
             Begin::Read => {}
         }
-        self.publish(0);
+        // Before anything is applied: what the indexes are held against is what was there.
+        match self.fence() {
+            Ok(()) => self.publish(0),
+            Err(error) => self.stop(corrupt(&error)),
+        }
     }
 
     fn run(&mut self) -> End {
@@ -207,7 +219,10 @@ impl Loop {
         self.beat(if self.failed.is_some() { Stage::Failed } else { Stage::Idle });
         self.share_memory();
         self.serve_awaited();
-        match self.next(IDLE) {
+        if let Err(error) = self.fence() {
+            return self.broken(error);
+        }
+        match self.next(self.worker.fences.idle(&self.worker.store, IDLE)) {
             Ok(Delivery::Chunk(chunk)) => {
                 // A reader hands on nothing of a stream that it has not verified.
                 self.mended();
@@ -227,6 +242,28 @@ impl Loop {
                 }
                 Batched::Cancelled
             }
+        }
+    }
+
+    /// Hands what is durable over to the indexes, if that is due.
+    fn fence(&mut self) -> Result<(), StoreError> {
+        if self.is_corrupt() {
+            return Ok(());
+        }
+        let Worker { fences, store, .. } = &mut self.worker;
+        fences.work(store)
+    }
+
+    /// Lets the indexes take what there is. What they could not is done by the next start.
+    fn end_fences(&mut self) -> Result<(), StoreError> {
+        let fences = std::mem::take(&mut self.worker.fences);
+        match fences.end(&mut self.worker.store) {
+            Err(error @ StoreError::Unknown { .. }) => Err(error),
+            Err(error) => {
+                tracing::warn!(projection = self.name, %error, "a last fence for the indexes");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -431,6 +468,7 @@ impl Loop {
         });
         let oldest = left.or_else(|| self.worker.feed.oldest());
         let scanned_at = self.scanned_at;
+        self.worker.fences.committed(store);
         self.worker.shared.update(&Sight::of(&self.worker.watch), |numbers| {
             numbers.take(store);
             numbers.oldest_queued = oldest;

@@ -12,6 +12,7 @@
 //! | another engine built what is served | `degraded`, `frozen` |
 //! | there is no space to write | `degraded`, `storage_full` |
 //! | the stream is not read, or its head is not known any more | `degraded`, `source_unreachable` |
+//! | a full-text index is made again, or cannot be written | `degraded`, `search` |
 //! | nothing is pending in the stream that was proved to be the right one | `live` |
 //! | it was live, and the oldest unapplied message is young, or nothing is known of it | `live` |
 //! | else | `catching_up` |
@@ -24,6 +25,7 @@ use super::rate::Rate;
 use crate::clock;
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
+use crate::indexer::published::Trouble;
 use crate::lag::{Head, Lag, Watch, left_behind_after};
 use crate::status::{Counts, Reason, Rebuild, State};
 use crate::store::writer::Store;
@@ -69,6 +71,8 @@ pub struct Numbers {
     stall: Option<Said>,
     stand: Option<Said>,
     storage: Option<Said>,
+    /// Of its full-text indexes.
+    search: Option<Trouble>,
     /// What there is to say where nothing is wrong, and what mends it.
     notice: Option<(String, String)>,
 }
@@ -153,6 +157,7 @@ impl Numbers {
             stall: None,
             stand: None,
             storage: None,
+            search: None,
             notice: None,
         }
     }
@@ -227,6 +232,10 @@ impl Numbers {
         if let Some(detail) = sight.trouble.clone().or_else(|| terms.blind(sight.head)) {
             let (state, reason) = (State::Degraded, Some(Reason::SourceUnreachable));
             return self.say(Said { state, reason, detail, next: None });
+        }
+        if let Some(Trouble { detail, next }) = self.search.clone() {
+            let (state, reason) = (State::Degraded, Some(Reason::Search));
+            return self.say(Said { state, reason, detail, next });
         }
         let state = if caught_up {
             State::Live
@@ -305,6 +314,10 @@ impl Numbers {
         if std::mem::replace(&mut self.storage, said).is_some() || self.storage.is_some() {
             self.recover();
         }
+    }
+
+    pub(super) fn set_search(&mut self, trouble: Option<Trouble>) {
+        self.search = trouble;
     }
 
     pub(super) fn set_stall(&mut self, said: Option<Said>) {

@@ -9,6 +9,7 @@ use super::numbers::{Numbers, Said, Sight, Terms};
 use crate::beat::Beat;
 use crate::event::Sequence;
 use crate::event::time::Timestamp;
+use crate::indexer::published::Board;
 use crate::lag::{Head, Watch};
 use crate::source::status::Tally;
 use crate::status::{Projection, Reason, Rebuild, State};
@@ -21,6 +22,8 @@ pub struct Shared {
     following: Mutex<Following>,
     beat: Arc<Beat>,
     numbers: Mutex<Numbers>,
+    /// Where the indexes of the generation that is served are published; None: it has none, or nothing of it is run.
+    board: Mutex<Option<Arc<Board>>>,
     /// The checkpoint or the state has changed.
     moved: Notify,
 }
@@ -76,6 +79,7 @@ impl Shared {
             following: Mutex::new(following),
             beat: Arc::default(),
             numbers: Mutex::new(numbers),
+            board: Mutex::default(),
             moved: Notify::new(),
         }
     }
@@ -97,6 +101,19 @@ impl Shared {
     /// Is wanted fresher, or less so.
     pub(super) fn adopt(&self, lag_target: Duration) {
         self.following_lock().terms.lag_target = lag_target;
+    }
+
+    /// Where its indexes are published, if it has any.
+    pub fn board(&self) -> Option<Arc<Board>> {
+        self.board_lock().clone()
+    }
+
+    /// Searches these indexes from now on: those of the generation that is served.
+    pub fn search_by(&self, board: Option<&Arc<Board>>) {
+        let before = std::mem::replace(&mut *self.board_lock(), board.map(Arc::clone));
+        // Whoever waits for the one before looks at the new one.
+        before.inspect(|before| before.wake());
+        self.wake();
     }
 
     /// What the worker's thread is at.
@@ -121,8 +138,10 @@ impl Shared {
     /// Changes the numbers and derives the state anew.
     pub fn update(&self, sight: &Sight, change: impl FnOnce(&mut Numbers)) {
         let terms = self.following_lock().terms.clone();
+        let trouble = self.board().and_then(|board| board.published().trouble());
         self.change(|numbers| {
             change(numbers);
+            numbers.set_search(trouble);
             numbers.derive(sight, &terms);
         });
     }
@@ -268,7 +287,7 @@ impl Shared {
             dead_letters: numbers.dead_letters,
             parked_events: numbers.parked_events,
             rebuild: numbers.rebuild,
-            search: Vec::new(),
+            search: self.board().map_or_else(Vec::new, |board| board.published().report()),
         }
     }
 
@@ -297,6 +316,10 @@ impl Shared {
         if moved {
             self.moved.notify_waiters();
         }
+    }
+
+    fn board_lock(&self) -> MutexGuard<'_, Option<Arc<Board>>> {
+        self.board.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn following_lock(&self) -> MutexGuard<'_, Following> {

@@ -99,6 +99,7 @@ impl Loop {
         let mut batcher = batcher.watched(Arc::clone(self.worker.shared.beat()));
         batcher.begin(&self.worker.store).map_err(|error| refused(&error))?;
         self.worker.shared.adopt(definition.policy.freshness);
+        self.worker.fences.adopt(definition);
         tracing::info!(projection = self.name, "words of the definition adopted");
         self.batcher = batcher;
         self.worker.recipe = recipe;

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batcher;
+use super::fences::Fences;
 use super::recipe::Recipe;
 use crate::budget::Ticket;
 use crate::event::Sequence;
@@ -23,6 +24,8 @@ use crate::store::writer::Store;
 pub struct Successor {
     pub recipe: Arc<Recipe>,
     pub store: Store,
+    /// For its full-text indexes.
+    pub fences: Fences,
     pub batcher: Batcher,
     pub batch_events_max: usize,
     pub feed: Feed,

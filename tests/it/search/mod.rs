@@ -1,4 +1,4 @@
-//! Full-text search through the daemon, on real text.
+//! Full-text search through the daemon: on real text, and through whatever may happen to it.
 
 // Real text, as events.
 #[path = "../../corpora/mod.rs"]
@@ -6,3 +6,7 @@ mod corpora;
 
 // What a search finds, by reading every row.
 mod naive;
+// Indexes follow the rows: live, over restarts, definitions and builds.
+mod follow;
+// A daemon with a table that is searched, and what is published to it.
+mod rig;

@@ -1,0 +1,121 @@
+//! An index made of all rows of its table, as they are in a snapshot: for the seal of a build, and where one is of no use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{Error, guarded};
+use crate::budget::Budget;
+use crate::definition::{Definition, Table};
+use crate::search::{Build, Folder, Part, Payload, Shape};
+use crate::store::scan::Parts;
+use crate::store::snapshot::Snapshot;
+use crate::store::step::Steps;
+
+/// Reading rows takes a fraction of what indexing them does.
+const SCANS_MAX: usize = 2;
+/// A worker of Tantivy gets no less.
+const WORKER_BYTES_MIN: usize = 15_000_000;
+/// As often as anybody looks.
+const SHOWN_EVERY: Duration = Duration::from_millis(100);
+
+/// How one index is made.
+pub struct Order {
+    pub folder: Folder,
+    pub shape: Arc<Shape>,
+    pub table: Table,
+    /// What of a row is in a document, as indices into the table's columns.
+    pub columns: Vec<usize>,
+    pub payload: Payload,
+    /// Of one state; none of a table that has no rows.
+    pub snapshots: Vec<Snapshot>,
+    pub budget: Arc<Budget>,
+    pub steps: Steps,
+}
+
+/// One that is being made, on threads of its own.
+pub(super) struct Making {
+    /// The last change that is in what it is made of.
+    pub(super) change: i64,
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+/// So many snapshots of one state are read side by side.
+pub fn scans() -> usize {
+    processors().min(SCANS_MAX)
+}
+
+/// What of a table's row is in the documents of an index.
+pub fn columns(definition: &Definition, search: usize) -> Vec<usize> {
+    let search = &definition.searches[search];
+    let fields = search.fields.iter().map(|field| field.column);
+    let mut columns: Vec<usize> = fields.chain(search.filters.iter().copied()).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}
+
+/// Makes it: durable, and by its own name, when this returns. `progress` is told how many documents are done, now and
+/// then; false ends it.
+pub fn make(order: Order, progress: &(dyn Fn(u64) -> bool + Sync)) -> Result<u64, Error> {
+    let Order { folder, shape, table, columns, payload, snapshots, budget, steps } = order;
+    // It takes a large fold's part as well: no fold is at work on what is whole.
+    let (_writer, _fold) = (budget.writer(), budget.fold());
+    let memory_bytes = budget.writer_bytes() + budget.fold_bytes_max();
+    let parts = Parts::default();
+    let scan = |snapshot: Snapshot| -> Part<'_, Error> {
+        let (parts, table, columns) = (&parts, &table, &columns);
+        Box::new(move |sink| {
+            snapshot.scan(table, columns, parts, |row| sink(row).map_err(Error::from))
+        })
+    };
+    let scans = snapshots.into_iter().map(scan).collect();
+    let build = Build {
+        shape: &shape,
+        payload: &payload,
+        workers: processors().min(memory_bytes / WORKER_BYTES_MIN).max(1),
+        memory_bytes,
+        progress,
+        steps: &steps,
+    };
+    Ok(build.run(&folder, scans)?.documents)
+}
+
+impl Making {
+    /// Begins; `shows` is told how far it is, `ended` what came of it.
+    pub(super) fn begin(
+        order: Order,
+        shows: impl Fn(u64) + Send + Sync + 'static,
+        ended: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) -> Self {
+        let (change, stop) = (order.payload.change, Arc::new(AtomicBool::new(false)));
+        let stopped = Arc::clone(&stop);
+        let run = move || {
+            let shown = std::sync::Mutex::new(Instant::now());
+            let progress = |documents| {
+                if let Ok(mut shown) = shown.try_lock()
+                    && shown.elapsed() > SHOWN_EVERY
+                {
+                    *shown = Instant::now();
+                    shows(documents);
+                }
+                !stopped.load(Ordering::Relaxed)
+            };
+            ended(guarded(|| make(order, &progress).map(drop)));
+        };
+        let thread = std::thread::Builder::new().name("index-build".to_owned()).spawn(run);
+        Self { change, stop, thread: thread.expect("the system has a thread to give") }
+    }
+
+    /// Gives it up, and waits until nothing of it is at work.
+    pub(super) fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Its panics are errors.
+        let _ = self.thread.join();
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

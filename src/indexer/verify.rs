@@ -1,0 +1,125 @@
+//! Whether an index is its rows.
+//!
+//! It trails them: rows that have changed since its last commit are left out, as the change log names them. All others
+//! must be in it as they are, once, and nothing else.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::published::Published;
+use super::{Error, making, shapes};
+use crate::definition::Definition;
+use crate::row::Key;
+use crate::search::{self, Differences, Folder, Index, Searcher, Shape};
+use crate::store::scan::Parts;
+use crate::store::snapshot::Snapshot;
+use crate::store::verify::Finding;
+
+/// What is wrong with the indexes in a generation's folder, which nobody has open; `snapshot` is of its rows.
+pub fn at_rest(
+    generation: &Path,
+    definition: &Definition,
+    snapshot: &Snapshot,
+) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    for (number, shape) in shapes(definition).into_iter().enumerate() {
+        let found = opened(generation, &shape).and_then(|index| {
+            if index.payload().generation() != snapshot.generation() {
+                return Ok(Some("is of another generation".to_owned()));
+            }
+            compared(index.searcher(), definition, number, snapshot)
+        });
+        findings.extend(finding(shape.name(), found)?);
+    }
+    Ok(findings)
+}
+
+/// What is wrong with indexes that are searched; `snapshot` was opened after they were published.
+pub fn published(published: &Published, snapshot: &Snapshot) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    for (number, index) in published.indexes.iter().enumerate() {
+        let found = match (&index.searcher, index.trouble()) {
+            (_, Some(trouble)) => Ok(Some(trouble.detail)),
+            (Some(searcher), None) => compared(searcher, &published.definition, number, snapshot),
+            (None, None) => Ok(Some("is not open yet".to_owned())),
+        };
+        findings.extend(finding(&index.name, found)?);
+    }
+    Ok(findings)
+}
+
+fn opened(generation: &Path, shape: &Arc<Shape>) -> Result<Index, Error> {
+    let path = Folder::new(generation, shape.name()).path();
+    let index = Index::open(&path, Arc::clone(shape))?;
+    match index.damage()? {
+        Some(file) => Err(search::Error::Damaged {
+            path,
+            detail: format!("{} is not as it was written", file.display()),
+        }
+        .into()),
+        None => Ok(index),
+    }
+}
+
+fn compared(
+    searcher: &Searcher,
+    definition: &Definition,
+    number: usize,
+    snapshot: &Snapshot,
+) -> Result<Option<String>, Error> {
+    let change = searcher.payload().change;
+    if searcher.payload().sequence() > snapshot.sequence() || change > snapshot.last_change()? {
+        return Ok(Some("is ahead of the rows".to_owned()));
+    }
+    if !snapshot.goes_on_from(change)? {
+        return Ok(Some("lacks changes that are no longer kept".to_owned()));
+    }
+    let Differences { count, first } = differences(searcher, definition, number, snapshot)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    let named: Vec<_> =
+        first.iter().map(|(difference, key)| format!("{key} {difference}")).collect();
+    Ok(Some(format!("differs from the rows in {count} places: {}", named.join("; "))))
+}
+
+fn differences(
+    searcher: &Searcher,
+    definition: &Definition,
+    number: usize,
+    snapshot: &Snapshot,
+) -> Result<Differences, Error> {
+    let table = &definition.tables[definition.searches[number].table];
+    let columns = making::columns(definition, number);
+    let mut comparison = searcher.compare()?;
+    let mut changed = HashSet::new();
+    let (change, last) = (searcher.payload().change, snapshot.last_change()?);
+    snapshot.changes(table, &[], change, last, |key, _| {
+        changed.insert(key.clone());
+        comparison.skip(key).map_err(Error::from)
+    })?;
+    snapshot.scan(table, &columns, &Parts::default(), |row| {
+        let key = || Key(table.key.iter().map(|&column| row[column].clone()).collect());
+        if !changed.is_empty() && changed.contains(&key()) {
+            return Ok(());
+        }
+        comparison.row(row).map_err(Error::from)
+    })?;
+    Ok(comparison.finish()?)
+}
+
+fn finding(name: &str, found: Result<Option<String>, Error>) -> Result<Option<Finding>, Error> {
+    let what = match found {
+        Ok(what) => what,
+        Err(Error::Search(error)) => Some(error.to_string()),
+        Err(error) => return Err(error),
+    };
+    Ok(what.map(|what| Finding {
+        place: format!("search.{name}"),
+        what,
+        next: format!(
+            "stop viewd and remove the folder search/{name} of the generation: it is made again from the rows"
+        ),
+    }))
+}

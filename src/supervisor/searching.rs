@@ -1,0 +1,264 @@
+//! Who searches a projection: with what, and at which sequence.
+//!
+//! | what is found | what who asks hears |
+//! |---|---|
+//! | the index is searched, and reflects the sequence that was asked for | with what to search it, of one generation |
+//! | the projection stands still before that sequence | that, with the reason, at once |
+//! | the stream, asked after the wait began, ends before it | beyond the head, at once |
+//! | the index is being made again | that, at once |
+//! | none of it in time | timed out, with the current sequence |
+//!
+//! The thread of the indexes wakes who waits, and so does the worker.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::daemon::Daemon;
+use super::refused::Refused;
+use super::tracked::Tracked;
+use crate::definition::Definition;
+use crate::event::Sequence;
+use crate::indexer::published::{Published, State as Standing};
+use crate::indexer::verify;
+use crate::search::Searcher;
+use crate::status::{Reason, State};
+use crate::store;
+use crate::store::readers::Readers;
+use crate::store::verify::Finding;
+use crate::worker::numbers::Numbers;
+use crate::worker::recipe::Recipe;
+
+/// How often the link may move while a view and its indexes are compared, before something else must be wrong.
+const TRIES: usize = 5;
+
+/// An index at one moment, and where its rows are read.
+pub struct Searchable {
+    pub generation: u64,
+    /// What the index reflects.
+    pub sequence: Sequence,
+    /// What the view reflects, at least.
+    pub view_sequence: Sequence,
+    pub searcher: Searcher,
+    pub definition: Arc<Definition>,
+    /// Index into the definition's searches.
+    pub search: usize,
+    /// Of the same generation.
+    pub readers: Arc<Readers>,
+}
+
+/// Why an index cannot be searched, or not at the sequence that was asked for.
+#[derive(Debug)]
+pub enum Unsearched {
+    UnknownProjection,
+    UnknownIndex {
+        known: Vec<String>,
+    },
+    /// More wait than may.
+    TooMany,
+    /// Failed or paused: no waiting helps.
+    Standing(Box<Numbers>),
+    /// It is made again from the rows.
+    Rebuilding {
+        detail: String,
+    },
+    /// It is not open, and says why if that is known.
+    Unavailable {
+        detail: String,
+        next: Option<String>,
+    },
+    /// The stream ends before the sequence.
+    BeyondHead {
+        last: Sequence,
+        current: Sequence,
+    },
+    TimedOut {
+        current: Sequence,
+        /// What keeps the index from going on, if that is known.
+        detail: Option<String>,
+    },
+    /// The daemon is shutting down.
+    Draining,
+}
+
+impl Daemon {
+    /// An index of a projection as it is, once it reflects a sequence, if one is asked for.
+    pub async fn search_at(
+        &self,
+        projection: &str,
+        index: &str,
+        min_sequence: Option<Sequence>,
+        timeout: Duration,
+    ) -> Result<Searchable, Unsearched> {
+        let tracked = self.tracked(projection).ok_or(Unsearched::UnknownProjection)?;
+        if let Some(found) = self.searched_now(&tracked, index, min_sequence) {
+            return found;
+        }
+        let _one = self.waiting.0.try_acquire().map_err(|_| Unsearched::TooMany)?;
+        let begun = Instant::now();
+        let searched = self.searched(&tracked, index, min_sequence);
+        let waited = tokio::time::timeout(timeout, searched).await;
+        let metrics = self.metrics();
+        let waits = metrics.sequence_wait_duration_seconds.with_label_values(&[projection]);
+        waits.observe(begun.elapsed().as_secs_f64());
+        waited.unwrap_or_else(|_| {
+            metrics.sequence_wait_timeouts_total.with_label_values(&[projection]).inc();
+            Err(late(&tracked, index))
+        })
+    }
+
+    /// What is wrong with the indexes of a projection: whether they are its rows.
+    pub async fn verify_search(
+        self: &Arc<Self>,
+        projection: &str,
+    ) -> Result<Vec<Finding>, Refused> {
+        let tracked = self.tracked(projection).ok_or_else(|| Refused::unknown(projection))?;
+        let found = tokio::task::spawn_blocking(move || verified(&tracked)).await;
+        found.expect("a comparison does not panic")
+    }
+
+    async fn searched(
+        &self,
+        tracked: &Tracked,
+        index: &str,
+        min_sequence: Option<Sequence>,
+    ) -> Result<Searchable, Unsearched> {
+        let until = self.until_searched(tracked, index, min_sequence);
+        let Some(sequence) = min_sequence else { return until.await };
+        tokio::select! {
+            biased; // What is known already needs no server.
+            found = until => found,
+            last = self.ends_before(tracked, sequence) => {
+                Err(Unsearched::BeyondHead { last, current: tracked.shared.numbers().sequence })
+            }
+        }
+    }
+
+    /// Looks whenever the index or the view has moved.
+    async fn until_searched(
+        &self,
+        tracked: &Tracked,
+        index: &str,
+        min_sequence: Option<Sequence>,
+    ) -> Result<Searchable, Unsearched> {
+        loop {
+            let board = tracked.shared.board();
+            let nothing = tokio::sync::Notify::new();
+            let moved = board.as_ref().map_or_else(|| nothing.notified(), |board| board.moved());
+            let mut moved = std::pin::pin!(moved);
+            // Counted as waiting before it looks, so what happens in between wakes it.
+            moved.as_mut().enable();
+            let look = |_: &Numbers| self.searched_now(tracked, index, min_sequence);
+            tokio::select! {
+                biased;
+                found = tracked.shared.until(look) => return found,
+                () = moved => {}
+            }
+        }
+    }
+
+    /// What there is to say at once; None: it is waited for.
+    fn searched_now(
+        &self,
+        tracked: &Tracked,
+        index: &str,
+        min_sequence: Option<Sequence>,
+    ) -> Option<Result<Searchable, Unsearched>> {
+        let shared = &tracked.shared;
+        let numbers = shared.numbers();
+        let standing = || Some(Err(Unsearched::Standing(Box::new(numbers.clone()))));
+        let Some(board) = shared.board() else {
+            // Nothing of it is run, or it has no index.
+            let known = names(&tracked.intent().recipe);
+            return match known.iter().any(|name| name == index) {
+                true => standing(),
+                false => Some(Err(Unsearched::UnknownIndex { known })),
+            };
+        };
+        let published = board.published();
+        let names = || published.indexes.iter().map(|index| index.name.clone()).collect();
+        let place = published.indexes.iter().position(|indexed| indexed.name == index);
+        let Some(search) = place else {
+            return Some(Err(Unsearched::UnknownIndex { known: names() }));
+        };
+        let Some(found) = searchable(&published, search, &numbers) else {
+            return not_searchable(&published, search);
+        };
+        let Some(sequence) = min_sequence else { return Some(Ok(found)) };
+        // Its sequences are of the stream that was read, and the caller's may be of another.
+        if numbers.reason == Some(Reason::SourceChanged) {
+            return standing();
+        }
+        if found.sequence >= sequence {
+            return Some(Ok(found));
+        }
+        let stands = matches!(numbers.state, State::Failed | State::Paused);
+        if stands && numbers.sequence < sequence {
+            return standing();
+        }
+        self.is_draining().then_some(Err(Unsearched::Draining))
+    }
+}
+
+fn names(recipe: &Recipe) -> Vec<String> {
+    recipe.plan.definition().searches.iter().map(|search| search.name.clone()).collect()
+}
+
+fn searchable(published: &Published, search: usize, numbers: &Numbers) -> Option<Searchable> {
+    let indexed = &published.indexes[search];
+    let sequence = indexed.sequence(published)?;
+    Some(Searchable {
+        generation: published.generation.0,
+        sequence,
+        view_sequence: sequence.max(numbers.sequence),
+        searcher: indexed.searcher.clone()?,
+        definition: Arc::clone(&published.definition),
+        search,
+        readers: Arc::clone(&published.readers),
+    })
+}
+
+/// Why an index cannot be searched; None: it is being opened.
+fn not_searchable(published: &Published, search: usize) -> Option<Result<Searchable, Unsearched>> {
+    let indexed = &published.indexes[search];
+    let trouble = indexed.trouble().or_else(|| published.trouble())?;
+    Some(Err(match &indexed.state {
+        Standing::Rebuilding { .. } => Unsearched::Rebuilding { detail: trouble.detail },
+        _ => Unsearched::Unavailable { detail: trouble.detail, next: trouble.next },
+    }))
+}
+
+/// Why none of it came in time.
+fn late(tracked: &Tracked, index: &str) -> Unsearched {
+    let published = tracked.shared.board().map(|board| board.published());
+    let indexed =
+        published.as_ref().and_then(|published| Some((published, published.index(index)?)));
+    let current = indexed.and_then(|(published, indexed)| indexed.sequence(published));
+    let trouble = published.as_ref().and_then(|published| published.trouble());
+    let numbers = tracked.shared.numbers();
+    match current {
+        Some(current) => Unsearched::TimedOut {
+            current,
+            detail: trouble.map(|trouble| trouble.detail).or(numbers.detail),
+        },
+        None => Unsearched::Unavailable {
+            detail: format!("index `{index}` is still being opened"),
+            next: None,
+        },
+    }
+}
+
+fn verified(tracked: &Tracked) -> Result<Vec<Finding>, Refused> {
+    for _ in 0..TRIES {
+        let Some(board) = tracked.shared.board() else { return Ok(Vec::new()) };
+        let published = board.published();
+        let snapshot = store::snapshot::open(&tracked.folder)?;
+        if snapshot.generation() == published.generation {
+            let found = verify::published(&published, &snapshot);
+            return found.map_err(|error| Refused::Storage {
+                next: error.hint(),
+                detail: error.to_string(),
+            });
+        }
+    }
+    Err(Refused::busy("its generations follow each other too fast"))
+}

@@ -22,8 +22,9 @@ pub(super) struct Step {
     phase: &'static str,
     done: u64,
     total: Option<u64>,
-    /// With its unit.
-    rate: String,
+    /// A second.
+    rate: Option<u64>,
+    unit: &'static str,
     seconds_left: Option<f64>,
     /// What keeps it.
     trouble: Option<String>,
@@ -64,7 +65,8 @@ impl Step {
             phase: "",
             done: projection.checkpoint_sequence,
             total: projection.stream_last_sequence,
-            rate: format!("{} events/s", grouped(rate.round() as u64)),
+            rate: Some(rate.round() as u64),
+            unit: "events",
             seconds_left: left.map(|pending| pending as f64 / rate),
             trouble: projection.detail.clone().filter(|_| troubled),
             over: false,
@@ -75,13 +77,13 @@ impl Step {
         let Rebuild { phase, applied, total, messages_per_second, seconds_left, .. } = rebuild;
         // Where there is nothing more to read, a rate says nothing and no time is left.
         let reads = applied < total;
-        let rate = format!("{} messages/s", grouped(messages_per_second.round() as u64));
         Self {
             name: name.to_owned(),
             phase: phase.word(),
             done: *applied,
             total: (*total > 0).then_some(*total),
-            rate: if reads { rate } else { String::new() },
+            rate: reads.then_some(messages_per_second.round() as u64),
+            unit: "messages",
             seconds_left: seconds_left.filter(|_| reads),
             trouble: None,
             over: false,
@@ -90,28 +92,46 @@ impl Step {
 
     /// The same when nothing more will come.
     pub(super) fn ended(self, word: &'static str) -> Self {
-        Self { phase: word, rate: String::new(), seconds_left: None, over: true, ..self }
+        Self { phase: word, rate: None, seconds_left: None, over: true, ..self }
     }
 
     /// As a line says it.
     pub(super) fn line(&self) -> String {
-        format!("{}: {}", self.name, self.words(" of "))
-    }
-
-    fn words(&self, of: &str) -> String {
         let total = self.total.map_or("an unknown number".to_owned(), grouped);
-        // Before a build has begun to read nothing is known of it.
-        let known = self.total.is_some() || self.phase.is_empty();
-        let left = self.seconds_left.map(|left| format!("{} left", seconds(left)));
         let words = [
-            Some(self.phase.to_owned()),
-            known.then(|| format!("{}{of}{total} messages", grouped(self.done))),
-            Some(self.rate.clone()),
-            left,
+            self.phase(),
+            self.is_known().then(|| format!("{} of {total} messages", grouped(self.done))),
+            self.rate.map(|rate| format!("{} {}/s", grouped(rate), self.unit)),
+            self.left(),
             self.trouble.clone(),
         ];
-        let words = words.into_iter().flatten().filter(|word| !word.is_empty());
-        words.collect::<Vec<_>>().join(", ")
+        format!("{}: {}", self.name, joined(words))
+    }
+
+    /// As it stands beside its bar, on a terminal of eighty columns: what matters most is not cut off.
+    fn beside(&self) -> String {
+        let total = self.total.map_or("?".to_owned(), grouped);
+        let words = [
+            self.phase(),
+            self.trouble.clone(),
+            self.left(),
+            self.is_known().then(|| format!("{}/{total}", grouped(self.done))),
+            self.rate.map(|rate| format!("{}/s", grouped(rate))),
+        ];
+        joined(words)
+    }
+
+    fn phase(&self) -> Option<String> {
+        (!self.phase.is_empty()).then(|| self.phase.to_owned())
+    }
+
+    /// Before a build has begun to read nothing is known of it.
+    fn is_known(&self) -> bool {
+        self.total.is_some() || self.phase.is_empty()
+    }
+
+    fn left(&self) -> Option<String> {
+        self.seconds_left.map(|left| format!("{} left", seconds(left)))
     }
 }
 
@@ -224,7 +244,11 @@ fn draw(bar: &ProgressBar, step: &Step) {
         bar.set_length(total);
         bar.set_position(step.done);
     }
-    bar.set_message(step.words("/"));
+    bar.set_message(step.beside());
+}
+
+fn joined(words: [Option<String>; 5]) -> String {
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -264,6 +288,22 @@ mod tests {
         ] {
             assert_eq!(step.line(), line);
         }
+    }
+
+    #[test]
+    fn the_time_left_is_not_cut_off_beside_a_bar() {
+        let rebuild = Rebuild {
+            generation: 2,
+            phase: Phase::CatchingUp,
+            applied: 1_006_868,
+            total: 1_006_869,
+            messages_per_second: 123_456.0,
+            seconds_left: Some(3_725.0),
+        };
+        let words = Step::of_build("flight_board", &rebuild).beside();
+        assert_eq!(words, "catching_up, 62 min left, 1,006,868/1,006,869, 123,456/s");
+        // Eighty columns, less those of its name and its bar.
+        assert!(words[..80 - 26].contains("left, 1,006,868/1,006,869"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::args;
 use super::failure::{Failure, Kind};
 use super::output::{Align, Output, Table};
 use super::socket;
-use super::status::grouped;
+use super::status::{self, grouped};
 use crate::config::Config;
 use crate::store::digest::Digest;
 use crate::store::snapshot;
@@ -23,7 +23,10 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let folder = super::view_folder(config, &arguments.projection)?;
     let asked = match arguments.at {
-        Some(at) => ask(config, &arguments.projection, at, arguments.timeout)?,
+        Some(at) => {
+            say_to_come(config, &arguments.projection, at, output);
+            ask(config, &arguments.projection, at, arguments.timeout)?
+        }
         None => None,
     };
     let digest = match asked {
@@ -54,6 +57,16 @@ pub(super) fn print(projection: &str, digest: &Digest, output: &Output) {
     output.table(&table);
     let Digest { sequence, generation, digest, .. } = digest;
     output.line(&format!("{projection} at sequence {sequence}, generation {generation}: {digest}"));
+}
+
+/// Says that nothing can be shown before the stream has come so far: who asks too early waits for it.
+fn say_to_come(config: &Config, projection: &str, at: u64, output: &Output) {
+    let known = status::read(config).ok().map(|(report, _)| report.projections);
+    let last = known.into_iter().flatten().find(|known| known.name == projection);
+    if let Some(last) = last.and_then(|known| known.stream_last_sequence).filter(|last| at > *last)
+    {
+        output.note(&format!("the stream ends at sequence {last}: waiting for {at} to come"));
+    }
 }
 
 /// By the running daemon; None if none runs.

@@ -48,7 +48,7 @@ pub(super) fn run(
 }
 
 /// The report, and whether a daemon gave it.
-fn read(config: &Config) -> Result<(Report, bool), Failure> {
+pub(super) fn read(config: &Config) -> Result<(Report, bool), Failure> {
     let Some(answer) = socket::request(&config.data_dir, "GET", "/v1/projections", ANSWER_TIMEOUT)?
     else {
         // What a daemon left behind is as true as it was.

@@ -119,7 +119,7 @@ pub fn run(builder: Builder) -> Option<Box<Successor>> {
         of_one_stream: false,
     };
     let name = build.operation.projection.clone();
-    tracing::info!(projection = name, kind = ?build.operation.order.kind, "build begins");
+    tracing::info!(projection = name, kind = build.operation.order.kind.word(), "build begins");
     let begun = match begin {
         Begin::Fresh | Begin::Copy => build.begin_attempt(begin),
         Begin::Sealed(_) | Begin::Retired(_) => Ok(()),

@@ -124,15 +124,7 @@ impl Problem {
         };
         let problem = Self::new(status, code, detail).hints(hint);
         match refused {
-            Refused::Busy { operation: Some(number), .. } => {
-                let hint = daemon.operation(number).map(|running| {
-                    format!(
-                        "wait for it to end, or end it with `viewd cancel {}`",
-                        running.projection
-                    )
-                });
-                problem.operation(number).hints(hint)
-            }
+            Refused::Busy { operation: Some(number), .. } => problem.operation(number),
             Refused::Invalid { diagnostics } => problem.diagnostics(diagnostics),
             Refused::Passed { current } => problem.sequence(current),
             _ => problem,

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::operation::until_begun;
 use super::parameter::Parameters;
 use super::problem::Problem;
-use crate::rebuild::operation::{Operation, Shown};
+use crate::rebuild::operation::{Operation, Progress, Shown};
 use crate::supervisor::daemon::Daemon;
 use crate::supervisor::gc::Collected;
-use crate::supervisor::reload::Outcome;
+use crate::supervisor::reload::{Outcome, Waits};
 
 pub(super) async fn reload(
     State(daemon): State<Arc<Daemon>>,
@@ -84,6 +84,11 @@ fn operation(daemon: &Daemon, outcome: &Outcome) -> Option<Arc<Operation>> {
     }
 }
 
+/// The word for a definition that is not served.
+fn waits(refused: bool) -> &'static str {
+    if refused { "refused" } else { "waits" }
+}
+
 fn became(daemon: &Daemon, name: &str, outcome: &Outcome) -> Value {
     let (word, detail, next) = match outcome {
         Outcome::Nothing => ("nothing", "as it was".to_owned(), None),
@@ -96,14 +101,26 @@ fn became(daemon: &Daemon, name: &str, outcome: &Outcome) -> Value {
         Outcome::Adopted => ("adopted", "its other words hold from now on".to_owned(), None),
         Outcome::Operation(number) => match operation(daemon, outcome).map(|begun| begun.shown()) {
             // Of what was refused at once nothing goes on.
-            Some(Shown { detail: Some(detail), next, .. }) => ("waits", detail, next),
+            Some(Shown { detail: Some(detail), next, state, .. }) => {
+                (waits(state.is_unwell()), detail, next)
+            }
             shown => {
-                let kind = shown.map_or("build", |shown| shown.kind.word());
+                let kind = shown.as_ref().map_or("build", |shown| shown.kind.word());
                 let detail = format!("{kind} beside the view that is served, operation {number}");
-                ("operation", detail, Some("`viewd status --watch` shows how far it is".to_owned()))
+                let held = shown.is_some_and(|shown| shown.state == Progress::Held);
+                let (detail, next) = match held {
+                    true => (
+                        format!("{detail}, which is held"),
+                        format!("`viewd promote {name}` serves it, `viewd cancel {name}` ends it"),
+                    ),
+                    false => (detail, "`viewd status --watch` shows how far it is".to_owned()),
+                };
+                ("operation", detail, Some(next))
             }
         },
-        Outcome::Waits { detail, next } => ("waits", detail.clone(), Some(next.clone())),
+        Outcome::Waits(Waits { detail, next, refused }) => {
+            (waits(*refused), detail.clone(), Some(next.clone()))
+        }
         Outcome::Kept => ("kept", "its file is not right: it goes on as it was".to_owned(), None),
         Outcome::Failed { detail, next } => ("failed", detail.clone(), next.clone()),
     };

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::definition::fingerprint::{Fingerprint, Need};
 use crate::definition::{self, Definition};
 use crate::diagnostic::Source;
-use crate::rebuild::operation::{Kind as Work, Shown};
+use crate::rebuild::operation::Shown;
 use crate::source::head::{self, StreamHead};
 use crate::store::layout;
 use crate::store::stored::{self, Stored};
@@ -179,10 +179,7 @@ fn hindrance(
     stored: &Stored,
     under_way: &[Shown],
 ) -> Option<Hindrance> {
-    let builds = |shown: &&Shown| {
-        shown.projection == planned.projection
-            && matches!(shown.kind, Work::Rebuild | Work::Reshape)
-    };
+    let builds = |shown: &&Shown| shown.projection == planned.projection && shown.kind.is_build();
     if let Some(shown) = under_way.iter().find(builds) {
         return Some(Hindrance::UnderWay(shown.operation));
     }

@@ -1,10 +1,10 @@
 //! `viewd rebuild`, `rollback`, `promote`: another generation is to be served, by the running daemon.
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind as FailureKind};
 use super::output::Output;
 use super::{args, operation, socket};
 use crate::config::Config;
-use crate::rebuild::operation::Kind;
+use crate::rebuild::operation::{Kind, Progress};
 
 pub(super) fn run(
     config: &Config,
@@ -36,7 +36,12 @@ pub(super) fn run(
         return operation::end(&begun, output);
     }
     let followed = operation::follow(config, begun, &again, output)?;
-    operation::end(&followed, output)
+    operation::end(&followed, output)?;
+    if !arguments.hold && followed.operations.iter().any(|shown| shown.state == Progress::Held) {
+        // It was to be served, and another has asked for it not to be yet.
+        return Err(Failure::printed(FailureKind::Busy));
+    }
+    Ok(())
 }
 
 pub(super) fn promote(config: &Config, projection: &str, output: &Output) -> Result<(), Failure> {

@@ -58,7 +58,8 @@ pub(super) fn run(config: &Config, output: &Output) -> Result<(), Failure> {
         return Err(Failure::new(Kind::Configuration, error)
             .hint("`viewd check` shows what is wrong; what runs goes on as it was"));
     }
-    match reloaded.data.iter().any(|became| became.outcome == "failed") {
+    let went_wrong = |became: &Became| matches!(became.outcome.as_str(), "failed" | "refused");
+    match reloaded.data.iter().any(went_wrong) {
         true => Err(Failure::printed(Kind::FoundProblems)),
         false => Ok(()),
     }

@@ -85,9 +85,14 @@ impl Build {
                 }
                 if !compared.equal && !self.order().force {
                     let first = compared.differences.first().map_or("", String::as_str);
-                    return Err(self.refused(&format!(
+                    let detail = format!(
                         "its rows are not those that are served, of the same messages: {first}"
-                    )));
+                    );
+                    let look = format!(
+                        "`viewd verify {} --deep` shows what differs",
+                        self.operation.projection
+                    );
+                    return Err(self.refused(&detail, &look));
                 }
                 compares = false;
             }
@@ -291,7 +296,9 @@ impl Build {
             }
             Ok(Met::Refused { successor, detail }) => {
                 drop(successor);
-                Err(self.refused(&detail))
+                let look =
+                    format!("`viewd try {}` shows what is set aside", self.operation.projection);
+                Err(self.refused(&detail, &look))
             }
             Ok(Met::Failed { successor, detail }) => {
                 drop(successor);
@@ -301,11 +308,12 @@ impl Build {
         }
     }
 
-    fn refused(&self, detail: &str) -> End {
+    /// The checks say no, with what to look at before they are overruled.
+    fn refused(&self, detail: &str, look: &str) -> End {
         let name = &self.operation.projection;
         let next = match self.order().kind {
             Kind::Rollback => None,
-            _ => Some(format!("viewd rebuild {name} --force")),
+            _ => Some(format!("{look}; `viewd rebuild {name} --force` serves it nonetheless")),
         };
         End::Refused { detail: format!("cut-over refused: {detail}"), next }
     }

@@ -71,6 +71,11 @@ pub enum Progress {
 }
 
 impl Kind {
+    /// Whether it makes what the definition on disk says.
+    pub fn is_build(self) -> bool {
+        matches!(self, Self::Rebuild | Self::Reshape)
+    }
+
     /// The word in sentences.
     pub fn word(self) -> &'static str {
         match self {
@@ -90,6 +95,11 @@ impl Order {
 }
 
 impl Progress {
+    /// Whether it has come to nothing, and nobody has said that it should.
+    pub fn is_unwell(self) -> bool {
+        matches!(self, Self::Refused | Self::WouldForget | Self::Failed)
+    }
+
     /// The word in metrics: of one that runs, that it was cut off.
     pub fn outcome(self) -> &'static str {
         match self {

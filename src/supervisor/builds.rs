@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::daemon::Daemon;
 use super::operations::Entry;
 use super::refused::Refused;
+use super::reload::Waits;
 use super::site::Site;
 use super::tracked::{Intent, Stay, Tracked};
 use super::upkeep;
@@ -47,10 +48,7 @@ pub(super) enum Course {
     /// It is to be begun.
     Build(Wanted),
     /// It is served as it is until a person says otherwise.
-    Waits {
-        detail: String,
-        next: String,
-    },
+    Waits(Waits),
 }
 
 impl Daemon {
@@ -111,12 +109,12 @@ impl Daemon {
         };
         if let Some((detail, next)) = waits(site, tracked, &served, asked) {
             tracked.shared.notice(Some((detail.clone(), next.clone())));
-            return Ok(Course::Waits { detail, next });
+            return Ok(Course::Waits(Waits { detail, next, refused: false }));
         }
         if tried.is_some_and(|tried| tried.gives_same_view(asked)) {
-            let (detail, next) = self.what_became(tracked);
-            tracked.shared.notice(Some((detail.clone(), next.clone())));
-            return Ok(Course::Waits { detail, next });
+            let waits = self.what_became(tracked);
+            tracked.shared.notice(Some((waits.detail.clone(), waits.next.clone())));
+            return Ok(Course::Waits(waits));
         }
         Ok(Course::Build(Wanted { tracked: Arc::clone(tracked), recipe, order, begin }))
     }
@@ -213,12 +211,14 @@ impl Daemon {
     }
 
     /// What the last build came to, and what may be done then.
-    fn what_became(&self, tracked: &Tracked) -> (String, String) {
-        let last = self.operations.last(tracked.name()).map(|operation| operation.shown());
+    fn what_became(&self, tracked: &Tracked) -> Waits {
+        let last = self.operations.last_build(tracked.name()).map(|operation| operation.shown());
+        let refused = last.as_ref().is_some_and(|shown| shown.state.is_unwell());
         let (detail, next) = last.map_or((None, None), |shown| (shown.detail, shown.next));
         let detail = detail.unwrap_or_else(|| "its build was cancelled".to_owned());
         let detail = format!("the definition on disk is not served: {detail}");
-        (detail, next.unwrap_or_else(|| format!("viewd rebuild {}", tracked.name())))
+        let next = next.unwrap_or_else(|| format!("viewd rebuild {}", tracked.name()));
+        Waits { detail, next, refused }
     }
 
     fn adopt(&self, tracked: &Tracked, recipe: &Arc<Recipe>) -> Result<(), Refused> {
@@ -237,7 +237,7 @@ impl Daemon {
         let shutdown = &self.common.shutdown;
         match self.operations.begin(tracked.name(), *order, &recipe.fingerprint, shutdown) {
             Ok(entry) => {
-                if matches!(order.kind, Kind::Rebuild | Kind::Reshape) {
+                if order.kind.is_build() {
                     // What comes to nothing by command is not begun again by itself.
                     tracked.has_tried(Some(&recipe.fingerprint));
                 }
@@ -310,9 +310,7 @@ impl Daemon {
 /// Whether what is being built is not what the definition on disk says any more.
 fn is_outdated(running: &Entry, asked: &Fingerprint) -> bool {
     let Order { kind, cause, .. } = running.operation.order;
-    matches!(kind, Kind::Rebuild | Kind::Reshape)
-        && cause != Cause::Policy
-        && !running.fingerprint.gives_same_view(asked)
+    kind.is_build() && cause != Cause::Policy && !running.fingerprint.gives_same_view(asked)
 }
 
 /// What a definition leads to; a build that a crash or a shutdown has cut off is begun again as it was ordered.

@@ -69,11 +69,14 @@ impl Operations {
         table.entries.iter().filter(|entry| entry.runs()).cloned().collect()
     }
 
-    /// The newest of a projection.
-    pub(super) fn last(&self, projection: &str) -> Option<Arc<Operation>> {
+    /// The newest build of what a projection's definition says.
+    pub(super) fn last_build(&self, projection: &str) -> Option<Arc<Operation>> {
         let table = self.lock();
         let mut operations = table.entries.iter().rev().map(|entry| &entry.operation);
-        operations.find(|operation| operation.projection == projection).map(Arc::clone)
+        let is_build = |operation: &&Arc<Operation>| {
+            operation.projection == projection && operation.order.kind.is_build()
+        };
+        operations.find(is_build).map(Arc::clone)
     }
 
     pub(super) fn find(&self, id: u64) -> Option<Arc<Operation>> {

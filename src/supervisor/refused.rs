@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::event::Sequence;
-use crate::rebuild::operation::Operation;
+use crate::rebuild::operation::{Operation, Progress};
 use crate::store;
 use crate::worker::command;
 
@@ -13,7 +13,7 @@ pub enum Refused {
     Unknown { projection: String },
     /// Another operation runs, by its number, or another command is being carried out.
     #[error("{detail}")]
-    Busy { operation: Option<u64>, detail: String },
+    Busy { operation: Option<u64>, detail: String, next: Option<String> },
     /// As the projection stands it cannot be done.
     #[error("{detail}")]
     NotPossible { detail: String, next: Option<String> },
@@ -40,10 +40,9 @@ impl Refused {
     /// The next thing to do, when there is one.
     pub fn hint(&self) -> Option<String> {
         let said = match self {
-            Self::NotPossible { next, .. } | Self::Storage { next, .. } => return next.clone(),
-            Self::Busy { operation: Some(_), .. } => {
-                "wait for it to end, or end it with `viewd cancel`"
-            }
+            Self::NotPossible { next, .. }
+            | Self::Storage { next, .. }
+            | Self::Busy { next: next @ Some(_), .. } => return next.clone(),
             Self::Busy { .. } => "try again in a moment",
             Self::Invalid { .. } => "`viewd check` shows what is wrong",
             Self::NoRetired => {
@@ -61,18 +60,28 @@ impl Refused {
     }
 
     pub(super) fn busy(detail: &str) -> Self {
-        Self::Busy { operation: None, detail: detail.to_owned() }
+        Self::Busy { operation: None, detail: detail.to_owned(), next: None }
     }
 
     /// An operation runs already.
     pub(super) fn busy_with(operation: &Operation) -> Self {
-        let detail = format!(
-            "operation {} ({}) runs on projection `{}`",
-            operation.id,
-            operation.order.kind.word(),
-            operation.projection
-        );
-        Self::Busy { operation: Some(operation.id), detail }
+        let Operation { id, order, projection, .. } = operation;
+        let kind = order.kind.word();
+        let held = operation.shown().state == Progress::Held;
+        let (detail, next) = if held {
+            (
+                format!("operation {id} ({kind}) is held on projection `{projection}`"),
+                format!(
+                    "`viewd promote {projection}` serves it, `viewd cancel {projection}` ends it"
+                ),
+            )
+        } else {
+            (
+                format!("operation {id} ({kind}) runs on projection `{projection}`"),
+                format!("wait for it to end, or end it with `viewd cancel {projection}`"),
+            )
+        };
+        Self::Busy { operation: Some(*id), detail, next: Some(next) }
     }
 }
 
@@ -98,7 +107,7 @@ impl From<command::Refused> for Refused {
             // A worker knows no names.
             command::Refused::Unknown => Self::unknown(""),
             command::Refused::NotAcceptable { detail, next } => Self::NotPossible { detail, next },
-            command::Refused::Busy(detail) => Self::Busy { operation: None, detail },
+            command::Refused::Busy(detail) => Self::busy(&detail),
             command::Refused::Passed { current } => Self::Passed { current },
             command::Refused::Unreachable(detail) => Self::Unreachable { detail },
             command::Refused::Storage { detail, next } => Self::Storage { detail, next },

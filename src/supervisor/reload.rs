@@ -50,10 +50,7 @@ pub enum Outcome {
     /// This operation makes the view that it asks for, or has to end before.
     Operation(u64),
     /// It is served as it is until a person says otherwise.
-    Waits {
-        detail: String,
-        next: String,
-    },
+    Waits(Waits),
     /// Its definition is not right: it goes on as it is.
     Kept,
     /// It could not be taken over.
@@ -61,6 +58,15 @@ pub enum Outcome {
         detail: String,
         next: Option<String>,
     },
+}
+
+/// Why a definition on disk is not served, and what that takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waits {
+    pub detail: String,
+    pub next: String,
+    /// Its build was refused, or has failed: nobody has decided that it waits.
+    pub refused: bool,
 }
 
 impl Reloaded {
@@ -207,7 +213,7 @@ impl Daemon {
                     Ok(Course::Nothing) => Outcome::Nothing,
                     Ok(Course::Adopted) => Outcome::Adopted,
                     Ok(Course::Running(operation)) => Outcome::Operation(operation.id),
-                    Ok(Course::Waits { detail, next }) => Outcome::Waits { detail, next },
+                    Ok(Course::Waits(waits)) => Outcome::Waits(waits),
                     Ok(Course::Build(build)) => {
                         wanted.push(Ok(build));
                         names.push(name);
@@ -251,7 +257,9 @@ impl Reloaded {
                 Outcome::Failed { detail, .. } => {
                     tracing::error!(projection, detail, "not taken over");
                 }
-                Outcome::Waits { detail, next } => tracing::warn!(projection, next, "{detail}"),
+                Outcome::Waits(Waits { detail, next, .. }) => {
+                    tracing::warn!(projection, next, "{detail}");
+                }
                 _ => {}
             }
         }

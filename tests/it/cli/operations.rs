@@ -141,12 +141,15 @@ async fn what_is_held_waits_for_its_promotion() {
     {
         assert_eq!(
             rig.refuses(other, 75),
-            "Error: operation 1 (rebuild) runs on projection `orders`\n\
-             Hint: wait for it to end, or end it with `viewd cancel orders`\n"
+            "Error: operation 1 (rebuild) is held on projection `orders`\n\
+             Hint: `viewd promote orders` serves it, `viewd cancel orders` ends it\n"
         );
     }
-    // Who asks for what there is finds it.
-    let (out, err) = rig.ends(&["rebuild", "orders"], 0);
+    // Who asks for what there is finds it; who asks for it to be served hears that it is not.
+    rig.ends(&["rebuild", "orders", "--hold"], 0);
+    let (out, _) = rig.ends(&["reload"], 0);
+    assert!(out.contains("held") && out.contains("promote orders"), "{out}");
+    let (out, err) = rig.ends(&["rebuild", "orders"], 75);
     assert!(out.contains("is held") && err.contains("under way already, as operation 1"), "{err}");
     let (out, _) = rig.ends(&["promote", "orders"], 0);
     assert_eq!(out, "orders: generation 2 is served, 40 messages\n");
@@ -224,7 +227,7 @@ async fn what_would_be_forgotten_needs_consent() {
     }
     // Nor does a changed definition do it by itself, and the reload says so.
     rig.write(&DEFINITION.replacen("decimal(2)", "decimal(3)", 1));
-    let (out, _) = rig.ends(&["reload"], 0);
+    let (out, _) = rig.ends(&["reload"], 3);
     assert!(out.contains(forgets) && out.contains("rebuild orders --forget"), "{out}");
     let (out, _) = rig.ends(&["status"], 0);
     assert!(out.contains(forgets), "{out}");

@@ -34,10 +34,17 @@ async fn nothing_is_forgotten_by_itself() {
     }
     let said = rig.ends(3, &["verify", NAME, "--deep"]);
     assert!(said.contains("not comparable") && said.contains(&lost), "{said}");
+    // Nor at a reload, which is the first to meet it or finds it said already.
+    rig.ends(3, &["reload"]);
+    rig.edit(3);
+    for _ in 0..2 {
+        let said = rig.ends(3, &["reload"]);
+        assert!(said.contains(&lost) && said.contains("--forget"), "{said}");
+    }
     assert_eq!(rig.generations(), ["gen-000001"]);
     let before = rig.digest();
     rig.ends(0, &["rebuild", NAME, "--forget"]);
-    assert_eq!(rig.served().1, Some(2));
+    assert_eq!(rig.served().1, Some(3));
     settled(&daemon);
     assert_eq!(rig.site.checkpoint(NAME).unwrap().messages, KEPT + 10);
     assert_eq!(rig.digest(), rig.undisturbed());
@@ -61,7 +68,10 @@ async fn a_build_that_sets_aside_what_was_applied_is_not_served() {
     rig.site.write(&format!("projections/{NAME}.toml"), &strict);
     let said = rig.ends(3, &["rebuild", NAME]);
     assert!(said.contains("sequence 7") && said.contains("seven"), "{said}");
-    assert!(said.contains("--force"), "{said}");
+    assert!(
+        said.contains("--force") && said.contains(" try items` shows what is set aside"),
+        "{said}"
+    );
     assert_eq!((rig.served(), rig.versions()), ((1, Some(1)), vec![1]));
     settled(&daemon);
     rig.ends(0, &["rebuild", NAME, "--force"]);
@@ -86,7 +96,7 @@ async fn a_rebuild_that_gives_other_rows_says_so() {
     assert!(said.contains("items, id = 9: last is 410 served, 409 rebuilt"), "{said}");
     // A rebuild by the same definition must give the same rows, or somebody must say that it may not.
     let said = rig.ends(3, &["rebuild", NAME]);
-    assert!(said.contains("items, id = 9"), "{said}");
+    assert!(said.contains("items, id = 9") && said.contains("items --deep` shows"), "{said}");
     assert_eq!(rig.served().0, 1);
     rig.ends(0, &["rebuild", NAME, "--force"]);
     settled(&daemon);

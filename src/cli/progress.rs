@@ -299,6 +299,7 @@ mod tests {
             total: 1_006_869,
             messages_per_second: 123_456.0,
             seconds_left: Some(3_725.0),
+            documents: None,
         };
         let words = Step::of_build("flight_board", &rebuild).beside();
         assert_eq!(words, "catching_up, 62 min left, 1,006,868/1,006,869, 123,456/s");

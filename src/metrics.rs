@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
@@ -39,6 +40,8 @@ const EVENTS: [f64; 9] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10
 pub struct Metrics {
     registry: Registry,
     forget: HashMap<String, Forget>,
+    /// The full-text indexes that have series, by projection.
+    indexes: Mutex<HashMap<String, Vec<String>>>,
     pub config_last_reload_successful: IntGauge,
     pub config_last_reload_success_timestamp_seconds: Gauge,
     pub nats_connected: IntGauge,
@@ -204,6 +207,7 @@ impl Metrics {
             sequence_wait_duration_seconds: f.histograms("viewd_sequence_wait_duration_seconds", "Time that requests waited for a sequence.", &["projection"], &SECONDS),
             sequence_wait_timeouts_total: f.counters("viewd_sequence_wait_timeouts_total", "Waits for a sequence that was not reached in time.", &["projection"]),
             log_messages_total: f.counters("viewd_log_messages_total", "Log lines by level.", &["level"]),
+            indexes: Mutex::default(),
             forget: f.forget.into_inner(),
             registry: f.registry,
         }
@@ -243,18 +247,19 @@ impl Metrics {
         self.sequence_wait_timeouts_total.with_label_values(labels);
     }
 
-    /// Makes every series of a projection's full-text indexes exist, and forgets those of others.
+    /// Makes every series of a projection's full-text indexes exist, and forgets those of others. With each scrape, so
+    /// that a series is of what the same scrape shows.
     pub fn set_indexes(&self, projection: &str, indexes: &[&str]) {
-        for family in self.registry.gather() {
-            let Some(forget) = self.forget.get(family.name()) else { continue };
-            for series in family.get_metric() {
-                let labels = labels(series);
-                let other = labels.get("index").is_some_and(|index| !indexes.contains(index));
-                if labels.get("projection") == Some(&projection) && other {
-                    forget(&labels);
-                }
-            }
+        let mut known = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known
+            .insert(projection.to_owned(), indexes.iter().copied().map(str::to_owned).collect());
+        if before.unwrap_or_default() == indexes {
+            return;
         }
+        self.remove(|labels| {
+            labels.get("projection") == Some(&projection)
+                && labels.get("index").is_some_and(|index| !indexes.contains(index))
+        });
         for index in indexes {
             let labels = &[projection, index];
             self.search_checkpoint_sequence.with_label_values(labels).set(f64::NAN);
@@ -286,12 +291,13 @@ impl Metrics {
 
     /// Forgets every series of a projection that runs no more.
     pub fn remove_projection(&self, projection: &str) {
-        self.remove("projection", projection);
+        self.set_indexes(projection, &[]);
+        self.remove(|labels| labels.get("projection") == Some(&projection));
     }
 
     /// Forgets every series of a stream that nothing reads any more.
     pub fn remove_stream(&self, stream: &str) {
-        self.remove("stream", stream);
+        self.remove(|labels| labels.get("stream") == Some(&stream));
     }
 
     /// Makes the series of a stage, a histogram that a worker holds.
@@ -299,12 +305,12 @@ impl Metrics {
         self.projection_stage_duration_seconds.with_label_values(&[projection, stage])
     }
 
-    fn remove(&self, label: &str, value: &str) {
+    fn remove(&self, goes: impl Fn(&HashMap<&str, &str>) -> bool) {
         for family in self.registry.gather() {
             let Some(forget) = self.forget.get(family.name()) else { continue };
             for series in family.get_metric() {
                 let labels = labels(series);
-                if labels.get(label) == Some(&value) {
+                if goes(&labels) {
                     forget(&labels);
                 }
             }

@@ -15,6 +15,8 @@ pub(super) enum Event {
     Fence(Box<Fence>),
     /// An index has been made again, or not.
     Made(usize, Result<(), Error>),
+    /// An index's files are not as they were written.
+    Damaged(usize, String),
     Adopt(Arc<Definition>),
     End,
 }
@@ -46,19 +48,16 @@ impl Thread {
 
     /// Runs until it is told to end.
     pub(super) fn run(mut self, heard: &mpsc::Receiver<Event>) {
-        let mut busy = false;
         while let Ok(event) = heard.recv() {
+            let is_fence = matches!(event, Event::Fence(_));
             match event {
                 Event::Fence(fence) => self.fence(*fence),
-                Event::Made(number, made) => {
-                    // While a fence is on its way the worker needs not be asked for another.
-                    busy = self.desk.wants().busy;
-                    self.keepers[number].made(made);
-                }
+                Event::Made(number, made) => self.keepers[number].made(made),
+                Event::Damaged(number, detail) => self.keepers[number].damaged(detail),
                 Event::Adopt(definition) => self.adopt(definition),
                 Event::End => break,
             }
-            self.tell(std::mem::take(&mut busy));
+            self.tell(is_fence);
         }
         self.keepers.iter_mut().for_each(Keeper::close);
     }
@@ -68,7 +67,7 @@ impl Thread {
     fn fence(&mut self, fence: Fence) {
         let Fence { snapshot, more } = fence;
         for keeper in &mut self.keepers {
-            keeper.take(&snapshot);
+            keeper.take(&snapshot, &self.events);
         }
         drop(snapshot);
         // One after another: each takes all the processors, and memory that others do without.
@@ -87,8 +86,8 @@ impl Thread {
         self.board.adopt(definition, &shapes);
     }
 
-    /// Says how far the indexes are, and what they want next.
-    fn tell(&self, busy: bool) {
+    /// Says how far the indexes are, and what they want next; through with a fence, or before one that is on its way.
+    fn tell(&self, through: bool) {
         let durable = self.keepers.iter().map(Keeper::durable).min().unwrap_or(0);
         self.desk.durable.store(durable, Ordering::Release);
         let at_work = self.keepers.iter().any(Keeper::is_making);
@@ -97,7 +96,9 @@ impl Thread {
         let fence_at = wanting.filter_map(Keeper::wants_fence_at).min();
         let makes = !at_work && self.keepers.iter().any(Keeper::is_wanted);
         let snapshots = if makes { making::scans() } else { 0 };
-        *self.desk.wants() = Wants { busy, fence_at, snapshots };
+        let mut wants = self.desk.wants();
+        *wants = Wants { busy: wants.busy && !through, fence_at, snapshots };
+        drop(wants);
         self.board.beat().begin(Stage::Idle, Sequence(0));
     }
 }

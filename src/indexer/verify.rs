@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::published::Published;
 use super::{Error, making, shapes};
 use crate::definition::Definition;
+use crate::event::Sequence;
 use crate::row::Key;
 use crate::search::{self, Differences, Folder, Index, Searcher, Shape};
 use crate::store::scan::Parts;
@@ -24,7 +25,14 @@ pub fn at_rest(
 ) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     for (number, shape) in shapes(definition).into_iter().enumerate() {
-        let found = opened(generation, &shape).and_then(|index| {
+        let opened = opened(generation, &shape);
+        if matches!(opened, Err(Error::Search(search::Error::Missing { .. })))
+            && snapshot.sequence() == Sequence(0)
+        {
+            // The process ended before it was made, and it has no rows.
+            continue;
+        }
+        let found = opened.and_then(|index| {
             if index.payload().generation() != snapshot.generation() {
                 return Ok(Some("is of another generation".to_owned()));
             }

@@ -97,9 +97,6 @@ impl Daemon {
         look: Look,
     ) {
         tracked.shared.search_by(fences.board());
-        let searches = &opened.recipe.plan.definition().searches;
-        let indexes: Vec<_> = searches.iter().map(|search| search.name.as_str()).collect();
-        self.metrics().set_indexes(tracked.name(), &indexes);
         let Opened { store, ticket, recipe, begin } = opened;
         let (commands, heard) = command::channel();
         let worker = Worker {

@@ -96,6 +96,8 @@ impl Daemon {
 
     fn search_metrics(&self, tracked: &Tracked, report: &Projection) {
         let metrics = self.metrics();
+        let names: Vec<_> = report.search.iter().map(|index| index.index.as_str()).collect();
+        metrics.set_indexes(&report.name, &names);
         let published = tracked.shared.board().map(|board| board.published());
         for index in &report.search {
             let labels = &[report.name.as_str(), index.index.as_str()];

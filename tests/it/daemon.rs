@@ -251,6 +251,11 @@ impl Daemon {
         wait::until("the daemon's end", DEADLINE, || self.child.try_wait().unwrap())
     }
 
+    /// How it has ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     #[track_caller]
     fn assert_running(&self) {
         let alive = rustix::process::test_kill_process(Pid::from_child(&self.child)).is_ok();

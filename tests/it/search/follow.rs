@@ -2,7 +2,9 @@
 
 use viewd::status::State;
 
-use super::rig::{DEFINITION, NAME, QUICK, Rig, follows};
+use super::rig::{DEFINITION, NAME, QUICK, Rig, follows, of};
+use crate::daemon::DEADLINE;
+use crate::wait;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_follows_its_rows_and_goes_on_after_a_restart() {
@@ -29,4 +31,138 @@ async fn an_index_follows_its_rows_and_goes_on_after_a_restart() {
     assert!(daemon.terminate().success(), "{}", rig.site.log());
     rig.verified();
     assert!(!rig.site.log().contains("made again"), "{}", rig.site.log());
+}
+
+/// A build is searched from its cut-over on, and every answer before is of the generation before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_brings_its_own_index() {
+    let rig = Rig::new(DEFINITION).await;
+    let daemon = rig.site.start(QUICK);
+    let last = rig.publish(500, 100).await;
+    follows(&daemon, "items", last);
+    rig.ends(0, &["rebuild", NAME]);
+    // It is there with the cut-over, and nobody has to wait.
+    let report = daemon.projection(NAME);
+    assert_eq!((report.generation, of(&report, "items").state.as_str()), (2, "following"));
+    assert!(of(&report, "items").sequence >= Some(last), "{report:?}");
+    rig.verified();
+    let last = rig.publish(100, 120).await;
+    follows(&daemon, "items", last);
+    rig.verified();
+    // What was served before goes on from where its index was.
+    rig.ends(0, &["rollback", NAME]);
+    let report = daemon.projection(NAME);
+    assert_eq!(report.generation, 1);
+    assert!(of(&report, "items").sequence >= Some(last), "{report:?}");
+    rig.verified();
+    rig.ends(0, &["rollback", NAME, "--now"]);
+    let last = rig.publish(100, 120).await;
+    follows(&daemon, "items", last);
+    assert_eq!(daemon.projection(NAME).generation, 2);
+    rig.verified();
+    assert!(daemon.terminate().success(), "{}", rig.site.log());
+    assert!(!rig.site.log().contains("made again"), "{}", rig.site.log());
+}
+
+/// Another index, a field more and none at all are reshaped; weights are taken over as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_change_with_their_definition() {
+    let rig = Rig::new(DEFINITION).await;
+    let daemon = rig.site.start(QUICK);
+    let last = rig.publish(300, 50).await;
+    follows(&daemon, "items", last);
+    let more = format!("{DEFINITION}\n[search.titles]\ntable = \"items\"\nfields.title = {{}}\n");
+    let field = more.replace("fields.note  = { language = \"en\" }", "fields.note  = {}");
+    for (generation, definition, indexes) in [
+        (2, more.as_str(), &["items", "titles"][..]),
+        (3, field.as_str(), &["items", "titles"]),
+        (3, &field.replace("weight = 2.0", "weight = 3.0"), &["items", "titles"]),
+        (4, DEFINITION, &["items"]),
+        (5, DEFINITION.split("[search.items]").next().unwrap(), &[]),
+    ] {
+        rig.edit(definition);
+        rig.ends(0, &["reload"]);
+        wait::until("the definition", DEADLINE, || {
+            let report = daemon.projection(NAME);
+            assert_ne!(report.state, State::Failed, "{report:?}\n{}", daemon.log());
+            (report.generation == generation && report.rebuild.is_none()).then_some(())
+        });
+        let last = rig.publish(20, 60).await;
+        daemon.reaches(NAME, last);
+        for index in indexes {
+            follows(&daemon, index, last);
+        }
+        assert_eq!(daemon.projection(NAME).search.len(), indexes.len());
+        let (_, metrics) = daemon.get("/metrics");
+        for family in
+            ["checkpoint_sequence", "documents", "segments", "commit_duration_seconds_count"]
+        {
+            let family = format!("viewd_search_{family}{{");
+            let series = metrics.lines().filter(|line| line.starts_with(&family));
+            assert_eq!(series.count(), indexes.len(), "{family}: {metrics}");
+        }
+        rig.verified();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_of_several_tables_follow_whichever_moves() {
+    let rig = Rig::new(&two_tables(true)).await;
+    let daemon = rig.site.start(&[QUICK, &["limits.changes_keep=0"]].concat());
+    let last = rig.publish(3_000, 400).await;
+    // The table of `notes` gets no rows at all, and its index stands where the view does.
+    for index in ["items", "titles", "notes"] {
+        follows(&daemon, index, last);
+    }
+    rig.verified();
+    // Nothing is kept for it either.
+    wait::until("a short log", DEADLINE, || (rig.rows("_viewd_changes") < 11_000).then_some(()));
+    assert!(daemon.terminate().success(), "{}", rig.site.log());
+    rig.verified();
+}
+
+fn two_tables(changes: bool) -> String {
+    let notes = format!(
+        "[tables.notes]\nkey = [\"id\"]\nchanges = {changes}\ncolumns.id = \"integer\"\ncolumns.note = \"text\"\n\n[[on]]"
+    );
+    let text = DEFINITION.replacen("[[on]]", &notes, 1);
+    format!(
+        "{text}\n[search.titles]\ntable = \"items\"\nfields.title = {{}}\n[search.notes]\ntable = \"notes\"\nfields.note = {{}}\n\
+         [[on]]\nevent = \"Never\"\nupsert = \"notes\"\nkey.id = \".data.id\"\nset.note = \".data.note\"\n"
+    )
+}
+
+/// A log that is kept for others than indexes is no longer than it has to be.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_kept_without_an_index() {
+    let definition = DEFINITION.split("[search.items]").next().unwrap();
+    let definition = definition.replacen("key = [\"id\"]", "key = [\"id\"]\nchanges = true", 1);
+    let rig = Rig::new(&definition).await;
+    let daemon = rig.site.start(&["limits.changes_keep=100", "limits.batch_events_max=50"]);
+    let last = rig.publish(4_000, 400).await;
+    daemon.reaches(NAME, last);
+    wait::until("a short log", DEADLINE, || {
+        let left = rig.rows("_viewd_changes");
+        ((100..1_200).contains(&left)).then_some(())
+    });
+    assert_eq!(daemon.projection(NAME).search, []);
+    assert!(daemon.terminate().success(), "{}", rig.site.log());
+}
+
+/// What is told to stand still is searched as it stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_projection_is_searched() {
+    let rig = Rig::new(DEFINITION).await;
+    let daemon = rig.site.start(QUICK);
+    let before = rig.publish(100, 50).await;
+    follows(&daemon, "items", before);
+    rig.ends(0, &["pause", NAME]);
+    let last = rig.publish(100, 50).await;
+    assert!(daemon.terminate().success());
+    let daemon = rig.site.start(QUICK);
+    let index = follows(&daemon, "items", before);
+    assert_eq!(index.sequence, Some(before));
+    rig.ends(0, &["resume", NAME]);
+    follows(&daemon, "items", last);
+    rig.verified();
 }

@@ -6,6 +6,10 @@ mod corpora;
 
 // What a search finds, by reading every row.
 mod naive;
+// The process ended at every step of an index.
+mod crash;
+// An index whose files are not what they were.
+mod damage;
 // Indexes follow the rows: live, over restarts, definitions and builds.
 mod follow;
 // A daemon with a table that is searched, and what is published to it.

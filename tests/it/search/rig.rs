@@ -1,5 +1,6 @@
 //! A daemon with a projection whose rows are searched, and what is published to it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_nats::Client;
@@ -112,6 +113,20 @@ impl Rig {
     #[track_caller]
     pub(super) fn verified(&self) {
         self.ends(0, &["verify", NAME]);
+    }
+
+    /// The folder of an index of the generation that is served.
+    pub(super) fn index(&self, name: &str) -> PathBuf {
+        self.site.path("data").join(NAME).join("current/search").join(name)
+    }
+
+    /// The generations that there are.
+    pub(super) fn generations(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.site.path("data").join(NAME)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        let mut names: Vec<_> = names.filter(|name| name.starts_with("gen-")).collect();
+        names.sort();
+        names
     }
 
     /// Rows of the table, at rest or not.

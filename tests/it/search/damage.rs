@@ -1,0 +1,134 @@
+//! An index whose files are not what they were: it is made again from the rows, which are served meanwhile.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::rig::{DEFINITION, QUICK, Rig, follows};
+
+const IDS: u64 = 500;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_is_made_again() {
+    let rig = Rig::new(DEFINITION).await;
+    rig.publish(1_500, IDS).await;
+    rig.site.catch_up(QUICK);
+    let files = files(&rig.index("items"));
+    assert!(files.len() > 6, "{files:?}");
+    let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_owned()).collect();
+    // Segments have other names after each time, so it is their kind that counts.
+    let kinds = names.iter().filter_map(|name| Path::new(name).extension());
+    let mut kinds: Vec<_> = kinds.map(|kind| kind.to_string_lossy().into_owned()).collect();
+    kinds.sort();
+    kinds.dedup();
+    for kind in &kinds {
+        for damage in [truncated as fn(&Path), removed, flipped] {
+            let file = of_kind(&rig.index("items"), kind);
+            damage(&file);
+            mends(&rig, &format!("{}", file.display()));
+        }
+    }
+    println!("{} kinds of files", kinds.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_of_another_shape_or_generation_is_made_again() {
+    let rig = Rig::new(DEFINITION).await;
+    rig.publish(300, IDS).await;
+    rig.site.catch_up(QUICK);
+    let meta = rig.index("items").join("meta.json");
+    let text = fs::read_to_string(&meta).unwrap();
+    for (what, with) in [
+        (r#"\"shape\":\""#, r#"\"shape\":\"0"#),
+        (r#"\"generation\":1"#, r#"\"generation\":2"#),
+        (r#"\"change\":"#, r#"\"change\":9"#),
+        (r#"\"sequence\":"#, r#"\"sequence\":9"#),
+    ] {
+        assert!(text.contains(what), "{text}");
+        let text = fs::read_to_string(&meta).unwrap();
+        fs::write(&meta, text.replace(what, with)).unwrap();
+        mends(&rig, what);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_behind_the_log_is_made_again() {
+    let rig = Rig::new(DEFINITION).await;
+    rig.publish(100, IDS).await;
+    let settings = [QUICK, &["limits.changes_keep=0"]].concat();
+    rig.site.catch_up(&settings);
+    let (index, kept) = (rig.index("items"), rig.site.path("kept"));
+    copy(&index, &kept);
+    rig.publish(3_000, IDS).await;
+    let daemon = rig.site.start(&settings);
+    follows(&daemon, "items", 3_100);
+    // More than a thousand changes that nobody needs any more are removed.
+    crate::wait::until("a short log", crate::daemon::DEADLINE, || {
+        let sql = "SELECT count(*) FROM _viewd_changes";
+        let left: i64 = rig.site.view("items").query_row(sql, (), |row| row.get(0)).unwrap();
+        (left < 1_000).then_some(())
+    });
+    assert!(daemon.terminate().success());
+    fs::remove_dir_all(&index).unwrap();
+    copy(&kept, &index);
+    mends(&rig, "behind the log");
+}
+
+#[track_caller]
+fn mends(rig: &Rig, what: &str) {
+    // Whoever looks at the files is told.
+    let said = rig.ends(3, &["verify", "items"]);
+    assert!(said.contains("search.items"), "{what}: {said}");
+    let before = made_again(rig);
+    let last = rig.site.checkpoint("items").unwrap().sequence;
+    let daemon = rig.site.start(QUICK);
+    // What is found by reading all files is found a moment after the start.
+    crate::wait::until(what, crate::daemon::DEADLINE, || (made_again(rig) > before).then_some(()));
+    follows(&daemon, "items", last);
+    assert!(daemon.terminate().success(), "{what}: {}", rig.site.log());
+    rig.verified();
+}
+
+fn made_again(rig: &Rig) -> usize {
+    rig.site.log().matches("index is made again").count()
+}
+
+fn truncated(file: &Path) {
+    let bytes = fs::read(file).unwrap();
+    fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+fn removed(file: &Path) {
+    fs::remove_file(file).unwrap();
+}
+
+fn flipped(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(file, bytes).unwrap();
+}
+
+fn of_kind(index: &Path, kind: &str) -> PathBuf {
+    let found = files(index).into_iter().find(|file| {
+        file.extension().is_some_and(|found| found == kind)
+            // Its own list of files is no part of what is searched.
+            && file.file_name().is_some_and(|name| name != ".managed.json")
+    });
+    found.unwrap_or_else(|| panic!("no .{kind} in {}", index.display()))
+}
+
+fn files(index: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> =
+        fs::read_dir(index).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| !file.to_string_lossy().ends_with(".lock"));
+    files.sort();
+    files
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap().path();
+        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}

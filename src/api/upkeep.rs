@@ -101,7 +101,7 @@ fn became(daemon: &Daemon, name: &str, outcome: &Outcome) -> Value {
         Outcome::Adopted => ("adopted", "its other words hold from now on".to_owned(), None),
         Outcome::Operation(number) => match operation(daemon, outcome).map(|begun| begun.shown()) {
             // Of what was refused at once nothing goes on.
-            Some(Shown { detail: Some(detail), next, state, .. }) => {
+            Some(Shown { detail: Some(detail), next, state, .. }) if state.is_over() => {
                 (waits(state.is_unwell()), detail, next)
             }
             shown => {

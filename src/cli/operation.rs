@@ -204,7 +204,10 @@ async fn look(config: &Config) -> Result<Vec<Shown>, Failure> {
 
 fn step(shown: &Shown) -> Option<Step> {
     let step = Step::of_build(&shown.projection, shown.rebuild.as_ref()?);
-    Some(if is_well(shown.state) { step } else { step.ended(ended(shown.state)) })
+    Some(match is_well(shown.state) {
+        true => step.troubled(shown.detail.clone()),
+        false => step.ended(ended(shown.state)),
+    })
 }
 
 fn is_under_way(state: State) -> bool {

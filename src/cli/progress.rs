@@ -90,6 +90,11 @@ impl Step {
         }
     }
 
+    /// The same with what keeps it.
+    pub(super) fn troubled(self, trouble: Option<String>) -> Self {
+        Self { trouble, ..self }
+    }
+
     /// The same when nothing more will come.
     pub(super) fn ended(self, word: &'static str) -> Self {
         Self { phase: word, rate: None, seconds_left: None, over: true, ..self }

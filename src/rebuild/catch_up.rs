@@ -137,7 +137,8 @@ impl Build {
     /// Everything that it follows the stream with.
     fn successor(&mut self, mut store: Store) -> Result<Successor, End> {
         let recipe = Arc::clone(&self.recipe);
-        let mut batcher = recipe.batcher(self.common.parked_events_max);
+        let batcher = recipe.batcher(self.common.parked_events_max);
+        let mut batcher = batcher.watched(Arc::clone(&self.operation.beat));
         batcher.begin(&store)?;
         let (feed, watch) = self.reading.feed(store.checkpoint().position(), &self.common);
         let mut fences = match self.is_searched() {

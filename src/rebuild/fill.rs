@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Build;
 use super::end::End;
+use crate::beat::Stage;
 use crate::clock;
 use crate::event::Sequence;
 use crate::source::convoy::Member;
@@ -13,6 +14,7 @@ use crate::source::queue::ReceiveError;
 use crate::source::{Delivery, Position};
 use crate::status::Phase;
 use crate::store::Error as StoreError;
+use crate::store::checkpoint::Checkpoint;
 use crate::store::control::Control;
 use crate::store::layout::Generation;
 use crate::store::writer::Store;
@@ -51,7 +53,8 @@ impl Build {
                 Arc::clone(&self.recipe.plan),
                 self.recipe.order_key.clone(),
                 self.common.parked_events_max,
-            );
+            )
+            .watched(Arc::clone(&self.operation.beat));
             bulk.begin(&store)?;
             let replayed = self.replay(&mut store, &mut bulk, together, target);
             drop(fold);
@@ -81,9 +84,14 @@ impl Build {
         self.check()?;
         self.meter.turns(Phase::Sealing);
         let cache_bytes = self.common.budget.cache_bytes();
-        let generation = store.checkpoint().generation;
-        let whole = store.complete(cache_bytes, &mut |part| tracing::debug!(part, "seal"))?;
+        let Checkpoint { generation, sequence, .. } = *store.checkpoint();
+        let beat = Arc::clone(&self.operation.beat);
+        let whole = store.complete(cache_bytes, &mut |part| {
+            beat.begin(Stage::Commit, sequence);
+            tracing::debug!(part, "seal");
+        })?;
         self.make_indexes(generation, &whole)?;
+        beat.begin(Stage::Commit, sequence);
         Ok(whole.seal(cache_bytes)?)
     }
 

@@ -29,6 +29,7 @@ use self::catch_up::Reached;
 use self::end::End;
 use self::meter::Meter;
 use self::operation::{Cause, Kind, Operation, Order};
+use crate::beat::Stage;
 use crate::budget::Ticket;
 use crate::event::Sequence;
 use crate::source::convoy::Member;
@@ -215,8 +216,9 @@ impl Build {
         serde_json::to_string(&self.order()).expect("an order has nothing but words")
     }
 
-    /// Whether it is to end.
+    /// Whether it is to end; it moves, whatever it waits for.
     fn check(&self) -> Result<(), End> {
+        self.operation.beat.begin(Stage::Idle, Sequence(0));
         if self.common.shutdown.is_cancelled() {
             return Err(End::Shutdown);
         }

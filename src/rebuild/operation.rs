@@ -4,12 +4,13 @@
 //! number as long as the daemon runs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::beat::Beat;
 use crate::status::Rebuild;
 
 /// What is to be done.
@@ -95,6 +96,11 @@ impl Order {
 }
 
 impl Progress {
+    /// Whether nothing more will come.
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Running | Self::Held)
+    }
+
     /// Whether it has come to nothing, and nobody has said that it should.
     pub fn is_unwell(self) -> bool {
         matches!(self, Self::Refused | Self::WouldForget | Self::Failed)
@@ -119,6 +125,8 @@ pub struct Operation {
     pub order: Order,
     /// Ends it, with nothing left of it.
     pub cancel: CancellationToken,
+    /// What its thread is at, for the watchdog.
+    pub beat: Arc<Beat>,
     hold: AtomicBool,
     state: Mutex<State>,
     moved: Notify,
@@ -190,6 +198,7 @@ impl Operation {
             projection: projection.to_owned(),
             order,
             cancel,
+            beat: Arc::default(),
             hold: AtomicBool::new(order.hold),
             state: Mutex::new(state),
             moved: Notify::new(),
@@ -214,7 +223,7 @@ impl Operation {
     }
 
     pub fn is_over(&self) -> bool {
-        !matches!(self.lock().progress, Progress::Running | Progress::Held)
+        self.lock().progress.is_over()
     }
 
     pub fn shown(&self) -> Shown {
@@ -254,11 +263,28 @@ impl Operation {
         self.moved.notify_waiters();
     }
 
+    /// Says that its thread stands still; `None` that it moves again.
+    pub fn stalled(&self, detail: Option<String>) {
+        let mut state = self.lock();
+        if state.progress.is_over() {
+            return;
+        }
+        let (operation, projection) = (self.id, &self.projection);
+        match (&state.detail, &detail) {
+            (None, Some(detail)) => {
+                tracing::warn!(projection, operation, detail, "build stands still");
+            }
+            (Some(_), None) => tracing::info!(projection, operation, "build moves again"),
+            _ => {}
+        }
+        state.detail = detail;
+    }
+
     /// Says how it ended; the first word stands.
     pub fn end(&self, ended: Ended) {
         let Ended { progress, detail, next, result } = ended;
         let mut state = self.lock();
-        if matches!(state.progress, Progress::Running | Progress::Held) {
+        if !state.progress.is_over() {
             let rebuild = state.rebuild.take();
             *state = State { progress, detail, next, rebuild, result };
         }

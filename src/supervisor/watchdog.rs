@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::daemon::Daemon;
+use super::operations::Entry;
 use crate::beat::{Pulse, Stage};
 use crate::event::Sequence;
 use crate::indexer::published::Trouble;
@@ -32,6 +33,8 @@ pub(super) struct Watchdog {
     tick: Duration,
     /// Those that run, by name.
     stalls: BTreeMap<String, Watched>,
+    /// Of the builds that run, by number.
+    builds: BTreeMap<u64, Stall>,
 }
 
 /// A projection's stall, as it is being watched.
@@ -66,6 +69,7 @@ impl Watchdog {
             stall_max,
             tick: TICK.min(stall_max / LOOKS_MIN),
             stalls: BTreeMap::new(),
+            builds: BTreeMap::new(),
         }
     }
 
@@ -75,6 +79,21 @@ impl Watchdog {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
             self.look(Instant::now());
+            self.look_at_builds(Instant::now());
+        }
+    }
+
+    /// A build that stands still says so, and nothing more: what is served goes on.
+    fn look_at_builds(&mut self, now: Instant) {
+        let running = self.daemon.operations.all_running();
+        self.builds.retain(|id, _| running.iter().any(|entry| entry.operation.id == *id));
+        for Entry { operation, .. } in &running {
+            let pulse = operation.beat.pulse();
+            let stall = self.builds.entry(operation.id);
+            let stall = stall.or_insert_with(|| Stall::new(now, pulse));
+            let stalled = stall.look(now, pulse, self.tick * 2);
+            let stalled = stalled.filter(|stalled| stalled.stood >= self.stall_max);
+            operation.stalled(stalled.map(Stalled::detail));
         }
     }
 
@@ -159,7 +178,7 @@ impl Stalled {
         }
     }
 
-    fn detail(&self) -> String {
+    fn detail(self) -> String {
         let (sequence, seconds) = (self.sequence, self.stood.as_secs());
         match self.stage {
             Stage::Commit => format!(

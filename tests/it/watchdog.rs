@@ -195,3 +195,28 @@ async fn a_head_that_is_not_read_is_an_unknown_lag_and_no_live_state() {
     let (_, third) = daemon.get("/metrics");
     assert!(metric(&third, polled) > metric(&second, polled) + 0.2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_stands_still_says_so_and_what_is_served_goes_on() {
+    let server = Server::start();
+    let client = server.client().await;
+    create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
+    publish(&client, [placed(1)]).await;
+    publish(&client, [("shop.a".to_owned(), br#"{"type":"Slow","data":{"id":3}}"#.to_vec())]).await;
+    let site = Site::new(&server, "[sources.shop]\nstream = \"SHOP\"", &[("orders", DEFINITION)]);
+    let daemon = site.start(&["limits.stall_ms_max=1000"]);
+    until_live(&daemon, "orders", 2);
+    site.write("projections/orders.toml", &slow_definition());
+    assert!(site.run(&["reload"], &[]).status.success());
+    let stalled = wait::until("a build that stands still", DEADLINE, || {
+        let body = daemon.get("/v1/admin/operations/1").1;
+        let shown: serde_json::Value = serde_json::from_str(&body).unwrap();
+        shown["data"][0]["detail"].as_str().map(str::to_owned)
+    });
+    assert!(stalled.starts_with("stage apply, sequence 2: the event has not ended"), "{stalled}");
+    assert!(site.log().contains("build stands still"), "{}", site.log());
+    publish(&client, [placed(4)]).await;
+    until_live(&daemon, "orders", 3);
+    // The end of the event is not waited for.
+    daemon.kill();
+}

@@ -16,7 +16,7 @@ use tantivy::index::{SegmentId, SegmentMeta};
 use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
 use tantivy::{Directory, IndexWriter};
 
-use super::directory::Fenced;
+use super::directory::{Fence, Fenced};
 use super::folder::Folder;
 use super::queue::{Queue, Queued};
 use super::{Error, Payload, Shape, index, writer};
@@ -63,8 +63,7 @@ struct Shared<'a> {
     queue: Queue,
     documents: AtomicU64,
     stopped: AtomicBool,
-    /// Tantivy takes no more; only its writer can say why.
-    died: AtomicBool,
+    fence: Fence,
 }
 
 impl Build<'_> {
@@ -101,10 +100,10 @@ impl Build<'_> {
     ) -> Result<Built, E> {
         let directory = Fenced::new(directory);
         let fence = directory.fence();
-        let failed = |error| Error::tantivy(path, error);
-        let mut writer = self.writer(directory).map_err(failed)?;
-        let built = self.add(path, &mut writer, parts).and_then(|documents| {
-            let segments = self.commit(path, &mut writer, documents)?;
+        let writer = self.writer(directory);
+        let mut writer = writer.map_err(|error| writer::cause(path, &fence, error))?;
+        let built = self.add(path, &writer, &fence, parts).and_then(|documents| {
+            let segments = self.commit(path, &mut writer, &fence, documents)?;
             Ok(Built { documents, segments })
         });
         fence.close();
@@ -127,7 +126,8 @@ impl Build<'_> {
     fn add<E: From<Error> + Send>(
         &self,
         path: &Path,
-        writer: &mut IndexWriter<Queued>,
+        writer: &IndexWriter<Queued>,
+        fence: &Fence,
         parts: Vec<Part<'_, E>>,
     ) -> Result<u64, E> {
         let shared = Shared {
@@ -136,7 +136,7 @@ impl Build<'_> {
             queue: Queue::default(),
             documents: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
-            died: AtomicBool::new(false),
+            fence: fence.clone(),
         };
         // The first is the cause of the others.
         let first = Mutex::new(None);
@@ -151,14 +151,9 @@ impl Build<'_> {
                 });
             }
         });
-        let (documents, died) = (shared.documents.into_inner(), shared.died.into_inner());
         match first.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) if died => {
-                let cause = writer.prepare_commit().err().map(|cause| Error::tantivy(path, cause));
-                Err(cause.map_or(error, E::from))
-            }
             Some(error) => Err(error),
-            None => Ok(documents),
+            None => Ok(shared.documents.into_inner()),
         }
     }
 
@@ -167,12 +162,11 @@ impl Build<'_> {
         &self,
         path: &Path,
         writer: &mut IndexWriter<Queued>,
+        fence: &Fence,
         documents: u64,
     ) -> Result<usize, Error> {
-        let failed = |error| Error::tantivy(path, error);
-        let mut commit = writer.prepare_commit().map_err(failed)?;
-        commit.set_payload(&self.payload.text());
-        commit.commit().map_err(failed)?;
+        let failed = |error| writer::cause(path, fence, error);
+        writer::commit(writer, self.payload, self.steps).map_err(failed)?;
         let segments = writer.index().searchable_segment_metas().map_err(failed)?;
         let merges = groups(segments).into_iter().filter(|group| group.len() > 1);
         let mut merges: Vec<_> = merges.map(|group| writer.merge(&group)).collect();
@@ -194,7 +188,7 @@ impl Build<'_> {
             ended?;
             thread::park_timeout(if merges.is_empty() { Duration::ZERO } else { MERGE_BEAT });
         }
-        writer.index().directory().sync_directory().map_err(|error| Error::io(path, &error))?;
+        writer.index().directory().sync_directory().map_err(|error| failed(error.into()))?;
         Ok(writer.index().searchable_segment_ids().map_err(failed)?.len())
     }
 }
@@ -206,10 +200,7 @@ impl Shared<'_> {
         }
         let (_, document, bytes) = self.build.shape.document(row)?;
         let added = self.writer.add_document(self.queue.enter(document, bytes));
-        added.map_err(|error| {
-            self.died.store(true, Ordering::Relaxed);
-            Error::tantivy(path, error)
-        })?;
+        added.map_err(|error| writer::cause(path, &self.fence, error))?;
         let documents = self.documents.fetch_add(1, Ordering::Relaxed) + 1;
         if documents.is_multiple_of(BEAT) && !(self.build.progress)(documents) {
             return Err(Error::Stopped { path: path.to_path_buf() });

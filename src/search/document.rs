@@ -4,8 +4,6 @@
 //! succeeds without the documents before it. So this is the only place where documents are made: by it each value has
 //! its field's type, and a cell that is not of its column's type, as only a damaged file has one, is an error here.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 use tantivy::{TantivyDocument, Term};
 
@@ -13,6 +11,7 @@ use super::Error;
 use super::shape::{FilterKind, Shape};
 use crate::event::time::{Timestamp, day};
 use crate::row::{Cell, Key};
+use crate::store::change_log::write_key_text;
 
 /// A longer key is a term by its hash. Tantivy drops terms of more than 65,530 bytes in silence, and a document without
 /// its key can never be replaced.
@@ -168,11 +167,7 @@ impl Content {
 }
 
 fn key_text<'a>(cells: impl Iterator<Item = &'a Cell>) -> String {
-    let cells = cells.map(|cell| match cell {
-        Cell::Integer(value) => serde_json::Value::from(*value),
-        Cell::Text(text) => serde_json::Value::from(text.as_str()),
-        Cell::Bytes(bytes) => BASE64.encode(bytes).into(),
-        Cell::Null | Cell::Real(_) => serde_json::Value::Null,
-    });
-    serde_json::Value::from_iter(cells).to_string()
+    let mut text = Vec::new();
+    write_key_text(&mut text, cells);
+    String::from_utf8(text).expect("JSON is UTF-8")
 }

@@ -53,6 +53,8 @@ pub mod rows;
 mod searcher;
 mod shape;
 mod sought;
+#[cfg(test)]
+mod tests;
 mod values;
 mod verify;
 pub mod words;

@@ -3,12 +3,17 @@
 //! Tantivy bounds them by their number, ten thousand, which of long texts would be gigabytes.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use tantivy::TantivyDocument;
 use tantivy::schema::Document;
 
 /// Enough that no worker waits for the next document, and little beside the memory of a worker.
 const BYTES_MAX: usize = 4 << 20;
+
+/// A worker that has ended takes nothing out, and only Tantivy knows that it has: after so long a document goes on all
+/// the same, to be refused there. A worker that writes a file may take longer, which lets in one a second too many.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Where documents wait; shared by all who add them.
 #[derive(Clone, Default)]
@@ -32,13 +37,12 @@ struct Room {
 }
 
 impl Queue {
-    /// Waits for room. A document that is larger than all the room there is goes alone.
+    /// Waits for room. A document that is larger than all the room that there is goes alone.
     pub(super) fn enter(&self, document: TantivyDocument, bytes: usize) -> Queued {
-        let mut waiting = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        while *waiting > 0 && *waiting + bytes > BYTES_MAX {
-            waiting = self.0.less.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-        *waiting += bytes;
+        let waiting = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |waiting: &mut usize| *waiting > 0 && *waiting + bytes > BYTES_MAX;
+        let waited = self.0.less.wait_timeout_while(waiting, WAIT_MAX, full);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 += bytes;
         Queued { document, room: Room { queue: self.clone(), bytes } }
     }
 }

@@ -8,12 +8,13 @@
 //! A put always replaces. To leave out the removal of what is certainly new is faster, and wrong: a commit that has failed
 //! may have left its documents in the list of files, by a merge that ended after it, under the payload before.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::schema::Document;
 use tantivy::{Directory as _, IndexReader, IndexWriter, TantivyError};
 
 use super::directory::Fence;
@@ -63,11 +64,15 @@ impl Writer {
         if !index.fence().is_open() {
             return Err(Error::Ended { path: index.path().to_path_buf() });
         }
-        let inner: IndexWriter<Queued> = index
-            .inner()
-            .writer_with_options(options)
-            .map_err(|error| Error::tantivy(index.path(), error))?;
-        inner.set_merge_policy(Box::new(merge_policy()));
+        let open = || {
+            let inner: IndexWriter<Queued> = index.inner().writer_with_options(options)?;
+            inner.set_merge_policy(Box::new(merge_policy()));
+            // A commit that did not end leaves files, one of them by a name that the same commit, done again, gives to
+            // one of its own: Tantivy would refuse it for ever.
+            inner.garbage_collect_files().wait()?;
+            Ok(inner)
+        };
+        let inner = open().map_err(|error| cause(index.path(), index.fence(), error))?;
         Ok(Self {
             path: index.path().to_path_buf(),
             shape: index.shape().clone(),
@@ -102,18 +107,10 @@ impl Writer {
     /// Makes all since the last commit durable and visible, together with how far that is.
     pub fn commit(&mut self, payload: Payload) -> Result<Committed, Error> {
         let begun = Instant::now();
-        let (text, steps) = (payload.text(), self.steps.clone());
-        steps.reached(Step::IndexApplied);
-        self.with(|writer| {
-            let mut commit = writer.prepare_commit()?;
-            commit.set_payload(&text);
-            commit.commit()?;
-            steps.reached(Step::IndexCommitted);
-            // Tantivy syncs what it writes, but not the name under which it puts its list of files.
-            writer.index().directory().sync_directory()?;
-            steps.reached(Step::IndexSynced);
-            Ok(())
-        })?;
+        let steps = self.steps.clone();
+        self.with(|writer| commit(writer, &payload, &steps))?;
+        // Of a merge: it is begun again, and what comes next has another cause.
+        let _ = self.fence.failure();
         let reader = self.reader.clone();
         self.with(|_| reader.reload())?;
         let inner = self.reader.searcher();
@@ -146,18 +143,39 @@ impl Writer {
 
     fn end(&mut self, error: TantivyError) -> Error {
         self.fence.close();
-        let cause = match (&error, self.inner.take()) {
-            // It only says that the worker is gone; the worker says why.
-            (TantivyError::ErrorInThread(_), Some(mut writer)) => writer.prepare_commit().err(),
-            _ => None,
-        };
-        Error::tantivy(&self.path, cause.unwrap_or(error))
+        self.inner = None;
+        cause(&self.path, &self.fence, error)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         self.fence.close();
+    }
+}
+
+/// The one way to commit: without a payload, the one before would be gone.
+pub(super) fn commit<D: Document>(
+    writer: &mut IndexWriter<D>,
+    payload: &Payload,
+    steps: &Steps,
+) -> tantivy::Result<()> {
+    steps.reached(Step::IndexApplied);
+    let mut commit = writer.prepare_commit()?;
+    commit.set_payload(&payload.text());
+    commit.commit()?;
+    steps.reached(Step::IndexCommitted);
+    // Tantivy syncs what it writes, but not the name under which it puts its list of files.
+    writer.index().directory().sync_directory()?;
+    steps.reached(Step::IndexSynced);
+    Ok(())
+}
+
+/// What an error means: if a write has failed, that is what it comes from, whatever Tantivy says.
+pub(super) fn cause(path: &Path, fence: &Fence, error: TantivyError) -> Error {
+    match fence.failure() {
+        Some(failure) => Error::io(path, &failure),
+        None => Error::tantivy(path, error),
     }
 }
 

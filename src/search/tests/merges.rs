@@ -1,0 +1,120 @@
+//! Tantivy's merges outlive their writer. None that ends late changes what the next writer has committed.
+
+use std::io;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+
+/// How long a thing is given to happen that must not.
+const MUST_NOT: Duration = Duration::from_millis(100);
+
+/// A merge that is held where it would put its list of files over the one before.
+struct Held {
+    reached: Receiver<()>,
+    go: std::sync::mpsc::Sender<()>,
+}
+
+/// Holds the first list of files that a merge writes.
+fn hold(files: &Files) -> Held {
+    let ((reach, reached), (go, going)) = (channel(), channel());
+    let going = Arc::new(Mutex::new(Some((reach, going))));
+    let merged = Arc::new(Mutex::new(false));
+    files.before(move |doing| {
+        let merging = thread::current().name().is_some_and(|name| name.starts_with("merge_thread"));
+        let mut merged = merged.lock().unwrap();
+        // Its files come first; then the updater's thread writes the list.
+        *merged |= merging;
+        if *merged && doing == "replace meta.json" {
+            *merged = false;
+            drop(merged);
+            if let Some((reach, going)) = going.lock().unwrap().take() {
+                reach.send(()).map_err(io::Error::other)?;
+                going.recv_timeout(DEADLINE).map_err(io::Error::other)?;
+            }
+        }
+        Ok(())
+    });
+    Held { reached, go }
+}
+
+/// Commits until a merge begins.
+fn merging(files: &Files, writer: &mut Writer, rows: &mut Rows) -> Held {
+    let held = hold(files);
+    for value in 0..5 {
+        commit(writer, rows, &format!("m{value}"));
+    }
+    // The sixth begins a merge, which is held, and with it all that follows: so this one is without a commit after it.
+    commit(writer, rows, "m5");
+    held.reached.recv_timeout(DEADLINE).expect("six of a size are merged");
+    held
+}
+
+fn commit(writer: &mut Writer, rows: &mut Rows, id: &str) {
+    let before = rows.last_change();
+    rows.put(id, before);
+    rows.follow(writer, before).unwrap();
+}
+
+#[test]
+fn a_writer_ends_only_after_the_list_of_files_that_its_merge_is_writing() {
+    let files = created();
+    let (index, mut writer) = open(&files).unwrap();
+    let mut rows = Rows::default();
+    let held = merging(&files, &mut writer, &mut rows);
+    let (ended, end) = channel();
+    let ending = thread::spawn(move || {
+        drop((writer, index));
+        ended.send(()).unwrap();
+    });
+    assert!(end.recv_timeout(MUST_NOT).is_err(), "a list is being written behind it");
+    held.go.send(()).unwrap();
+    end.recv_timeout(DEADLINE).expect("it ends");
+    ending.join().unwrap();
+    let (index, mut writer) = open(&files).unwrap();
+    assert_eq!(index.payload().change, rows.last_change());
+    rows.assert_are(index.searcher());
+    commit(&mut writer, &mut rows, "after");
+    let (index, _) = {
+        drop((writer, index));
+        open(&files).unwrap()
+    };
+    assert_eq!(index.payload().change, rows.last_change());
+    rows.assert_are(index.searcher());
+}
+
+#[test]
+fn payloads_outlive_merges() {
+    let files = created();
+    let (index, mut writer) = open(&files).unwrap();
+    let mut rows = Rows::default();
+    (0..40).for_each(|value| commit(&mut writer, &mut rows, &format!("{value}")));
+    writer.close(DEADLINE);
+    drop(index);
+    let (index, mut writer) = open(&files).unwrap();
+    assert!(index.searcher().segments() < 40, "nothing was merged");
+    assert_eq!(*index.payload(), payload(40));
+    rows.assert_are(index.searcher());
+    // A merge that ends after the last commit writes the list of files anew.
+    let done = files.done();
+    let lists = done.iter().filter(|done| *done == "replace meta.json").count();
+    assert!(lists > 41, "{lists} lists of files");
+    commit(&mut writer, &mut rows, "last");
+}
+
+#[test]
+fn close_does_not_wait_for_ever() {
+    let files = created();
+    let (_index, mut writer) = open(&files).unwrap();
+    let held = merging(&files, &mut writer, &mut Rows::default());
+    let (ended, end) = channel();
+    thread::spawn(move || {
+        writer.close(Duration::from_millis(1));
+        ended.send(())
+    });
+    // It waits for the one list that is being written, and for no merge.
+    held.go.send(()).unwrap();
+    end.recv_timeout(DEADLINE).expect("it ends");
+}

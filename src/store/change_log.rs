@@ -49,7 +49,7 @@ pub fn key_text<'a>(key: impl IntoIterator<Item = &'a Cell>) -> String {
 }
 
 /// Appends the text of a key.
-pub(super) fn write_key_text<'a>(text: &mut Vec<u8>, key: impl IntoIterator<Item = &'a Cell>) {
+pub fn write_key_text<'a>(text: &mut Vec<u8>, key: impl IntoIterator<Item = &'a Cell>) {
     text.push(b'[');
     for (index, cell) in key.into_iter().enumerate() {
         if index > 0 {

@@ -14,6 +14,7 @@ use tantivy::schema::IndexRecordOption;
 
 use super::Text as Field;
 use super::analysis::Analyzer;
+use super::excluded::Excluded;
 use super::expand::Expand;
 use super::sought::{FUZZY_CHARS_MIN, Sought};
 use super::words::{Form, Node, Text, Words};
@@ -141,7 +142,11 @@ fn all(mut clauses: Vec<Clause>) -> Box<dyn Query> {
     if clauses.iter().all(|(occur, _)| *occur == Occur::MustNot) {
         clauses.push((Occur::Must, Box::new(AllQuery)));
     }
-    Box::new(BooleanQuery::new(clauses))
+    let clauses = clauses.into_iter().map(|(occur, query)| match occur {
+        Occur::MustNot => (occur, Box::new(Excluded(query)) as Box<dyn Query>),
+        _ => (occur, query),
+    });
+    Box::new(BooleanQuery::new(clauses.collect()))
 }
 
 fn any(mut queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {

@@ -10,6 +10,7 @@
 //! | `words` | what somebody searches for, read |
 //! | `sought` | what is looked up for it in a field |
 //! | `compile` | the query for it |
+//! | `excluded` | what is taken away from what is found |
 //! | `expand` | beginnings of words and words with faults |
 //! | `highlight` | where it is in a row's text |
 //! | `document` | from a row to a document, which cannot be wrongly typed |
@@ -40,6 +41,7 @@ pub mod compile;
 mod directory;
 mod document;
 mod error;
+mod excluded;
 mod expand;
 mod facets;
 mod filter;

@@ -14,3 +14,5 @@ mod damage;
 mod follow;
 // A daemon with a table that is searched, and what is published to it.
 mod rig;
+// Random histories of view and indexes, with crashes.
+mod updates;

@@ -146,3 +146,115 @@ impl WrittenCell {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::Column;
+    use crate::query::order::Part;
+
+    fn table(names: &[(&str, ColumnType)]) -> Table {
+        let column = |(name, column_type): &(&str, ColumnType)| Column {
+            name: (*name).into(),
+            column_type: *column_type,
+            required: false,
+            default: None,
+            span: 0..0,
+        };
+        Table {
+            name: "orders".into(),
+            columns: names.iter().map(column).collect(),
+            key: vec![0],
+            indexes: Vec::new(),
+            changes: false,
+            span: 0..0,
+        }
+    }
+
+    const COLUMNS: [(&str, ColumnType); 4] = [
+        ("id", ColumnType::Text),
+        ("total", ColumnType::Decimal(2)),
+        ("weight", ColumnType::Real),
+        ("photo", ColumnType::Bytes),
+    ];
+
+    fn order(columns: &[usize]) -> Order {
+        let part = |&column: &usize| Part { by: By::Column(column), descending: column == 1 };
+        let mut parts: Vec<Part> = columns.iter().map(part).collect();
+        parts.push(Part { by: By::Score, descending: true });
+        Order(parts)
+    }
+
+    fn cursor() -> Cursor {
+        let values = vec![
+            Cell::Integer(i64::MIN),
+            Cell::Real(0.1 + 0.2),
+            Cell::Bytes([0, 255].into()),
+            Cell::Real(f64::from(1.1_f32)),
+        ];
+        Cursor { values, key: "[\"o-1\"]".to_owned() }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (columns, by) = (table(&COLUMNS), order(&[1, 2, 3]));
+        let text = cursor().text("a", &columns, &by);
+        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+        assert_eq!(read(&text, "a", &columns, &by), Ok(cursor()));
+        // The same columns with another before them: a new generation.
+        let mut others = COLUMNS.to_vec();
+        others.insert(1, ("new", ColumnType::Text));
+        let mut moved = by;
+        for part in &mut moved.0 {
+            if let By::Column(column) = &mut part.by {
+                *column += 1;
+            }
+        }
+        assert_eq!(read(&text, "a", &table(&others), &moved), Ok(cursor()));
+    }
+
+    #[test]
+    fn what_is_foreign_or_damaged_is_refused() {
+        let (columns, by) = (table(&COLUMNS), order(&[1, 2, 3]));
+        let text = cursor().text("a", &columns, &by);
+        let refused = |text: &str, scope, table: &Table, order: &Order| {
+            let refused = read(text, scope, table, order).expect_err(text);
+            assert_eq!(refused.detail, "the cursor is damaged, or belongs to another request");
+        };
+        refused(&text, "b", &columns, &by);
+        let mut other = by.clone();
+        other.0[0].descending = false;
+        refused(&text, "a", &columns, &other);
+        refused(&text, "a", &columns, &order(&[1, 2]));
+        let mut retyped = COLUMNS;
+        retyped[1].1 = ColumnType::Integer;
+        refused(&text, "a", &table(&retyped), &by);
+        for at in 0..text.len() {
+            let mut damaged = text.clone().into_bytes();
+            damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
+            refused(std::str::from_utf8(&damaged).unwrap(), "a", &columns, &by);
+            refused(&text[..at], "a", &columns, &by);
+        }
+        refused("é", "a", &columns, &by);
+    }
+
+    /// Anybody can compute the check: what it holds is looked at all the same.
+    #[test]
+    fn values_of_other_types_are_refused() {
+        let (table, order) = (table(&COLUMNS), order(&[1]));
+        let score = Cell::Real(1.0);
+        for (values, fits) in [
+            (vec![Cell::Integer(1), score.clone()], true),
+            (vec![Cell::Null, score.clone()], true),
+            (vec![Cell::Text("1".into()), score.clone()], false),
+            (vec![Cell::Real(1.0), score.clone()], false),
+            (vec![Cell::Integer(1), Cell::Null], false),
+            (vec![Cell::Integer(1), Cell::Real(f64::NAN)], false),
+            (vec![Cell::Integer(1)], false),
+            (vec![Cell::Integer(1), score.clone(), score], false),
+        ] {
+            let text = Cursor { values, key: String::new() }.text("a", &table, &order);
+            assert_eq!(read(&text, "a", &table, &order).is_ok(), fits);
+        }
+    }
+}

@@ -98,3 +98,57 @@ fn read_part(
 fn name(written: &str) -> &str {
     written.trim().split('.').next().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::Column;
+    use crate::row::ColumnType;
+
+    fn table() -> Table {
+        let column = |name: &str| Column {
+            name: name.into(),
+            column_type: ColumnType::Text,
+            required: false,
+            default: None,
+            span: 0..0,
+        };
+        Table {
+            name: "orders".into(),
+            columns: ["id", "status", "region"].map(column).into(),
+            key: vec![0],
+            indexes: Vec::new(),
+            changes: false,
+            span: 0..0,
+        }
+    }
+
+    #[test]
+    fn orders() {
+        let by = |by, descending| Part { by, descending };
+        for (text, parts) in [
+            ("status", vec![by(By::Column(1), false)]),
+            ("status.desc, region.asc", vec![by(By::Column(1), true), by(By::Column(2), false)]),
+            ("_score.desc,status", vec![by(By::Score, true), by(By::Column(1), false)]),
+        ] {
+            assert_eq!(read(&table(), &[1, 2], true, text), Ok(Order(parts)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (text, scored, detail) in [
+            ("", true, "`_order` names no column"),
+            ("status,", true, "`_order` names no column"),
+            ("stauts", true, "`_order`: unknown column `stauts`"),
+            ("id", true, "`_order`: `id` cannot be filtered or ordered by here"),
+            ("status.down", true, "`_order`: `down` is no direction"),
+            ("status.desc.nullslast", true, "`_order`: `desc.nullslast` is not known"),
+            ("status,status.desc", true, "`_order` names `status` twice"),
+            ("_score", false, "`_order`: rows have a score only where words are searched for"),
+        ] {
+            let refused = read(&table(), &[1, 2], scored, text).unwrap_err();
+            assert_eq!(refused.detail, detail, "{text}");
+        }
+    }
+}

@@ -13,8 +13,9 @@ use crate::expression::convert::convert;
 use crate::expression::{Number, Output};
 use crate::row::{Cell, ColumnType};
 
-/// All conditions of a request together: a list of 1,000 identifiers and as much again.
-const BYTES_MAX: usize = 64 << 10;
+/// All conditions of a request together: a list of 1,000 identifiers and as much again. An index tells texts apart by
+/// their first 65,530 bytes, so no value may be as long.
+const BYTES_MAX: usize = 65_000;
 /// Each condition is asked of each row.
 const CONDITIONS_MAX: usize = 100;
 /// `and(or(and(...)))`: reading and asking nest as deep.
@@ -373,5 +374,133 @@ fn example(operator: &str) -> &str {
         "is" => "null",
         "like" | "ilike" => "*text*",
         _ => "value",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::Column;
+
+    fn table() -> Table {
+        let columns = [
+            ("id", ColumnType::Text),
+            ("status", ColumnType::Text),
+            ("total", ColumnType::Decimal(2)),
+            ("paid", ColumnType::Boolean),
+            ("placed_at", ColumnType::Timestamp),
+            ("or", ColumnType::Integer),
+            ("extra", ColumnType::Json),
+            ("photo", ColumnType::Bytes),
+        ];
+        let column = |(name, column_type): (&str, _)| Column {
+            name: name.into(),
+            column_type,
+            required: false,
+            default: None,
+            span: 0..0,
+        };
+        let columns = columns.map(column).into();
+        let (key, indexes) = (vec![0], Vec::new());
+        Table { name: "orders".into(), columns, key, indexes, changes: false, span: 0..0 }
+    }
+
+    fn read(parameters: &[(&str, &str)]) -> Result<Option<Filter>, Refused> {
+        let pairs: Vec<_> =
+            parameters.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect();
+        filter(&table(), &[1, 2, 3, 4, 5, 6, 7], &pairs)
+    }
+
+    /// `name=text => the refusal (the hint)`, a line each.
+    #[track_caller]
+    fn check(lines: &str) {
+        let mut wrong = String::new();
+        for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (parameter, wanted) = line.split_once(" => ").unwrap();
+            let (name, text) = parameter.split_once('=').unwrap();
+            let refused = read(&[(name, text)]).expect_err(parameter);
+            let hint = refused.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let found = format!("{}{hint}", refused.detail);
+            if found != wanted {
+                wrong += &format!("{parameter} => {found}\n");
+            }
+        }
+        assert!(wrong.is_empty(), "\n{wrong}");
+    }
+
+    #[test]
+    fn what_is_refused_names_the_place_and_the_next_step() {
+        check(
+            "
+            stauts=eq.paid => unknown column `stauts` (did you mean `status`?)
+            id=eq.1 => `id` cannot be filtered or ordered by here (there are: `status`, `total`, `paid`, `placed_at`, `or`, `extra`, `photo`)
+            _limt=5 => unknown parameter `_limt` (there are: `_or`, `_and`, `_not.or`, `_not.and`)
+            _o=(a.eq.1) => unknown parameter `_o` (did you mean `_or`?)
+            status=paid => `status`: unknown operator `paid` (`status` equal to a value is `eq.value`; the operators are eq, neq, gt, gte, lt, lte, in, like, ilike, is)
+            status=equ.paid => `status`: unknown operator `equ` (did you mean `eq`?)
+            status= => `status`: expected an operator (`status` equal to a value is `eq.value`; the operators are eq, neq, gt, gte, lt, lte, in, like, ilike, is)
+            status=eq => `status`: expected a value behind `eq` (as in `eq.value`)
+            status=in => `status`: expected a value behind `in` (as in `in.(a,b)`)
+            status=in.a => `status`: expected `(` (a list, as in `in.(a,b,\"c,d\")`)
+            status=in.(a => `status`, character 6: expected `,` or `)`
+            status=in.(\"a => `status`, character 5: the quote is not closed
+            status=in.(a)b => `status`: nothing may follow here
+            status=like.a\\ => `status`: the pattern ends in a backslash (two backslashes stand for one)
+            total=like.1* => `total`: `total` is decimal(2), not text (`like` and `ilike` look at text columns)
+            total=eq.1.234 => `total`: `total` is decimal(2): expected at most 2 digits after the point, got `1.234`
+            total=eq.null => `total`: `total` is decimal(2): expected a number, got `null` (`is.null` asks for no value)
+            paid=eq.yes => `paid`: `paid` is boolean: expected true or false, got `yes`
+            paid=is.yes => `paid`: `is` asks for null, true or false
+            status=is.true => `status`: `status` is text, not boolean
+            placed_at=gt.2013-01-01 => `placed_at`: `placed_at` is timestamp: expected an RFC 3339 timestamp, got `2013-01-01`
+            photo=eq.! => `photo`: `photo` is bytes: expected base64, got `!`
+            extra=eq.1 => `extra`: `extra` is a json column, which is not compared (`is.null` and `not.is.null` ask whether it has a value)
+            _or=status.eq.a => `_or`, character 1: expected `(` (conditions with commas between them, as in `(status.eq.paid,total.gte.10)`)
+            _or=() => `_or`, character 2: expected a column
+            _or=(status.eq.a => `_or`, character 13: expected `,` or `)` (a value with commas, parentheses or quotes in it goes in double quotes)
+            _or=(status.eq.é,stauts.eq.b) => `_or`, character 14: unknown column `stauts` (did you mean `status`?)
+            _and=(status,b) => `_and`, character 8: expected `.` and an operator (a condition is written `column.operator.value`, as in `status.eq.paid`)
+            _or=(or(total.eq.x)) => `_or`, character 14: `total` is decimal(2): expected a number, got `x`
+            _or=(paid.is.true)) => `_or`, character 15: nothing may follow here
+            ",
+        );
+    }
+
+    #[test]
+    fn limits_hold_before_the_work() {
+        let or = |depth: usize| {
+            format!("{}status.eq.a{}", "(or".repeat(depth) + "(", ")".repeat(depth + 1))
+        };
+        assert!(read(&[("_or", &or(DEPTH_MAX - 1))]).is_ok());
+        let detail = |name: &str, text: &str| read(&[(name, text)]).unwrap_err().detail;
+        assert!(detail("_or", &or(DEPTH_MAX)).ends_with("conditions nest deeper than 10"));
+        let deep = "(or".repeat(20_000);
+        assert!(detail("_or", &deep).ends_with("conditions nest deeper than 10"));
+        let many = format!("({})", vec!["or.eq.1"; CONDITIONS_MAX + 1].join(","));
+        assert!(detail("_and", &many).ends_with("more than 100 conditions"));
+        let values = format!("in.({})", vec!["1"; VALUES_MAX + 1].join(","));
+        assert_eq!(detail("or", &values), "`or`, character 2006: more than 1000 values");
+        let long = format!("eq.{}", "a".repeat(BYTES_MAX));
+        assert_eq!(detail("status", &long), "the conditions have 65009 bytes, 65000 at most");
+    }
+
+    #[test]
+    fn a_value_means_what_it_says() {
+        let equal = |text: &str| Filter::Compare {
+            column: 1,
+            comparison: Comparison::Equal,
+            value: Cell::Text(text.into()),
+        };
+        // At the top a value is the rest, quotes and all; in a tree quotes hold what would end it.
+        assert_eq!(read(&[("status", "eq.\"a\"")]), Ok(Some(equal("\"a\""))));
+        assert_eq!(read(&[("status", "eq.a,b)")]), Ok(Some(equal("a,b)"))));
+        assert_eq!(
+            read(&[("_or", "(status.eq.\"a,\\\"b)\", status.eq.c.d,status.eq.)")]),
+            Ok(Some(Filter::Any(vec![equal("a,\"b)"), equal("c.d"), equal("")])))
+        );
+        // A column may be called like a word of the language.
+        let or = Filter::IsNull { column: 5 };
+        assert_eq!(read(&[("_and", "(or.is.null)")]), Ok(Some(Filter::All(vec![or]))));
+        assert_eq!(read(&[]), Ok(None));
     }
 }

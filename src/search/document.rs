@@ -16,6 +16,9 @@ use crate::store::change_log::write_key_text;
 /// A longer key is a term by its hash. Tantivy drops terms of more than 65,530 bytes in silence, and a document without
 /// its key can never be replaced.
 pub(super) const KEY_BYTES_MAX: usize = 1_024;
+/// A filter keeps this much of a text: Tantivy itself would cut a longer one, in the midst of a character, and have no
+/// term for it. No value that a client compares with is as long, so what it is told of the text is true all the same.
+pub(super) const FILTER_BYTES_MAX: usize = 65_530;
 /// Of a document without its texts.
 const DOCUMENT_BYTES: usize = 256;
 /// What no key as text begins with: those are JSON arrays.
@@ -83,7 +86,8 @@ impl Shape {
                 (_, Cell::Null) => {}
                 (FilterKind::Text, Cell::Text(value)) => {
                     bytes += value.len();
-                    document.add_text(filter.field, value);
+                    let kept = value.floor_char_boundary(FILTER_BYTES_MAX);
+                    document.add_text(filter.field, &value[..kept]);
                 }
                 (FilterKind::Real, Cell::Real(value)) => document.add_f64(filter.field, *value),
                 (FilterKind::Text | FilterKind::Real, other) => {

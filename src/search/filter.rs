@@ -17,8 +17,6 @@ use crate::query::filter::{Comparison, Filter};
 use crate::query::pattern::Pattern;
 use crate::row::Cell;
 
-/// Tantivy has no term for a longer text; the fast field has it all the same.
-const TERM_BYTES_MAX: usize = 65_530;
 /// A condition on a text leads the search where at most one document in so many fulfils it: going through its list
 /// is then cheaper than to ask every document that has the words.
 const LEADS_ONE_IN: u64 = 8;
@@ -150,7 +148,7 @@ pub(super) fn leads(
     let mut documents = 0;
     for value in listed {
         match value {
-            Cell::Text(text) if filter.kind == FilterKind::Text && text.len() < TERM_BYTES_MAX => {
+            Cell::Text(text) if filter.kind == FilterKind::Text => {
                 let term = Term::from_field_text(filter.field, text);
                 documents += searcher.doc_freq(&term)?;
                 terms.push(term);

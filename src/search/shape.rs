@@ -77,7 +77,7 @@ pub struct Filter {
 /// How the values of a filter are kept: all of them as fast fields, and absent where the cell is NULL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterKind {
-    /// As it is; indexed too, unless it is too long for a term.
+    /// As it is, or the first 64 KiB of it; indexed too.
     Text,
     /// A decimal as its count, a boolean as 0 and 1.
     Integer,

@@ -81,8 +81,8 @@ impl Counts {
         }
         let counted: Vec<(u64, u32)> = match segment.counted {
             Counted::Row(least, row) => {
-                let counted = row.into_iter().zip(least..).filter(|(count, _)| *count > 0);
-                counted.map(|(count, number)| (number, count)).collect()
+                let counted = row.into_iter().enumerate().filter(|(_, count)| *count > 0);
+                counted.map(|(at, count)| (least + at as u64, count)).collect()
             }
             Counted::Sparse(sparse) => sparse.into_iter().collect(),
         };

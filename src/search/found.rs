@@ -1,10 +1,9 @@
 //! A search: words and a filter over one commit of an index, in an order, from a place on.
 
-use std::io;
 use std::time::Instant;
 
 use tantivy::query::{BooleanQuery, EnableScoring, Occur, Query};
-use tantivy::{DocAddress, Score, TantivyError};
+use tantivy::{DocAddress, Score};
 
 use super::collect::{Collected, Failure, Wanted};
 use super::compile::compile;
@@ -52,10 +51,6 @@ pub enum Error {
     /// The client's, or of a machine that is busy.
     #[error("the search did not end in time")]
     TimedOut,
-
-    /// The client's: what it asks for stands for too many words.
-    #[error("the search is too broad")]
-    TooBroad,
 
     /// The index's: it is damaged, or cannot be read.
     #[error(transparent)]
@@ -216,11 +211,6 @@ impl Searcher {
                 Error::Refused(Refused::new(format!("{} is no filter of this index", name(column))))
             }
             Failure::Tantivy(error) if is_timed_out(&error) => Error::TimedOut,
-            Failure::Tantivy(TantivyError::IoError(error))
-                if error.kind() == io::ErrorKind::OutOfMemory =>
-            {
-                Error::TooBroad
-            }
             Failure::Tantivy(error) => Error::Index(self.error(error)),
         }
     }

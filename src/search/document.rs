@@ -62,14 +62,12 @@ impl Shape {
     pub(super) fn document(&self, row: &[Cell]) -> Result<(Name, TantivyDocument, usize), Error> {
         let name = self.name_of(row);
         let mut document = TantivyDocument::new();
-        let mut hash = Content::default();
         let mut bytes = DOCUMENT_BYTES + name.text().len();
         document.add_text(self.key, &name.term);
         if let Some(long) = &name.long {
             document.add_bytes(self.long_key, long.as_bytes());
         }
         for text in self.texts() {
-            hash.cell(&row[text.column]);
             match &row[text.column] {
                 Cell::Null => {}
                 Cell::Text(value) => {
@@ -81,7 +79,6 @@ impl Shape {
         }
         for filter in self.filters() {
             let cell = &row[filter.column];
-            hash.cell(cell);
             match (filter.kind, cell) {
                 (_, Cell::Null) => {}
                 (FilterKind::Text, Cell::Text(value)) => {
@@ -100,7 +97,7 @@ impl Shape {
                 }
             }
         }
-        document.add_u64(self.content, hash.hash());
+        document.add_u64(self.content, self.content_hash(row));
         Ok((name, document, bytes))
     }
 

@@ -10,7 +10,7 @@ use tantivy::schema::{
 use tantivy::tokenizer::TokenizerManager;
 
 use super::analysis;
-use crate::definition::{Language, Search, Table};
+use crate::definition::{Language, Search, SearchField, Table};
 use crate::row::ColumnType;
 
 /// The version that Cargo.lock names: its analysis and its files are part of what an index is made with.
@@ -100,7 +100,12 @@ impl Shape {
         let key = schema.add_text_field(KEY, raw.clone());
         let long_key = schema.add_bytes_field(LONG_KEY, STORED);
         let content = schema.add_u64_field(CONTENT, fast.clone());
-        let texts = search.fields.iter().map(|field| {
+        // By name: the order in a file is no more than that.
+        let mut fields: Vec<&SearchField> = search.fields.iter().collect();
+        fields.sort_by_key(|field| &table.columns[field.column].name);
+        let mut filters: Vec<usize> = search.filters.clone();
+        filters.sort_by_key(|&column| &table.columns[column].name);
+        let texts = fields.into_iter().map(|field| {
             let name = table.columns[field.column].name.clone();
             let indexing = TextFieldIndexing::default()
                 .set_tokenizer(&tokenizer(field.language))
@@ -111,7 +116,7 @@ impl Shape {
             Text { column: field.column, name, weight, language, field: field_ }
         });
         let texts: Vec<Text> = texts.collect();
-        let filters = search.filters.iter().map(|&column| {
+        let filters = filters.into_iter().map(|column| {
             let name = table.columns[column].name.clone();
             let kind = FilterKind::of(table.columns[column].column_type);
             let path = format!("filter:{name}");
@@ -153,12 +158,12 @@ impl Shape {
         &self.hash
     }
 
-    /// In the definition's order.
+    /// By name.
     pub fn texts(&self) -> &[Text] {
         &self.texts
     }
 
-    /// In the definition's order.
+    /// By name.
     pub fn filters(&self) -> &[Filter] {
         &self.filters
     }

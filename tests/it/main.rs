@@ -48,6 +48,8 @@ mod nats;
 mod proxy;
 // Generations built beside the one that is served, and served instead.
 mod rebuild;
+// What clients ask of rows, beside SQLite.
+mod query;
 // Numbers that a printed seed gives again.
 mod random;
 // What is shipped for Prometheus and Grafana, held to a real scrape.

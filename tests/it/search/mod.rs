@@ -16,3 +16,5 @@ mod follow;
 mod rig;
 // Random histories of view and indexes, with crashes.
 mod updates;
+// What an index finds, beside a plain look at all rows.
+mod hits;

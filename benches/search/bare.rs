@@ -24,9 +24,10 @@ pub fn run(task: &Task, sqlite: bool) -> Result<Done> {
     let begun = std::time::Instant::now();
     let mut index = Index::create_in_dir(&task.folder, shape.schema().clone())?;
     index.set_tokenizers(shape.tokenizers());
+    let threads = std::thread::available_parallelism()?.get();
     let options = IndexWriterOptions::builder()
-        .num_worker_threads(task.threads)
-        .memory_budget_per_thread(task.memory_bytes / task.threads)
+        .num_worker_threads(threads)
+        .memory_budget_per_thread(usize::try_from(task.memory_bytes_max / 2)? / threads)
         .build();
     let mut writer: IndexWriter = index.writer_with_options(options)?;
     let mut documents = rows.len() as u64;

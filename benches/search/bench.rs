@@ -25,8 +25,7 @@ pub struct Size {
     /// Updates a second, while something else is looked at.
     pub rate: u64,
     pub seconds: u64,
-    /// Of an index that is built at once, and of the loop that it is compared with.
-    pub threads: u64,
+    /// Of a daemon that makes one index, and of the loop that it is compared with.
     pub memory_mib: u64,
 }
 
@@ -100,17 +99,10 @@ impl Bench {
         let (data, view) = (site.data(), site.view(corpus.name()));
         let (rows, bytes) = contents(corpus, &view)?;
         let folder = self.fresh("index")?;
-        let Size { threads, memory_mib, .. } = self.size;
         let mut command = Command::new(std::env::current_exe()?);
-        command.args([
-            "--role",
-            role,
-            "--corpus",
-            corpus.name(),
-            "--threads",
-            &threads.to_string(),
-        ]);
-        command.args(["--memory-bytes", &(memory_mib << 20).to_string(), "--data"]).arg(data);
+        let memory_bytes = (self.size.memory_mib << 20).to_string();
+        command.args(["--role", role, "--corpus", corpus.name(), "--memory-bytes", &memory_bytes]);
+        command.arg("--data").arg(data);
         command.arg("--view").arg(view).arg("--folder").arg(&folder);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let Measured { success, cpu, peak_rss, output, .. } = self.server.measure(&mut command)?;

@@ -15,7 +15,7 @@
 //! A row is named with its corpus before it: `flights/build`, `reference/queries`. No figure comes from a wrong index:
 //! what is built has as many documents as there are rows, and what was written to is verified against its rows after.
 //!
-//! `cargo bench --bench search -- --rounds 3 --rows flights/build,flights/bare --threads 1`, or `--quick` for
+//! `cargo bench --bench search -- --rounds 3 --rows flights/build,flights/bare --memory 256`, or `--quick` for
 //! everything on a part of the corpora. Prints tables and, with `--json FILE`, all runs.
 
 mod ask;
@@ -50,8 +50,7 @@ fn main() -> Result<()> {
         updates: number("--updates", if quick { 2_000 } else { 50_000 })?,
         rate: number("--rate", 1_000)?,
         seconds: number("--seconds", if quick { 2 } else { 20 })?,
-        threads: number("--threads", 1)?,
-        memory_mib: number("--memory", 128)?,
+        memory_mib: number("--memory", 256)?,
     };
     let rounds = number("--rounds", if quick { 1 } else { 3 })?;
 

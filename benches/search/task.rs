@@ -21,9 +21,8 @@ pub struct Task {
     pub view: PathBuf,
     /// Where the index is to be: an empty folder.
     pub folder: PathBuf,
-    pub threads: usize,
-    /// Of all threads.
-    pub memory_bytes: usize,
+    /// Of a daemon that makes one index: it is given half of it.
+    pub memory_bytes_max: u64,
 }
 
 /// What it says at its end.
@@ -51,8 +50,7 @@ pub fn play(role: &str, arguments: &[String]) -> Result<()> {
         data: told("--data")?.into(),
         view: told("--view")?.into(),
         folder: told("--folder")?.into(),
-        threads: told("--threads")?.parse()?,
-        memory_bytes: told("--memory-bytes")?.parse()?,
+        memory_bytes_max: told("--memory-bytes")?.parse()?,
     };
     let done = match role {
         "bare" => bare::run(&task, false)?,

@@ -8,11 +8,13 @@
 //! | `given` | event documents to the chunks that a trial takes |
 //! | `outcome` | everything that a trial has come to, to be shown or compared |
 //! | `expect` | the rows that a test expects beside those that are there |
+//! | `found` | what a test's queries find in its rows |
 //! | `compare` | when two cells are the same to a test |
 //! | `test` | one `[[test]]`, and the ways in which its events must come to the same |
 
 mod compare;
 pub mod expect;
+mod found;
 pub mod given;
 pub mod outcome;
 pub mod test;

@@ -11,12 +11,15 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::expect::{self, Difference};
+use super::found::{Follower, Found};
 use super::given::{self, Given};
 use super::outcome::{Outcome, SetAside};
 use super::{Setup, Trial};
-use crate::definition::{Expect, Test};
+use crate::definition::{Expect, ExpectSearch, Test};
+use crate::query::Refused;
 use crate::store::Error;
 use crate::store::dead_letter::State;
+use crate::syntax::Text;
 
 /// Of a longer test so many events, evenly spread, are split after and published twice: each is a whole run.
 const PLACES_MAX: usize = 100;
@@ -40,6 +43,17 @@ pub enum Problem {
     Given { index: usize, problem: String },
     /// Rows of a table or view.
     Rows { relation: String, span: Range<usize>, differences: Vec<Difference> },
+    /// Rows that a query finds, and should not, or the reverse.
+    Found {
+        index: String,
+        query: Text,
+        span: Range<usize>,
+        differences: Vec<Difference>,
+        /// What of the query may not be meant.
+        warnings: Vec<String>,
+    },
+    /// A query is refused.
+    Query { index: String, query: Text, refused: Refused },
     /// A view could not be read.
     View { relation: String, span: Range<usize>, problem: String },
     /// An event was set aside that should not have been.
@@ -77,8 +91,12 @@ pub struct Repeated {
 
 impl Problem {
     /// What to make of it, where that is not plain.
-    pub fn hint(&self) -> Option<&'static str> {
-        let Self::Variant { what, .. } = self else { return None };
+    pub fn hint(&self) -> Option<&str> {
+        let what = match self {
+            Self::Query { refused, .. } => return refused.hint.as_deref(),
+            Self::Variant { what, .. } => what,
+            _ => return None,
+        };
         let views = what.iter().all(|what| what.starts_with(VIEW));
         Some(if views {
             "a view without ORDER BY may depend on the order of its rows; else it is a fault of viewd: please report it"
@@ -132,6 +150,10 @@ impl Tried<'_> {
         for expected in &self.test.expect {
             problems.extend(rows(expected, &whole));
         }
+        match self.searched(&whole) {
+            Ok(found) => problems.extend(found),
+            Err(problem) => problems.push(Problem::Store { problem }),
+        }
         if whole.views.iter().any(|view| view.problem.is_some()) {
             // It may have taken all the steps that it has, and would take them each time.
             return Ok(());
@@ -147,6 +169,37 @@ impl Tried<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What queries find: in an index of all rows, and in one that has followed them event by event, as a daemon's does.
+    fn searched(&self, whole: &Outcome) -> Result<Vec<Problem>, String> {
+        let followers = || -> Result<Vec<Follower<'_>>, String> {
+            let expected = self.test.expect_search.iter();
+            expected.map(|expect| Follower::new(self.setup.plan.definition(), expect)).collect()
+        };
+        let (mut at_once, mut following) = (followers()?, followers()?);
+        if at_once.is_empty() {
+            return Ok(Vec::new());
+        }
+        at_once.iter_mut().try_for_each(|index| index.follow(whole))?;
+        let mut trial = Trial::begin(self.setup).map_err(|error| error.to_string())?;
+        let mut begin = 0;
+        for end in places(self.given.len()).map(|place| place + 1).chain([self.given.len()]) {
+            let outcome = self.take(&mut trial, begin..end).and_then(|()| trial.outcome());
+            let outcome = outcome.map_err(|error| error.to_string())?;
+            following.iter_mut().try_for_each(|index| index.follow(&outcome))?;
+            begin = end;
+        }
+        let mut problems = Vec::new();
+        for (at_once, following) in at_once.iter().zip(&following) {
+            let (found, other) = (at_once.found(whole), following.found(whole));
+            if found != other {
+                let what = vec![format!("full-text index `{}`", at_once.expect().index)];
+                problems.push(Problem::Variant { variant: Variant::OneByOne, what });
+            }
+            problems.extend(unfound(at_once.expect(), found));
+        }
+        Ok(problems)
     }
 
     /// What the events come to in these batches.
@@ -250,6 +303,18 @@ fn rows(expected: &Expect, outcome: &Outcome) -> Option<Problem> {
     (!differences.is_empty()).then(|| Problem::Rows { relation: name(), span: span(), differences })
 }
 
+fn unfound(expected: &ExpectSearch, found: Result<Found, Refused>) -> Option<Problem> {
+    let (index, query) = (expected.index.clone(), expected.query.clone());
+    match found {
+        Err(refused) => Some(Problem::Query { index, query, refused }),
+        Ok(Found { differences, .. }) if differences.is_empty() => None,
+        Ok(Found { differences, warnings }) => {
+            let span = expected.span.clone();
+            Some(Problem::Found { index, query, span, differences, warnings })
+        }
+    }
+}
+
 /// What of two outcomes is not the same, in words.
 fn otherwise(expected: &Outcome, found: &Outcome) -> Vec<String> {
     let mut what = Vec::new();
@@ -285,7 +350,7 @@ mod tests {
     fn only_views_may_differ_by_their_order() {
         let hint = |what: &[&str]| {
             let what = what.iter().map(|&what| what.to_owned()).collect();
-            Problem::Variant { variant: Variant::OneByOne, what }.hint().unwrap()
+            Problem::Variant { variant: Variant::OneByOne, what }.hint().unwrap().to_owned()
         };
         assert!(hint(&["view `due`"]).starts_with("a view without ORDER BY"));
         for what in [&["view `due`", "table `orders`"][..], &["dead letters"], &["counts"]] {

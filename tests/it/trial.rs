@@ -42,20 +42,55 @@ fn untimed(text: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n") + "\n"
 }
 
+/// Whether a failed run printed what its golden file has.
+#[track_caller]
+fn check_golden(out: &str, file: &str) {
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, untimed(out)).unwrap();
+    }
+    assert_eq!(untimed(out), std::fs::read_to_string(&golden).unwrap());
+}
+
 #[test]
 fn failures_read_as_the_golden_file_has_them() {
     let folder = Folder::new();
     folder.write("projections/orders.toml", ORDERS);
     let (out, err) = folder.ends(&["test"], 3);
-    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(FAILED);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&golden, untimed(&out)).unwrap();
-    }
-    assert_eq!(untimed(&out), std::fs::read_to_string(&golden).unwrap());
+    check_golden(&out, FAILED);
     let warning = "warning: orders: publishing `Placed` twice changes `daily`\n";
     assert!(err.starts_with(warning) && err.contains("Nats-Msg-Id"), "{err}");
     let (out, _) = folder.ends(&["test", "--quiet", "--filter", "right passes"], 0);
     assert_eq!(out, "");
+}
+
+/// Indexes are as the language has it: words in their forms, keys of several columns and types.
+#[test]
+fn what_queries_find_is_held_to_what_is_expected() {
+    let folder = Folder::new();
+    folder.write("projections/shop.toml", include_str!("../trial/search.toml"));
+    folder.write("config/viewd.toml", "[sources.shop]\nstream = \"SHOP\"\n");
+    let (out, _) = folder.ends(&["test"], 3);
+    check_golden(&out, "tests/trial/search.stdout");
+    let (out, _) = folder.ends(&["test", "--json", "--filter", "not found"], 3);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    let [failure] = &found["data"][0]["failures"].as_array().unwrap()[..] else { panic!("{out}") };
+    let wanted = json!({
+        "kind": "found", "line": 64, "relation": "products", "detail": null,
+        "message": "full-text index `products` on `blue shirt`: 2 rows missing, 1 row not expected",
+        "rows": [
+            {
+                "change": "missing", "key": null, "found": null,
+                "expected": {"sku": "2", "name": "Red shirt", "notes": "bluebell print"},
+            },
+            {"change": "missing", "key": null, "expected": {"sku": "4"}, "found": null},
+            {
+                "change": "unexpected", "key": null, "expected": null,
+                "found": {"sku": "1", "name": "Blue shirts", "notes": "cotton"},
+            },
+        ],
+    });
+    assert_eq!(*failure, wanted, "{failure:#}");
 }
 
 #[test]

@@ -48,12 +48,15 @@ pub(super) fn text(ran: &Ran, paint: Paint) -> String {
 fn describe(text: &mut String, ran: &Ran, problem: &Problem, paint: Paint) {
     line(text, 1, &format!("{} ({})", headline(ran, problem), place(ran, problem)));
     match problem {
-        Problem::Rows { differences, .. } => {
+        Problem::Rows { differences, .. } | Problem::Found { differences, .. } => {
             for difference in differences.iter().take(DIFFERENCES_MAX) {
                 row(text, ran, difference, paint);
             }
             if let more @ 1.. = differences.len().saturating_sub(DIFFERENCES_MAX) {
                 line(text, 2, &format!("... and {more} more"));
+            }
+            if let Problem::Found { warnings, .. } = problem {
+                warnings.iter().for_each(|warning| line(text, 2, &format!("warning: {warning}")));
             }
         }
         Problem::SetAside { letter, .. } => line(text, 2, &paint.bad(&letter.reason)),
@@ -62,6 +65,10 @@ fn describe(text: &mut String, ran: &Ran, problem: &Problem, paint: Paint) {
             if let Some(found) = found {
                 line(text, 2, &paint.bad(found));
             }
+        }
+        Problem::Query { refused, .. } => {
+            line(text, 2, &paint.bad(&refused.detail));
+            problem.hint().into_iter().for_each(|hint| line(text, 2, hint));
         }
         Problem::Given { problem, .. }
         | Problem::View { problem, .. }
@@ -77,6 +84,12 @@ pub(super) fn headline(ran: &Ran, problem: &Problem) -> String {
         Problem::Given { index, .. } => format!("{} is none", event(*index)),
         Problem::Rows { relation, differences, .. } => {
             format!("`{relation}`: {}", counts(differences))
+        }
+        Problem::Found { index, query, differences, .. } => {
+            format!("full-text index `{index}` on `{}`: {}", query.value, counts(differences))
+        }
+        Problem::Query { index, query, .. } => {
+            format!("full-text index `{index}` refuses `{}`", query.value)
         }
         Problem::View { relation, .. } => format!("`{relation}` cannot be read"),
         Problem::SetAside { index, letter } => {
@@ -104,7 +117,10 @@ pub(super) fn headline(ran: &Ran, problem: &Problem) -> String {
 pub(super) fn line_number(ran: &Ran, problem: &Problem) -> usize {
     let given = |index: Option<usize>| index.and_then(|index| ran.test().given.get(index));
     match problem {
-        Problem::Rows { span, .. } | Problem::View { span, .. } => ran.line_of(span.start),
+        Problem::Rows { span, .. } | Problem::View { span, .. } | Problem::Found { span, .. } => {
+            ran.line_of(span.start)
+        }
+        Problem::Query { query, .. } => ran.line_of(query.span.start),
         Problem::Given { index, .. } => {
             given(Some(*index)).map_or(ran.line(), |(_, span)| ran.line_of(span.start))
         }

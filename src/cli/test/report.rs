@@ -87,6 +87,8 @@ fn failure<'a>(ran: &Ran, problem: &'a Problem) -> Failure<'a> {
     let (kind, relation, detail) = match problem {
         Problem::Given { problem, .. } => ("given", None, Some(problem)),
         Problem::Rows { relation, .. } => ("rows", Some(relation), None),
+        Problem::Found { index, .. } => ("found", Some(index), None),
+        Problem::Query { index, refused, .. } => ("query", Some(index), Some(&refused.detail)),
         Problem::View { relation, problem, .. } => ("view", Some(relation), Some(problem)),
         Problem::SetAside { letter, .. } => ("set_aside", None, Some(&letter.reason)),
         Problem::Stopped { reason } => ("stopped", None, Some(reason)),
@@ -95,7 +97,9 @@ fn failure<'a>(ran: &Ran, problem: &'a Problem) -> Failure<'a> {
         Problem::Store { problem } => ("store", None, Some(problem)),
     };
     let rows = match problem {
-        Problem::Rows { differences, .. } => differences.iter().map(row).collect(),
+        Problem::Rows { differences, .. } | Problem::Found { differences, .. } => {
+            differences.iter().map(row).collect()
+        }
         _ => Vec::new(),
     };
     Failure {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::digest::digest;
 use super::parameter::Parameters;
 use super::problem::Problem;
-use super::{operation, upkeep};
+use super::{operation, search, upkeep};
 use crate::supervisor::daemon::Daemon;
 use crate::supervisor::refused::Refused;
 use crate::worker::command::Accepted;
@@ -25,6 +25,8 @@ use crate::worker::command::Accepted;
 pub(super) fn routes() -> Router<Arc<Daemon>> {
     let of_projection = |what: &str| format!("/v1/admin/projections/{{projection}}/{what}");
     Router::new()
+        // Not of the admin, but answered here alone until clients can say who they are.
+        .route("/v1/projections/{projection}/search/{index}", get(search::search))
         .route(&of_projection("accept"), post(accept))
         .route(&of_projection("pause"), post(pause))
         .route(&of_projection("resume"), post(resume))

@@ -91,6 +91,16 @@ impl Problem {
         self
     }
 
+    /// The code of HTTP.
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+
+    /// The body of the answer.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("a problem is plain data")
+    }
+
     #[cfg(test)]
     pub fn detail(&self) -> &str {
         &self.0.detail
@@ -140,9 +150,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status =
             StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_string(&self).expect("a problem is plain data");
         let mut response =
-            (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+            (status, [(header::CONTENT_TYPE, "application/problem+json")], self.json())
+                .into_response();
         if let Some(seconds) = self.0.retry_after_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 // A client on a slow line sends a request in far less; a client that never ends one is cut off.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 // Twice what browsers and proxies send in practice.
-const HEADER_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const HEADER_BYTES_MAX: usize = 16 * 1024;
 // A client that never reads its answers keeps its place no longer than this; others just connect again.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(600);
 // Each holds a few tens of KiB: 256 stay far below the memory budget.

@@ -242,6 +242,22 @@ Examples:
         #[arg(long, default_value_t = 50, value_name = "N")]
         limit: usize,
     },
+    /// Finds rows by words, with a full-text index of a projection; works with and without a daemon.
+    #[command(after_help = "\
+Examples:
+  viewd search shop orders blue shirt
+  viewd search shop orders '\"blue shirt\" OR trousers -red' --highlight
+  viewd search shop orders 'customer:ada ship*' --where status=eq.paid --order placed_at.desc
+  viewd search shop orders --where total=gte.100 --facets status --total --limit 0
+  viewd search shop orders ada --min-sequence 1234 --json
+
+Words must all be found, in any field; a phrase in quotes; pre* for a beginning; word~1 for a slip of one letter; \
+field:word in that field alone; AND, OR, NOT, - and parentheses. Conditions: column=eq.VALUE, neq, gt, gte, lt, lte, \
+in.(a,b), like, ilike, is.null, each also after not. -- on the filters of the index, which --order and --facets take too.
+
+With --min-sequence, which a publish acknowledgement says, it waits until the index has that sequence, and ends with 4 \
+if it has not in time. Ends with 69 while the index is made from the rows.")]
+    Search(Search),
     /// Prints a canonical hash of each table: two builds of the same events have the same.
     #[command(after_help = "\
 Examples:
@@ -288,6 +304,40 @@ Example:
     Completions { shell: clap_complete::Shell },
     /// Prints the version.
     Version,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Search {
+    /// Whose rows.
+    pub(super) projection: String,
+    /// A [search.*] of its definition.
+    pub(super) index: String,
+    /// What they are found by; left out: every row that the conditions let through.
+    pub(super) words: Vec<String>,
+    /// A condition on a filter of the index, e.g. `status=eq.paid`; all of them must hold.
+    #[arg(long = "where", value_name = "COLUMN=CONDITION", value_parser = condition)]
+    pub(super) filters: Vec<(String, String)>,
+    /// Filters of the index, or _score, each with .asc or .desc [default: the best first, without words by key].
+    #[arg(long, value_name = "COLUMNS")]
+    pub(super) order: Option<String>,
+    /// How many rows at most.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(super) limit: usize,
+    /// Shows where the words stand in the texts.
+    #[arg(long)]
+    pub(super) highlight: bool,
+    /// Counts the values of these filters over all hits.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(super) facets: Vec<String>,
+    /// Counts all hits.
+    #[arg(long)]
+    pub(super) total: bool,
+    /// Waits until the index has this sequence of the projection's stream.
+    #[arg(long, value_name = "N")]
+    pub(super) min_sequence: Option<u64>,
+    /// How long at most: 500ms, 10s, 2m.
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = timeout, requires = "min_sequence")]
+    pub(super) timeout: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -399,6 +449,12 @@ pub(super) enum ConfigCommand {
         #[arg(long)]
         origin: bool,
     },
+}
+
+fn condition(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=');
+    let pair = pair.map(|(name, condition)| (name.trim().to_owned(), condition.to_owned()));
+    pair.ok_or_else(|| "write a column and its condition, such as status=eq.paid".to_owned())
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

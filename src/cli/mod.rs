@@ -18,6 +18,7 @@ mod rehearse;
 mod reload;
 mod run;
 mod schema;
+mod search;
 mod skeleton;
 mod socket;
 mod status;
@@ -111,6 +112,7 @@ fn dispatch(arguments: &Arguments, output: &Output) -> Result<(), Failure> {
         Command::Query { projection, sql, limit } => {
             query::run(&settings()?.config, projection, sql, *limit, output)
         }
+        Command::Search(arguments) => search::run(&settings()?.config, arguments, output),
         Command::Digest(arguments) => digest::run(&settings()?.config, arguments, output),
         Command::Verify { projection, deep } => {
             verify::run(&settings()?.config, projection, *deep, output)

@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, Kind};
 use super::output::Output;
-use crate::api::serve;
+use crate::api::{self, serve};
 use crate::config::Config;
+
+/// What a request has beside its path.
+const HEAD_BYTES: usize = 128;
 
 /// What the daemon answered.
 pub(super) struct Answer {
@@ -52,6 +55,11 @@ pub(super) struct Problem {
 }
 
 impl Answer {
+    /// What a daemon would answer that refuses so.
+    pub(super) fn of(problem: &api::problem::Problem) -> Self {
+        Self { code: problem.status(), body: problem.json() }
+    }
+
     /// The body; a refusal as the command's failure.
     pub(super) fn body(self) -> Result<String, Failure> {
         match self.code {
@@ -84,6 +92,7 @@ impl Problem {
             (_, 409) => Kind::FoundProblems,
             (_, 422) => Kind::Configuration,
             (_, 503) => Kind::Unreachable,
+            ("query-timeout", _) => Kind::FoundProblems,
             (_, 504) => Kind::TimedOut,
             (_, 507) | ("view-unreadable", _) => Kind::Io,
             _ => Kind::Internal,
@@ -123,6 +132,14 @@ pub(super) fn request(
     path: &str,
     timeout: Duration,
 ) -> Result<Option<Answer>, Failure> {
+    if path.len() + HEAD_BYTES > serve::HEADER_BYTES_MAX {
+        // The daemon would end the connection, and could hardly say why.
+        let error = anyhow::anyhow!("what is asked for has {} bytes", path.len());
+        let most = serve::HEADER_BYTES_MAX - HEAD_BYTES;
+        return Err(
+            Failure::new(Kind::Usage, error).hint(format!("the daemon takes {most} at most"))
+        );
+    }
     let socket = serve::socket_path(data_dir);
     let asking = || format!("ask the daemon on {}", socket.display());
     match UnixStream::connect(&socket) {

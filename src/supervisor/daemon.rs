@@ -36,6 +36,8 @@ pub struct Daemon {
     /// To the upkeep.
     pub(super) ended: mpsc::UnboundedSender<Ended>,
     site: Mutex<Site>,
+    /// What a query may take.
+    query_timeout: Duration,
     draining: AtomicBool,
     pub(super) waiting: Waiting,
     /// One scrape at a time: each sets the series that follow from reports.
@@ -58,11 +60,16 @@ impl Daemon {
             operations: Operations::default(),
             threads,
             ended,
+            query_timeout: site.config.limits.query_timeout,
             site: Mutex::new(site),
             draining: AtomicBool::new(false),
             waiting: Waiting::default(),
             scrape: Mutex::new(()),
         }
+    }
+
+    pub fn query_timeout(&self) -> Duration {
+        self.query_timeout
     }
 
     pub fn metrics(&self) -> &Metrics {

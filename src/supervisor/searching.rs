@@ -90,7 +90,8 @@ impl Daemon {
         timeout: Duration,
     ) -> Result<Searchable, Unsearched> {
         let tracked = self.tracked(projection).ok_or(Unsearched::UnknownProjection)?;
-        if let Some(found) = self.searched_now(&tracked, index, min_sequence) {
+        let numbers = tracked.shared.numbers();
+        if let Some(found) = self.searched_now(&tracked, &numbers, index, min_sequence) {
             return found;
         }
         let _one = self.waiting.0.try_acquire().map_err(|_| Unsearched::TooMany)?;
@@ -147,7 +148,7 @@ impl Daemon {
             let mut moved = std::pin::pin!(moved);
             // Counted as waiting before it looks, so what happens in between wakes it.
             moved.as_mut().enable();
-            let look = |_: &Numbers| self.searched_now(tracked, index, min_sequence);
+            let look = |numbers: &Numbers| self.searched_now(tracked, numbers, index, min_sequence);
             tokio::select! {
                 biased;
                 found = tracked.shared.until(look) => return found,
@@ -160,11 +161,11 @@ impl Daemon {
     fn searched_now(
         &self,
         tracked: &Tracked,
+        numbers: &Numbers,
         index: &str,
         min_sequence: Option<Sequence>,
     ) -> Option<Result<Searchable, Unsearched>> {
         let shared = &tracked.shared;
-        let numbers = shared.numbers();
         let standing = || Some(Err(Unsearched::Standing(Box::new(numbers.clone()))));
         let Some(board) = shared.board() else {
             // Nothing of it is run, or it has no index.
@@ -180,7 +181,7 @@ impl Daemon {
         let Some(search) = place else {
             return Some(Err(Unsearched::UnknownIndex { known: names() }));
         };
-        let Some(found) = searchable(&published, search, &numbers) else {
+        let Some(found) = searchable(&published, search, numbers) else {
             return not_searchable(&published, search);
         };
         let Some(sequence) = min_sequence else { return Some(Ok(found)) };

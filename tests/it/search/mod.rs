@@ -4,6 +4,8 @@
 #[path = "../../corpora/mod.rs"]
 mod corpora;
 
+// The command, and what it asks the daemon.
+mod cli;
 // What a search finds, by reading every row.
 mod naive;
 // The process ended at every step of an index.

@@ -1,0 +1,174 @@
+//! `viewd search`: rows that a full-text index finds, as the running daemon answers; without one, on the files.
+//!
+//! An answer has a page of rows at most, so the command pages by itself: what it prints is one answer all the same.
+
+mod at_rest;
+mod shown;
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use self::at_rest::AtRest;
+use super::args;
+use super::failure::Failure;
+use super::output::Output;
+use super::socket::{self, Answer, encoded};
+use crate::api::search::asked::LIMIT_MAX;
+use crate::api::wait::TIMEOUT_MAX;
+use crate::config::Config;
+
+/// What an answer takes beyond the wait and the search.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One answer, its values as they stand: a decimal keeps its digits.
+#[derive(Deserialize)]
+struct Page {
+    data: Vec<Box<RawValue>>,
+    next: Option<String>,
+    sequence: u64,
+    view_sequence: u64,
+    generation: u64,
+    total: Option<u64>,
+    facets: Option<Box<RawValue>>,
+    #[serde(default)]
+    warnings: Vec<String>,
+}
+
+pub(super) fn run(
+    config: &Config,
+    arguments: &args::Search,
+    output: &Output,
+) -> Result<(), Failure> {
+    let mut asker = Asker { config, arguments, at_rest: None };
+    let mut page = asker.first()?;
+    while let (Some(cursor), left @ 1..) =
+        (page.next.as_deref(), arguments.limit.saturating_sub(page.data.len()))
+    {
+        let next = asker.next(cursor, left)?;
+        page.data.extend(next.data);
+        // The index may have moved on meanwhile: what came first is true of all.
+        page.next = next.next;
+    }
+    if output.json {
+        output.line(&json(&page));
+    } else {
+        shown::print(&page, arguments, output)?;
+    }
+    Ok(())
+}
+
+/// Whoever answers: the daemon, or this process.
+struct Asker<'a> {
+    config: &'a Config,
+    arguments: &'a args::Search,
+    /// Opened by the first question that no daemon answers.
+    at_rest: Option<AtRest>,
+}
+
+impl Asker<'_> {
+    fn first(&mut self) -> Result<Page, Failure> {
+        let begun = Instant::now();
+        let args::Search { min_sequence, timeout, .. } = *self.arguments;
+        loop {
+            let mut query = self.query(self.arguments.limit);
+            // One request waits for so long at most; the next goes on where it ended.
+            let left = timeout.saturating_sub(begun.elapsed()).min(TIMEOUT_MAX);
+            if let Some(sequence) = min_sequence {
+                query += &format!("&_min_sequence={sequence}&_wait={}ms", left.as_millis());
+            }
+            if !self.arguments.facets.is_empty() {
+                query += &format!("&_facets={}", encoded(&self.arguments.facets.join(",")));
+            }
+            if self.arguments.total {
+                query += "&_total=true";
+            }
+            let answer = self.ask(&query, left)?;
+            if answer.code != 200 && begun.elapsed() < timeout {
+                let problem = answer.problem()?;
+                if problem.code == "timed-out" {
+                    continue;
+                }
+            }
+            return read(answer);
+        }
+    }
+
+    fn next(&mut self, cursor: &str, left: usize) -> Result<Page, Failure> {
+        let query = format!("{}&_cursor={}", self.query(left), encoded(cursor));
+        let answer = self.ask(&query, Duration::ZERO)?;
+        read(answer)
+    }
+
+    /// What all questions have in common.
+    fn query(&self, rows: usize) -> String {
+        let args::Search { words, filters, order, highlight, .. } = self.arguments;
+        let mut query = format!("_limit={}", rows.min(LIMIT_MAX));
+        if !words.is_empty() {
+            query += &format!("&_q={}", encoded(&words.join(" ")));
+        }
+        for (name, condition) in filters {
+            query += &format!("&{}={}", encoded(name), encoded(condition));
+        }
+        if let Some(order) = order {
+            query += &format!("&_order={}", encoded(order));
+        }
+        if *highlight {
+            query += "&_highlight=true";
+        }
+        query
+    }
+
+    fn ask(&mut self, query: &str, wait: Duration) -> Result<Answer, Failure> {
+        let args::Search { projection, index, .. } = self.arguments;
+        if self.at_rest.is_none() {
+            let what = format!("search/{}?{query}", encoded(index));
+            let path = format!("/v1/{}", socket::path(projection, &what));
+            let timeout = wait + self.config.limits.query_timeout + ANSWER_TIMEOUT;
+            if let Some(answer) = socket::request(&self.config.data_dir, "GET", &path, timeout)? {
+                return Ok(answer);
+            }
+        }
+        let at_rest = match self.at_rest.take() {
+            Some(at_rest) => at_rest,
+            None => AtRest::open(self.config, projection, index)?,
+        };
+        self.at_rest.insert(at_rest).answer(query, self.config.limits.query_timeout)
+    }
+}
+
+fn read(answer: Answer) -> Result<Page, Failure> {
+    if answer.code == 200 {
+        return socket::read(&answer.body);
+    }
+    let mut problem = answer.problem()?;
+    if matches!(problem.code.as_str(), "timed-out" | "projection-stands-still") {
+        let at = problem.sequence.map(|sequence| format!("; it is at {sequence}"));
+        problem.detail += &at.unwrap_or_default();
+    }
+    Err(problem.failure())
+}
+
+/// All pages as one answer.
+fn json(page: &Page) -> String {
+    let data: Vec<&str> = page.data.iter().map(|row| row.get()).collect();
+    let mut json = format!(
+        "{{\"data\":[{}],\"next\":{},\"sequence\":{},\"view_sequence\":{},\"generation\":{}",
+        data.join(","),
+        serde_json::Value::from(page.next.as_deref()),
+        page.sequence,
+        page.view_sequence,
+        page.generation
+    );
+    if let Some(total) = page.total {
+        json += &format!(",\"total\":{total}");
+    }
+    if let Some(facets) = &page.facets {
+        json += &format!(",\"facets\":{facets}");
+    }
+    if !page.warnings.is_empty() {
+        json += &format!(",\"warnings\":{}", serde_json::Value::from(page.warnings.as_slice()));
+    }
+    json + "}"
+}

@@ -88,10 +88,6 @@ fn problem(error: Error) -> Problem {
     match error {
         Error::Refused(error) => refused("bad-query", error.detail).hints(error.hint),
         Error::TimedOut => timed_out(),
-        Error::TooBroad => {
-            let detail = "what is asked for stands for too many different words";
-            refused("bad-query", detail).hint("write more letters before `*` and `~`")
-        }
         Error::Index(error) => {
             let detail = error.to_string();
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "index-unavailable", detail)

@@ -58,8 +58,12 @@ pub fn start(
     }
     let filter = match std::env::var(FILTER_VARIABLE) {
         Ok(wanted) if !wanted.trim().is_empty() => filter(&wanted)?,
-        // What the client says at each failed attempt is said once by the connection, in better words.
-        _ => EnvFilter::new(if quiet { "warn,async_nats=off" } else { "info,async_nats=off" }),
+        // What the client says at each failed attempt is said once by the connection, in better words; what Tantivy says
+        // of files that it may not touch any more, or of a row's value, is nobody's trouble, and an error is an index's.
+        _ => {
+            let level = if quiet { "warn" } else { "info" };
+            EnvFilter::new(format!("{level},async_nats=off,tantivy=off"))
+        }
     };
     let lines = fmt::layer().with_writer(writer).with_target(false);
     let lines = if json {

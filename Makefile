@@ -19,12 +19,13 @@ test: ## run all tests
 	cargo test --locked
 
 # A failing case is written to tests/proptest-regressions, a failing seed is printed: CHAOS_SEED=N runs it alone.
-soak: ## the laws for 10,000 random cases, the bad network for 200 seeds, 100 cut-overs, 100 kills of a rebuild (PROPTEST_CASES=N, CHAOS_SEEDS=N, CUT_OVERS=N, REBUILD_KILLS=N for others)
+soak: ## the laws for 10,000 random cases, the bad network for 200 seeds, 100 cut-overs, 100 kills of a rebuild, 1,000 losses of power (PROPTEST_CASES=N, CHAOS_SEEDS=N, CUT_OVERS=N, REBUILD_KILLS=N, POWER_PAIRS=N for others)
 	@tests/tools/nats-server >/dev/null
 	PROPTEST_CASES=$${PROPTEST_CASES:-10000} cargo test --locked --test it laws::
 	CHAOS_SEEDS=$${CHAOS_SEEDS:-200} cargo test --locked --test it chaos:: -- --nocapture
 	CUT_OVERS=$${CUT_OVERS:-100} cargo test --locked --test it rebuild::cut_over:: -- --nocapture
 	REBUILD_KILLS=$${REBUILD_KILLS:-100} cargo test --locked --test it rebuild::crash::killed -- --nocapture
+	POWER_PAIRS=$${POWER_PAIRS:-1000} cargo test --locked --test it search::power:: -- --nocapture
 
 lint: ## check format, lints and scripts
 	cargo fmt --all --check

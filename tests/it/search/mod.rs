@@ -20,3 +20,5 @@ mod rig;
 mod updates;
 // What an index finds, beside a plain look at all rows.
 mod hits;
+// The loss of power, with more or less kept of the rows than of the index.
+mod power;

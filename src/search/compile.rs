@@ -162,3 +162,6 @@ fn positive(clause: Clause) -> Box<dyn Query> {
         (_, query) => query,
     }
 }
+
+#[cfg(test)]
+mod tests;

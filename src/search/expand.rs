@@ -185,7 +185,7 @@ impl Lists {
             clock.step()?;
             let row = first.doc();
             for (_, other) in &mut *others {
-                let found = other.seek(row);
+                let found = reach(other, row);
                 if found > row {
                     first.seek(found);
                     continue 'rows;
@@ -213,7 +213,7 @@ fn join(
     let mut found = Vec::new();
     while let Some((row, _)) = places.first() {
         clock.step()?;
-        let at = if list.doc() < *row { list.seek(*row) } else { list.doc() };
+        let at = reach(&mut list, *row);
         if at == TERMINATED {
             break;
         }
@@ -231,4 +231,9 @@ fn join(
         places = rest;
     }
     Ok(())
+}
+
+/// The first row from `row` on; a list that is beyond it stays, since none may be sought backwards.
+fn reach(list: &mut SegmentPostings, row: DocId) -> DocId {
+    if list.doc() < row { list.seek(row) } else { list.doc() }
 }

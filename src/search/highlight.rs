@@ -317,3 +317,6 @@ fn escape(text: &str, html: &mut String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

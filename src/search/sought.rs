@@ -1,5 +1,7 @@
 //! What a text of the query is looked up by in one field: for the index and for highlights the same.
 
+use std::mem;
+
 use tantivy::tokenizer::{TokenStream, Tokenizer};
 
 use super::analysis::{Analyzer, Kind, MARK};
@@ -32,10 +34,11 @@ impl Sought {
         let mut sought = Self::default();
         let mut stream = analyzer.token_stream(&text.text);
         let (mut last, mut end, mut written) = (Kind::Stop, 0, None);
+        let mut is_in_run = false;
         while let Some(kind) = stream.step() {
             let token = stream.token();
             end = token.offset_to;
-            if kind == Kind::Last && last == Kind::Pair {
+            if mem::replace(&mut is_in_run, kind == Kind::Pair) && kind == Kind::Last {
                 // The pairs hold every character of their run.
                 continue;
             }

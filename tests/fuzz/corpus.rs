@@ -51,10 +51,24 @@ pub fn seeds(target: Target) -> Vec<Vec<u8>> {
         Target::Expression => expressions(),
         Target::Event => events(),
         Target::Document => documents(),
+        Target::Search => searches(),
     };
     // What was found once.
     seeds.extend(files(&[&format!("tests/fuzz/regressions/{}", target.name())], "txt"));
     seeds
+}
+
+/// Every string in the tests of searches, and a row for each.
+fn searches() -> Vec<Vec<u8>> {
+    let row = "the Running Shoes Zoe\u{308}, \u{6771}\u{4eac}\u{90fd} iPhone\u{624b}\u{673a} 12:30";
+    let texts: HashSet<String> = files(&["src/search"], "rs")
+        .iter()
+        .flat_map(|file| strings(&String::from_utf8_lossy(file)))
+        .filter(|text| text.len() < 200 && !text.contains('\n'))
+        .collect();
+    let mut texts: Vec<_> = texts.into_iter().collect();
+    texts.sort_unstable();
+    texts.into_iter().map(|text| format!("{text}\n{row}").into_bytes()).collect()
 }
 
 /// Every string in the tests of expressions, and those of the definitions: most are jq.

@@ -29,8 +29,8 @@ use self::corpus::{Corpus, seeds};
 use self::mutate::Random;
 use self::targets::Target;
 
-const TARGETS: [Target; 4] =
-    [Target::Definition, Target::Expression, Target::Event, Target::Document];
+const TARGETS: [Target; 5] =
+    [Target::Definition, Target::Expression, Target::Event, Target::Document, Target::Search];
 
 /// One evaluation's budget ends within a second or so; an input is several of them.
 const INPUT_DEADLINE: Duration = Duration::from_secs(10);

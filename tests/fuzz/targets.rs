@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 use viewd::definition::fingerprint::{ENGINE, Fingerprint, Reading};
@@ -20,6 +21,9 @@ use viewd::expression::{
 };
 use viewd::projection::plan::Plan;
 use viewd::row::ColumnType;
+use viewd::search::compile::compile;
+use viewd::search::highlight::Highlighter;
+use viewd::search::{Shape, words};
 use viewd::source::transform;
 use viewd::store::layout::Build;
 use viewd::store::view;
@@ -36,6 +40,8 @@ pub enum Target {
     Event,
     /// An event document, as `given` in a test.
     Document,
+    /// What somebody searches for, and a text that it may be in.
+    Search,
 }
 
 /// The kind of answer, or the rule that was broken.
@@ -48,6 +54,7 @@ impl Target {
             Self::Expression => "expression",
             Self::Event => "event",
             Self::Document => "document",
+            Self::Search => "search",
         }
     }
 
@@ -57,6 +64,7 @@ impl Target {
             Self::Expression => expression(&String::from_utf8_lossy(input)),
             Self::Event => message(input),
             Self::Document => document(&String::from_utf8_lossy(input)),
+            Self::Search => search(&String::from_utf8_lossy(input)),
         }
     }
 
@@ -66,6 +74,7 @@ impl Target {
             Self::Definition => &DEFINITION_WORDS,
             Self::Expression => &EXPRESSION_WORDS,
             Self::Event | Self::Document => &EVENT_WORDS,
+            Self::Search => &SEARCH_WORDS,
         }
     }
 }
@@ -345,6 +354,49 @@ const EVENT_WORDS: [&str; 40] = [
     "; ",
 ];
 
+const SEARCH_WORDS: [&str; 40] = [
+    "\"",
+    "\u{201c}",
+    "(",
+    ")",
+    "*",
+    "~",
+    "~1",
+    "~9",
+    "-",
+    "+",
+    ":",
+    " ",
+    " AND ",
+    " OR ",
+    "NOT ",
+    "title:",
+    "body:",
+    "_key:",
+    "nothing:",
+    "/a.*/",
+    "\\",
+    "the",
+    "running",
+    "shoes",
+    "12:30",
+    "a@b.org",
+    "stra\u{df}e",
+    "I\u{307}",
+    "\u{301}",
+    "\u{5b57}",
+    "\u{6771}\u{4eac}",
+    "\u{1112}\u{1161}\u{11ab}",
+    "\u{ff76}\u{ff9e}",
+    "\u{e17}\u{e35}\u{e48}",
+    "\u{202e}",
+    "\u{200b}",
+    "\u{1f600}",
+    "\0",
+    "\n",
+    "<b>&",
+];
+
 const TYPES: [ColumnType; 10] = [
     ColumnType::Text,
     ColumnType::Integer,
@@ -365,6 +417,27 @@ const TRANSFORMS: [&str; 5] = [
     "[.data | .. | {type: type, data: .}]",
     ".time = .data.time",
 ];
+
+const SEARCHED: &str = r#"
+source = "shop"
+
+[tables.t]
+key = ["id"]
+columns.id    = "text"
+columns.title = "text"
+columns.body  = "text"
+
+[[on]]
+event     = "*"
+upsert    = "t"
+key.id    = ".data.id"
+set.title = ".data.title"
+
+[search.s]
+table = "t"
+fields.title = { language = "en" }
+fields.body  = {}
+"#;
 
 /// What says why is for a person to read.
 const MESSAGE_BYTES_MAX: usize = 4_000;
@@ -418,6 +491,34 @@ fn built(text: &str, definition: Definition, warned: &str) -> Answer {
         .map_err(|error| format!("accepted, but its tables cannot be made: {error}"))?;
     let (tables, handlers) = (definition.tables.len(), definition.handlers.len());
     Ok(format!("{tables} tables, {handlers} handlers, {warned}"))
+}
+
+/// What is read, looked up and shown ends, and what was found in a text is shown in it.
+fn search(text: &str) -> Answer {
+    let (searched, row) =
+        text.split_once('\n').unwrap_or((text, "the running shoes\u{6771}\u{4eac}"));
+    let words = match words::parse(searched, &["title", "body"]) {
+        Ok(words) => words,
+        Err(refused) => return Ok(kind(&refused.detail)),
+    };
+    let source = Source::new("fuzz.toml", SEARCHED);
+    let (definition, diagnostics) = definition::parse(&source, "fuzz", &["shop"]);
+    let definition = definition.ok_or_else(|| diagnostic::render(&diagnostics, false))?;
+    let shape = Shape::new(&definition.searches[0], &definition.tables[0]);
+    let compiled = match compile(&words, shape.texts(), Instant::now()) {
+        Ok(compiled) => compiled,
+        Err(refused) => return Ok(kind(&refused.detail)),
+    };
+    let mut highlighter = Highlighter::new(&words, shape.texts());
+    let mut answer = kind(&format!("{:?} {:?}", words.root, compiled.warnings));
+    for field in 0..2 {
+        let parts = highlighter.fragments(field, row);
+        if parts.len() > 3 || parts.iter().any(|part| !part.contains("<mark>")) {
+            return Err(format!("parts that show nothing, or too many: {parts:?}"));
+        }
+        answer.push_str(&parts.len().to_string());
+    }
+    Ok(answer)
 }
 
 /// Every place is inside its text and on the bounds of characters, so that a caret can stand there.

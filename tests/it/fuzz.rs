@@ -56,3 +56,8 @@ fn messages_are_answered() {
 fn event_documents_are_answered() {
     check(Target::Document);
 }
+
+#[test]
+fn searches_are_answered() {
+    check(Target::Search);
+}

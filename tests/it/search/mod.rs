@@ -22,3 +22,5 @@ mod updates;
 mod hits;
 // The loss of power, with more or less kept of the rows than of the index.
 mod power;
+// What is searched for, held to the naive search; and what nobody should search for.
+mod words;

@@ -1,7 +1,5 @@
 //! What a text of the query is looked up by in one field: for the index and for highlights the same.
 
-use std::mem;
-
 use tantivy::tokenizer::{TokenStream, Tokenizer};
 
 use super::analysis::{Analyzer, Kind, MARK};
@@ -34,22 +32,24 @@ impl Sought {
         let mut sought = Self::default();
         let mut stream = analyzer.token_stream(&text.text);
         let (mut last, mut end, mut written) = (Kind::Stop, 0, None);
-        let mut is_in_run = false;
+        let mut is_end_of_run = false;
         while let Some(kind) = stream.step() {
             let token = stream.token();
             end = token.offset_to;
-            if mem::replace(&mut is_in_run, kind == Kind::Pair) && kind == Kind::Last {
-                // The pairs hold every character of their run.
-                continue;
-            }
             if kind == Kind::Stop && text.form == Form::Exact {
                 continue;
             }
+            is_end_of_run = kind == Kind::Last && last == Kind::Pair;
             if matches!(kind, Kind::Word | Kind::Pair | Kind::Last) {
                 sought.terms.push((token.position, token.text.clone()));
             }
             written = Some((token.position, token.text.clone()));
             last = kind;
+        }
+        if is_end_of_run {
+            // The pairs hold every character of their run, and it may go on in the row.
+            sought.terms.pop();
+            last = Kind::Pair;
         }
         let Some((place, word)) = written else { return sought };
         let is_long = word.trim_start_matches(MARK).chars().count() >= FUZZY_CHARS_MIN;

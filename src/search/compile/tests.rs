@@ -148,6 +148,10 @@ fn what_is_searched_for_is_found() {
         ("iphone手", &[4]),
         ("\"iphone 手机\"", &[4]),
         ("\"東京 字\"", &[]),
+        // What follows a space does not follow in a run.
+        ("\"東京 都*\"", &[]),
+        ("\"京 都*\"", &[]),
+        ("\"iphone 手 机\"", &[]),
         // Operators.
         ("cat OR city", &[2, 5]),
         ("cat OR new york", &[2, 5]),

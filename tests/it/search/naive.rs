@@ -128,11 +128,11 @@ fn stands_at(sought: &[Piece], end: End, there: &[Piece]) -> bool {
     sought.len() <= there.len()
         && sought.iter().zip(there).enumerate().all(|(index, (sought_piece, piece))| {
             let is_last = index + 1 == sought.len();
-            // Characters that are sought side by side stand in one run.
+            // Characters are side by side in one run if they are sought so, and in two if not.
             if index > 0
-                && sought_piece.is_character
-                && sought[index - 1].run == sought_piece.run
-                && there[index - 1].run != piece.run
+                && sought[index - 1].is_character
+                && (sought[index - 1].run == sought_piece.run)
+                    != (there[index - 1].run == piece.run)
             {
                 return false;
             }

@@ -152,9 +152,9 @@ fn words() -> impl Strategy<Value = Words> {
             let mut letters: Vec<char> = word.chars().collect();
             let at = at.index(letters.len());
             if more {
-                letters.insert(at, 'x')
+                letters.insert(at, 'x');
             } else {
-                drop(letters.remove(at))
+                letters.remove(at);
             }
             letters.into_iter().filter(|c| c.is_alphanumeric()).collect()
         });

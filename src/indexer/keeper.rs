@@ -209,7 +209,7 @@ impl Keeper {
                 None => return Ok(()),
             },
         };
-        if !snapshot.goes_on_from(opened.taken)? {
+        if !snapshot.goes_on_from(opened.taken, snapshot.sequence())? {
             self.want("the changes that it lacks are no longer kept".to_owned());
             return Ok(());
         }
@@ -235,7 +235,7 @@ impl Keeper {
             Some("it is of another generation")
         } else if payload.sequence() > snapshot.sequence() {
             Some("it is ahead of the rows")
-        } else if !snapshot.goes_on_from(payload.change)? {
+        } else if !snapshot.goes_on_from(payload.change, payload.sequence())? {
             Some("the change log does not go on where it ends")
         } else {
             None

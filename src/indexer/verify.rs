@@ -80,7 +80,7 @@ fn compared(
     if searcher.payload().sequence() > snapshot.sequence() || change > snapshot.last_change()? {
         return Ok(Some("is ahead of the rows".to_owned()));
     }
-    if !snapshot.goes_on_from(change)? {
+    if !snapshot.goes_on_from(change, searcher.payload().sequence())? {
         return Ok(Some("lacks changes that are no longer kept".to_owned()));
     }
     let Differences { count, first } = differences(searcher, definition, number, snapshot)?;

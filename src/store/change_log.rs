@@ -4,21 +4,22 @@
 //! that are logged; a generation in bulk appends nothing, since whatever follows it begins with all of its rows. A
 //! change says that its row is to be looked at, not what it was: who follows reads it on the same snapshot.
 //!
-//! Ids are given once, rise without gaps and commit with the rows. So whoever has taken all changes up to an id goes on
-//! after it, unless the log was trimmed past it, or gives lower ids now because it lost what was never synced:
+//! Ids are given once, rise without gaps and commit with the rows. So whoever has taken all changes up to one and has the
+//! rows as of a sequence goes on after it, as long as that change is still in the log, and not above that sequence:
 //!
-//! | taken up to `change` | in the log |
+//! | the change is | what came after the sequence |
 //! |---|---|
-//! | the first id - 1 or above, the last ever given or below | all that came after it |
-//! | less than that | some of it is gone |
-//! | more than that | it is of a file that has been lost |
+//! | in the log, of that sequence or one before | is in the log, after it |
+//! | trimmed | may be gone with it |
+//! | not there yet | the file is older than what follows it: a restored copy |
+//! | in the log, of a later sequence | an older file again, which has read on since: other batches, other ids |
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::Error;
-use super::checkpoint::restored;
+use super::checkpoint::{restored, stored};
 use super::error::Fault;
 use super::snapshot::Snapshot;
 use super::step::Step;
@@ -86,7 +87,8 @@ pub fn key_of(text: &str, table: &Table) -> Option<Key> {
 /// there is no index), and so many are kept for others who follow.
 pub fn trim_to(last: i64, durable: Option<i64>, keep: u64) -> i64 {
     let before = |count: u64| last.saturating_sub_unsigned(count).max(0);
-    let unneeded = before(keep).min(durable.unwrap_or(last));
+    // The change itself stays: who goes on looks for it.
+    let unneeded = before(keep).min(durable.map_or(last, |durable| durable - 1));
     unneeded.max(before(keep.max(CHANGES_MAX)))
 }
 
@@ -144,11 +146,17 @@ impl Snapshot {
         self.read(last_change)
     }
 
-    /// Whether whoever has taken the changes up to this one finds in the log all that came after it.
-    pub fn goes_on_from(&self, change: i64) -> Result<bool, Error> {
-        let last = self.last_change()?;
-        let first = self.first_change()?.unwrap_or(last + 1);
-        Ok((first - 1..=last).contains(&change))
+    /// Whether whoever has taken the changes up to this one (0: none yet), and has the rows as of this sequence or of a
+    /// later one, finds in the log all that came after.
+    pub fn goes_on_from(&self, change: i64, sequence: Sequence) -> Result<bool, Error> {
+        if change == 0 {
+            return Ok(self.first_change()?.unwrap_or(self.last_change()? + 1) == 1);
+        }
+        let sql = "SELECT EXISTS (SELECT 1 FROM _viewd_changes WHERE id = ?1 AND sequence <= ?2)";
+        self.read(|connection| {
+            let mut found = connection.prepare_cached(sql)?;
+            found.query_row((change, stored(sequence.0)), |row| row.get(0))
+        })
     }
 
     /// The changes after one: so many, and the rest of the batch that these end in.
@@ -286,14 +294,14 @@ mod tests {
     fn what_may_be_trimmed() {
         let last = 5_000_000;
         for (durable, keep, expected, why) in [
-            (Some(4_999_000), 0, 4_999_000, "an index needs the rest"),
-            (Some(last), 0, last, "nobody needs any of it"),
+            (Some(4_999_000), 0, 4_998_999, "an index needs the rest"),
+            (Some(last), 0, last - 1, "an index needs none but the one that it has"),
             (Some(last), 100_000, 4_900_000, "others follow as well"),
-            (Some(4_800_000), 100_000, 4_800_000, "the index is further behind than they may be"),
+            (Some(4_800_000), 100_000, 4_799_999, "the index is further behind than they may be"),
             (None, 100_000, 4_900_000, "there is no index"),
             (None, 0, last, "nobody follows"),
             (Some(0), 100_000, 4_000_000, "the index is too far behind: it is made anew"),
-            (Some(4_000_000), 100_000, 4_000_000, "just not too far"),
+            (Some(4_000_001), 100_000, 4_000_000, "just not too far"),
             (Some(0), 3_000_000, 2_000_000, "more is to be kept"),
             (Some(last), 9_000_000, 0, "all is to be kept"),
         ] {

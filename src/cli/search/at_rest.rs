@@ -64,7 +64,8 @@ impl AtRest {
         let opened = opened.map_err(|error| behind(index, &error.to_string()))?;
         let payload = opened.payload();
         let change = payload.change;
-        let read = || Ok((snapshot.goes_on_from(change)?, snapshot.last_change()?));
+        let read =
+            || Ok((snapshot.goes_on_from(change, payload.sequence())?, snapshot.last_change()?));
         let (goes_on, last) = read().map_err(store_failure)?;
         if !goes_on || payload.generation() != snapshot.generation() {
             return Err(behind(index, "its changes and those of the view do not meet"));

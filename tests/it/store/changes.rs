@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use viewd::definition::{Action, Table};
+use viewd::event::Sequence;
 use viewd::projection::transition::Transition;
 use viewd::row::{Cell, ColumnType, Key, Row};
 use viewd::store::Error;
@@ -106,7 +107,7 @@ fn a_reshape_begins_the_log_anew() {
     let mut store = store.seal(CACHE_BYTES, &mut |_| ()).expect("sealed");
     let snapshot = store.fence().expect("a snapshot");
     assert_eq!((store.last_change(), snapshot.first_change().expect("a number")), (0, None));
-    assert!(snapshot.goes_on_from(0).expect("a number"));
+    assert!(snapshot.goes_on_from(0, Sequence(1)).expect("a number"));
     store.commit(batch(2, orders(&view, 99..101))).expect("it follows the stream");
     assert_eq!(store.last_change(), 1);
 }
@@ -124,13 +125,16 @@ fn the_log_is_trimmed_in_portions_and_its_ids_go_on() {
         firsts.push(view.store().snapshot().expect("one").first_change().expect("a number"));
     }
     assert_eq!((calls, firsts), (2, vec![Some(10_001), Some(20_001)]));
-    let goes_on = |view: &mut View, change| {
-        view.store().snapshot().expect("one").goes_on_from(change).expect("a number")
+    let goes_on = |view: &mut View, change, sequence| {
+        let snapshot = view.store().snapshot().expect("one");
+        snapshot.goes_on_from(change, Sequence(sequence)).expect("a number")
     };
-    for (change, all) in [(0, false), (last - 2, false), (last - 1, true), (last, true)] {
-        assert_eq!(goes_on(&mut view, change), all, "{change}");
+    for change in [0, last - 2, last - 1] {
+        assert!(!goes_on(&mut view, change, 1), "{change} is trimmed");
     }
-    assert!(!goes_on(&mut view, last + 1), "it is of a log that was lost");
+    assert!(goes_on(&mut view, last, 1) && goes_on(&mut view, last, 7));
+    assert!(!goes_on(&mut view, last, 0), "another change had its id when the rows were those");
+    assert!(!goes_on(&mut view, last + 1, 1), "it is of a log that was lost");
 
     // No more than there is, whatever is asked for; and then the ids go on, after a restart too.
     assert!(!view.store().trim_changes(i64::MAX).expect("trimmed"));
@@ -139,14 +143,14 @@ fn the_log_is_trimmed_in_portions_and_its_ids_go_on() {
     assert_eq!(empty.first_change().expect("a number"), None);
     assert_eq!(empty.last_change().expect("a number"), last);
     drop(empty);
-    assert!(goes_on(&mut view, last) && !goes_on(&mut view, last - 1));
+    assert!(!goes_on(&mut view, last, 1) && !goes_on(&mut view, 0, 1), "all are trimmed");
     view.store = None;
     view.store = Some(view.open());
     assert_eq!(view.store().last_change(), last);
     let rows = orders(&view, ROWS..ROWS + 1);
     view.commit(rows).expect("committed");
     assert_eq!(view.store().last_change(), last + 1);
-    assert!(goes_on(&mut view, last) && !goes_on(&mut view, last - 1));
+    assert!(goes_on(&mut view, last + 1, 2) && !goes_on(&mut view, 0, 2));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::analysis::Analyzer;
 use super::excluded::Excluded;
 use super::expand::Expand;
 use super::sought::{FUZZY_CHARS_MIN, Sought};
-use super::words::{Form, Node, Text, Words};
+use super::words::{Form, Node, Text, Words, shown};
 use crate::query::Refused;
 
 /// Words of all phrases together: each is a list that is read beside the others.
@@ -100,12 +100,11 @@ impl Compiler<'_> {
             .collect();
         self.terms += sought.iter().map(|sought| sought.terms.len()).max().unwrap_or(0);
         if sought.iter().any(|sought| sought.is_form_lost) {
-            self.warnings.push(match text.form {
-                Form::Fuzzy => {
-                    format!("`~` is for one word of {FUZZY_CHARS_MIN} letters or more: \"{}\" is found as it is", text.text)
-                }
-                _ => format!("`*` stands right after a letter: \"{}\" is found as it is", text.text),
-            });
+            let reason = match text.form {
+                Form::Fuzzy => format!("`~` is for one word of {FUZZY_CHARS_MIN} letters or more"),
+                _ => "`*` stands right after a letter".to_owned(),
+            };
+            self.warnings.push(format!("{reason}: \"{}\" is found as it is", shown(&text.text)));
         }
         if sought.iter().any(Sought::is_nothing) {
             return None;

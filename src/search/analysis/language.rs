@@ -1,5 +1,7 @@
 //! The word forms of a language: which words are one, and which are too common to be searched for.
 
+use std::sync::OnceLock;
+
 use compact_str::CompactString;
 use hashbrown::HashMap;
 use hashbrown::hash_map::EntryRef;
@@ -44,14 +46,7 @@ impl Clone for Forms {
 
 impl Forms {
     pub(super) fn new(language: Language) -> Self {
-        let known = known(language);
-        let word = TextAnalyzer::builder(RawTokenizer::default()).dynamic();
-        let word = match StopWordFilter::new(known) {
-            Some(stops) => word.filter_dynamic(stops),
-            None => word,
-        };
-        let stemmer = word.filter(Stemmer::new(known)).build();
-        Self { language, stemmer, memo: HashMap::new() }
+        Self { language, stemmer: stemmer(language), memo: HashMap::new() }
     }
 
     /// Whether small letters of ASCII are not those of this word.
@@ -94,6 +89,22 @@ fn make(language: Language, stemmer: &mut TextAnalyzer, word: &str) -> Option<Fo
         if stem.is_empty() { CompactString::new(&written[MARK.len_utf8()..]) } else { stem.into() }
     });
     Some(Form { stem, written: written.into() })
+}
+
+/// A copy of the one for the language: to make its table of stop words takes longer than most searches.
+fn stemmer(language: Language) -> TextAnalyzer {
+    static MADE: [OnceLock<TextAnalyzer>; Language::ALL.len()] =
+        [const { OnceLock::new() }; Language::ALL.len()];
+    let make = || {
+        let known = known(language);
+        let word = TextAnalyzer::builder(RawTokenizer::default()).dynamic();
+        let word = match StopWordFilter::new(known) {
+            Some(stops) => word.filter_dynamic(stops),
+            None => word,
+        };
+        word.filter(Stemmer::new(known)).build()
+    };
+    MADE[language as usize].get_or_init(make).clone()
 }
 
 fn known(language: Language) -> tokenizer::Language {

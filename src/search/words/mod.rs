@@ -21,6 +21,8 @@
 
 mod parser;
 
+pub(super) use self::parser::shown;
+
 use crate::query::Refused;
 
 /// Longer texts are no search.

@@ -341,7 +341,8 @@ fn is_quote(c: char) -> bool {
     matches!(c, '"' | '“' | '”' | '„' | '‟' | '«' | '»' | '＂')
 }
 
-fn shown(text: &str) -> String {
+/// The beginning of somebody's text, to be repeated to them.
+pub(in crate::search) fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(QUOTED_CHARS_MAX).collect();
     if shown.len() < text.len() {
         shown.push('…');

@@ -2,7 +2,10 @@
 //!
 //! An index trails its rows, so a hit's row may be gone, or no longer fulfil the filter: such hits are dropped, and more
 //! are sought behind the last one until the page is full or there are none. A cursor is always the place in the index of
-//! the last hit that was looked at, dropped or not: the next page begins right behind it.
+//! the last hit that was looked at, dropped or not: the next page begins right behind it. A page may have fewer rows than
+//! were asked for, and a next one all the same: where its rows are large, or the time is over.
+
+use std::time::Instant;
 
 use tantivy::Score;
 
@@ -16,6 +19,9 @@ use crate::query::order::Order;
 use crate::row::{Cell, Key, Row};
 use crate::store;
 use crate::store::change_log::key_of;
+
+/// Of the rows of a page: it is in memory whole, once more as JSON, and others are beside it. One row may be larger.
+const PAGE_BYTES_MAX: usize = 8 << 20;
 
 /// The rows of one table, as they stood at one sequence.
 pub trait Rows {
@@ -70,11 +76,16 @@ pub fn page(
     let words = if request.highlight { searcher.words(request)? } else { None };
     let texts = searcher.shape().texts();
     let mut highlighter = words.map(|words| Highlighter::new(&words, texts));
-    let mut found = found.hits;
+    let (mut found, mut bytes) = (found.hits, 0);
     loop {
         let is_end = found.len() < asked.limit;
         for hit in found {
-            if page.hits.len() == request.limit {
+            // The time is looked at here as well: reading and marking long texts takes longer than finding them.
+            let is_late = Instant::now() >= request.deadline;
+            if is_late && page.hits.is_empty() {
+                return Err(Error::TimedOut);
+            }
+            if is_late || page.hits.len() == request.limit || bytes >= PAGE_BYTES_MAX {
                 page.next = asked.after;
                 return Ok(page);
             }
@@ -85,6 +96,7 @@ pub fn page(
             {
                 let highlights =
                     highlighter.as_mut().map(|it| highlights(it, texts, &row)).unwrap_or_default();
+                bytes += row.iter().map(cell_bytes).sum::<usize>();
                 page.hits.push(Hit { key, row, score: hit.score, highlights });
             }
             asked.after = Some(hit.place);
@@ -113,6 +125,14 @@ fn highlights(
         }
     }
     found
+}
+
+fn cell_bytes(cell: &Cell) -> usize {
+    match cell {
+        Cell::Text(text) => text.len(),
+        Cell::Bytes(bytes) => bytes.len(),
+        Cell::Null | Cell::Integer(_) | Cell::Real(_) => 0,
+    }
 }
 
 /// How many hits are sought where so many rows are wanted: some may have to be dropped, and one more tells whether there

@@ -420,6 +420,46 @@ fn a_search_ends_at_its_deadline() {
     assert!(late, "no hit was ever found in time");
 }
 
+#[test]
+fn a_page_ends_where_its_rows_are_large_or_the_time_is_over() {
+    let fixture = filled(&mut Random::seeded(1));
+    let request = Request { limit: 1_000, ..request() };
+    // Eight rows of a megabyte fill a page, and none is left out.
+    let large = Large { rows: &fixture.indexed, until: None };
+    let (_, pages) = fixture.pages(&request, &large);
+    let sizes: Vec<usize> = pages.iter().map(|page| page.hits.len()).collect();
+    let (last, full) = sizes.split_last().unwrap();
+    assert!(full.len() > 1 && full.iter().all(|size| *size == 8) && *last <= 8, "{sizes:?}");
+    assert_eq!(sizes.iter().sum::<usize>(), fixture.indexed.0.len());
+    // What was read when the time is over is answered, with where to go on.
+    let found = [1, 8, 60].into_iter().find_map(|seconds| {
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        let late = Large { rows: &fixture.indexed, until: Some(deadline) };
+        fixture.page(&Request { deadline, ..request.clone() }, &late).ok()
+    });
+    let page = found.expect("hits that are found in time");
+    assert_eq!((page.hits.len(), page.next.is_some()), (1, true));
+}
+
+/// Rows with a megabyte of text, the first of which takes until a moment.
+struct Large<'a> {
+    rows: &'a Model,
+    until: Option<Instant>,
+}
+
+impl Rows for Large<'_> {
+    fn row(&self, key: &Key) -> Result<Option<Row>, store::Error> {
+        if let Some(until) = self.until {
+            wait::pass(until.saturating_duration_since(Instant::now()));
+        }
+        let row = self.rows.row(key)?;
+        Ok(row.map(|mut row| {
+            row[NOTE] = Cell::Text("x".repeat(1 << 20).into());
+            row
+        }))
+    }
+}
+
 /// Rows that are gone, which is told when it is late.
 struct Slow {
     deadline: Instant,

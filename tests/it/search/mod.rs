@@ -14,6 +14,8 @@ mod crash;
 mod damage;
 // Indexes follow the rows: live, over restarts, definitions and builds.
 mod follow;
+// Generated queries beside a scan of the rows.
+mod oracle;
 // A daemon with a table that is searched, and what is published to it.
 mod rig;
 // Random histories of view and indexes, with crashes.

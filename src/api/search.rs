@@ -145,3 +145,65 @@ pub(crate) fn unknown_index(projection: &str, index: &str, known: &[String]) -> 
 fn refused(code: &'static str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    /// The status, the stable code and what is said, of an index `board` of `flights` asked for sequence 7.
+    #[track_caller]
+    fn check(unsearched: Unsearched, status: u16, code: &str, said: &[&str]) {
+        let at = At { projection: "flights", index: "board", sequence: Some(Sequence(7)) };
+        let problem = problem(&["flights".to_owned()], at, unsearched);
+        let body = problem.json();
+        assert_eq!(problem.status(), status, "{body}");
+        assert!(body.contains(&format!("\"code\":\"{code}\"")), "{body}");
+        said.iter().for_each(|said| assert!(body.contains(said), "{said}: {body}"));
+        let retried = problem.into_response().headers().contains_key("retry-after");
+        assert_eq!(retried, matches!(status, 503 | 504), "{body}");
+    }
+
+    #[test]
+    fn who_cannot_search_hears_why_and_whether_to_ask_again() {
+        let known = vec!["boards".to_owned(), "planes".to_owned()];
+        check(
+            Unsearched::UnknownIndex { known },
+            404,
+            "unknown-index",
+            &["`board`", "did you mean `boards`?"],
+        );
+        check(
+            Unsearched::UnknownIndex { known: Vec::new() },
+            404,
+            "unknown-index",
+            &["a definition declares one"],
+        );
+        let detail = "half of its rows are in it".to_owned();
+        check(Unsearched::Rebuilding { detail }, 503, "index-rebuilding", &["half of its rows"]);
+        let (detail, next) = ("no space left".to_owned(), Some("free some".to_owned()));
+        check(
+            Unsearched::Unavailable { detail, next },
+            503,
+            "index-unavailable",
+            &["no space left", "free some"],
+        );
+        check(Unsearched::TooMany, 503, "too-many-waits", &[]);
+        check(Unsearched::Draining, 503, "shutting-down", &[]);
+        let current = Sequence(5);
+        check(
+            Unsearched::BeyondHead { last: Sequence(6), current },
+            504,
+            "beyond-head",
+            &["ends at sequence 6, before 7", "\"sequence\":5"],
+        );
+        let detail = Some("the disk is full".to_owned());
+        check(
+            Unsearched::TimedOut { current, detail },
+            504,
+            "timed-out",
+            &["has not reached sequence 7 in time: the disk is full", "\"sequence\":5"],
+        );
+    }
+}

@@ -3,6 +3,7 @@
 //! Values are written as text, digit by digit: a decimal would lose its last places in a float.
 
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use axum::http::{StatusCode, header};
@@ -50,7 +51,9 @@ pub(crate) fn answer(
     let table = &definition.tables[search.table];
     let scope = scope(definition, search);
     let request = asked.request(search, table, &scope, deadline)?;
-    let page = rows::page(searcher, table, rows, &request).map_err(problem)?;
+    // Tantivy asserts what it does not check of its files, and they are mapped: bits may rot below it at any time.
+    let page = catch_unwind(AssertUnwindSafe(|| rows::page(searcher, table, rows, &request)));
+    let page = page.map_err(|_| damaged(definition, search))?.map_err(problem)?;
     let body = body(found, table, &page, request.highlight);
     Ok(Answer { sequence, generation, body })
 }
@@ -82,6 +85,15 @@ pub(crate) fn timed_out() -> Problem {
     let detail = "the search took longer than a query may";
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "query-timeout", detail)
         .hint("ask for rarer words or narrower filters, or raise limits.query_timeout_ms")
+}
+
+/// A search has panicked.
+fn damaged(definition: &Definition, search: &Search) -> Problem {
+    let detail =
+        format!("full-text index `{}`: its files are not as they were written", search.name);
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "index-unavailable", detail)
+        .hint(format!("`viewd verify {}` says what is wrong", definition.name))
+        .retry_after(super::RETRY_AFTER_SECONDS)
 }
 
 fn problem(error: Error) -> Problem {

@@ -72,6 +72,36 @@ async fn attacks_are_refused_or_answered_in_bounded_time() {
     assert_eq!(found(&search(&rig, &["orders", "lovelace"])), ["eu1"]);
 }
 
+/// Files are mapped: what rots below the file system is seen by the next search, and may be anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_below_a_running_daemon_ends_no_more_than_the_search() {
+    let (rig, daemon) = filled().await;
+    let folder = rig.site.path("data").join(NAME).join("current/search/orders");
+    let mut refused = 0;
+    for kind in ["term", "fast", "idx", "pos"] {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == kind) {
+                let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+                let length = usize::try_from(file.metadata().unwrap().len()).unwrap();
+                file.write_all(&vec![0xff; length]).unwrap();
+            }
+        }
+        let query = "_q=%22blue+shirts%22+OR+ad*&_order=status&_highlight=true&_facets=status";
+        let (code, body) =
+            daemon.get(&format!("/v1/projections/{NAME}/search/orders?{query}&_total=true"));
+        assert!(matches!(code, 200 | 503 | 504), "{kind}: {code} {body}");
+        if code == 503 {
+            let problem: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(problem["code"], "index-unavailable", "{kind}: {body}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "no damage was seen");
+    assert_eq!(daemon.get("/livez").0, 200);
+    assert_eq!(found(&search(&rig, &["notes", "trousers"])), ["us1"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn oversized_and_broken_requests_harm_nobody() {
     let (rig, daemon) = filled().await;

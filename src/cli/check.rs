@@ -41,12 +41,13 @@ pub(super) fn run(config: &Config, offline: bool, output: &Output) -> Result<(),
     }
 }
 
-/// As in `orders: 2 tables, 5 handlers, 1 view, 3 tests`.
+/// As in `orders: 2 tables, 5 handlers, 1 view, 2 full-text indexes, 3 tests`.
 fn summary(definition: &Definition) -> String {
     let parts = [
         (definition.tables.len(), "table"),
         (definition.handlers.len(), "handler"),
         (definition.views.len(), "view"),
+        (definition.searches.len(), "full-text index"),
         (definition.tests.len(), "test"),
     ];
     let said = parts.iter().filter(|(number, _)| *number > 0);
@@ -55,7 +56,12 @@ fn summary(definition: &Definition) -> String {
 }
 
 fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    let ending = match number {
+        1 => "",
+        _ if noun.ends_with('x') => "es",
+        _ => "s",
+    };
+    format!("{number} {noun}{ending}")
 }
 
 /// What only the streams can tell: whether they are there, keep what is read, and hold what the filters ask for.

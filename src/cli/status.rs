@@ -88,8 +88,34 @@ fn print(report: &Report, running: bool, output: &Output) {
         table.row(cells(projection));
     }
     output.table(&table);
+    indexes(report, output);
     for projection in &report.projections {
         told(projection, output);
+    }
+}
+
+/// The full-text indexes, if there are any; what is wrong with one is said of its projection.
+fn indexes(report: &Report, output: &Output) {
+    let mut table = Table::new(&[
+        ("INDEX", Align::Left),
+        ("STATE", Align::Left),
+        ("SEQUENCE", Align::Right),
+        ("ROWS", Align::Right),
+    ]);
+    let unknown = || "unknown".to_owned();
+    for projection in &report.projections {
+        for index in &projection.search {
+            table.row(vec![
+                format!("{} {}", projection.name, index.index),
+                index.state.clone(),
+                index.sequence.map_or_else(unknown, grouped),
+                index.documents.map_or_else(unknown, grouped),
+            ]);
+        }
+    }
+    if report.projections.iter().any(|projection| !projection.search.is_empty()) {
+        output.line("");
+        output.table(&table);
     }
 }
 

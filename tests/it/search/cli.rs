@@ -249,6 +249,18 @@ async fn people_see_a_table() {
     assert!(lines[0].ends_with("_score  _highlights"), "{out}");
     assert!(lines[1].ends_with("note: red *shirt* <b>& tie</b>"), "{out}");
     assert_eq!(lines[2..], ["status: placed 1", "total: 1"], "{out}");
+    let status = rig.ends(0, &["status"]);
+    let rows: Vec<Vec<&str>> =
+        status.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        rows,
+        [
+            ["INDEX", "STATE", "SEQUENCE", "ROWS"].as_slice(),
+            &["items", "orders", "following", "6", "6"],
+            &["items", "notes", "following", "6", "6"],
+        ],
+        "{status}"
+    );
     let out = shown(&["nobody"]);
     assert_eq!(out, "nothing found at sequence 6\n");
     let out = shown(&["--limit", "2"]);

@@ -254,32 +254,32 @@ fn every_command_line_is_understood() {
     assert!(understood > 60, "{understood} commands");
 }
 
+/// What the headings of a file are linked by.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+    let anchor = |heading: &str| {
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = |char: &char| char.is_alphanumeric() || " -_".contains(*char);
+        heading.chars().filter(kept).collect::<String>().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
 #[test]
 fn every_local_link_leads_somewhere() {
     for file in ["README.md", "projections/README.md"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         let text = std::fs::read_to_string(&file).unwrap();
-        let anchors: Vec<_> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix('#'))
-            .map(|heading| {
-                let heading = heading.trim_start_matches('#').trim().to_lowercase();
-                let plain: String = heading
-                    .chars()
-                    .filter(|char| char.is_alphanumeric() || " -".contains(*char))
-                    .collect();
-                plain.replace(' ', "-")
-            })
-            .collect();
         let links = text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap());
         for link in links.filter(|link| !link.starts_with("http")) {
-            match link.strip_prefix('#') {
-                Some(anchor) => {
-                    assert!(anchors.iter().any(|known| known == anchor), "no heading for #{anchor}")
-                }
-                None => {
-                    assert!(file.parent().unwrap().join(link).exists(), "no file {link}")
-                }
+            let (named, anchor) =
+                link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+            let named = file.parent().unwrap().join(named);
+            let linked = if link.starts_with('#') { file.clone() } else { named };
+            assert!(linked.exists(), "no file {link}");
+            if let Some(anchor) = anchor {
+                let headings = anchors(&std::fs::read_to_string(&linked).unwrap());
+                assert!(headings.iter().any(|known| known == anchor), "no heading for {link}");
             }
         }
     }

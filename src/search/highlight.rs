@@ -71,12 +71,10 @@ impl Highlighter {
         if marks.is_empty() {
             return Vec::new();
         }
-        let parts = if text.chars().nth(FRAGMENT_CHARS_MAX).is_none() {
-            vec![0..text.len()]
-        } else {
-            let windows = windows(text, &marks);
-            extend(text, &windows)
-        };
+        if text.chars().nth(FRAGMENT_CHARS_MAX).is_none() {
+            return vec![html(text, 0..text.len(), &marks)];
+        }
+        let parts = extend(text, &windows(text, &marks));
         parts.into_iter().map(|part| html(text, part, &marks)).collect()
     }
 }
@@ -211,12 +209,14 @@ fn is_near(one: &str, other: &str) -> bool {
     while let (Some(a), Some(b)) = (one.clone().next(), other.clone().next())
         && a == b
     {
-        (one.next(), other.next());
+        one.next();
+        other.next();
     }
     while let (Some(a), Some(b)) = (one.clone().next_back(), other.clone().next_back())
         && a == b
     {
-        (one.next_back(), other.next_back());
+        one.next_back();
+        other.next_back();
     }
     let (mut first, mut second) = ([None; 3], [None; 3]);
     first.iter_mut().for_each(|letter| *letter = one.next());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tantivy::directory::{MmapDirectory, RamDirectory};
-use tantivy::index::SegmentComponent;
+use tantivy::index::IndexMeta;
 use tantivy::store::Compressor;
 use tantivy::{Directory, IndexReader, IndexSettings, IndexWriter, ReloadPolicy};
 
@@ -25,8 +25,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens what is in a folder. All its files are there and whole at their ends; whether they are in their midst, only
-    /// [`Index::damage`] says, which reads them.
+    /// Opens what is in a folder, and reads all of it: an index is some megabytes to some gigabytes, and what is not as it
+    /// was written would end the process once a commit comes upon it, by a panic in a thread of Tantivy's.
     pub fn open(path: &Path, shape: Arc<Shape>) -> Result<Self, Error> {
         if !fs::exists(path).map_err(|error| Error::io(path, &error))? {
             return Err(Error::Missing { path: path.to_path_buf() });
@@ -74,12 +74,8 @@ impl Index {
         if payload.shape() != shape.hash() || inner.schema() != *shape.schema() {
             return Err(Error::OtherShape { path: path.into() });
         }
-        // Tantivy takes a segment without positions for one whose words have none.
-        for segment in &meta.segments {
-            let positions = segment.relative_path(SegmentComponent::Positions);
-            if !inner.directory().exists(&positions).map_err(|error| failed(error.into()))? {
-                return Err(damaged("a file is missing"));
-            }
+        if let Some(file) = damaged_file(&inner, &meta).map_err(failed)? {
+            return Err(damaged(&format!("{} is not as it was written", file.display())));
         }
         inner.set_tokenizers(shape.tokenizers());
         let reader = inner.reader_builder().reload_policy(ReloadPolicy::Manual);
@@ -106,11 +102,10 @@ impl Index {
         &self.shape
     }
 
-    /// Reads every file and names one that is not as it was written.
+    /// Reads all of it once more, and names a file that is not as it was written.
     pub fn damage(&self) -> Result<Option<PathBuf>, Error> {
-        let checked = self.inner.validate_checksum();
-        let damaged = checked.map_err(|error| Error::tantivy(&self.path, error))?;
-        Ok(damaged.into_iter().min())
+        let found = self.inner.load_metas().and_then(|meta| damaged_file(&self.inner, &meta));
+        found.map_err(|error| Error::tantivy(&self.path, error))
     }
 
     pub(super) fn fence(&self) -> &Fence {
@@ -138,4 +133,20 @@ pub(super) fn create(directory: Fenced, shape: &Shape) -> tantivy::Result<tantiv
     let mut index = tantivy::Index::create(directory, shape.schema().clone(), settings)?;
     index.set_tokenizers(shape.tokenizers());
     Ok(index)
+}
+
+/// Tantivy's own check leaves out what another file does not list, and takes a missing file for an empty one.
+fn damaged_file(index: &tantivy::Index, meta: &IndexMeta) -> tantivy::Result<Option<PathBuf>> {
+    let directory = index.directory();
+    for file in meta.list_segment_files() {
+        // Of these two a segment may have none.
+        let optional = file.extension().is_some_and(|ending| ending == "del" || ending == "temp");
+        if optional && !directory.exists(&file)? {
+            continue;
+        }
+        if !directory.exists(&file)? || !directory.validate_checksum(&file)? {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
 }

@@ -30,6 +30,10 @@ pub(super) const MEMORY_BYTES_MIN: usize = 15_000_000;
 const MEMORY_BYTES_MAX: usize = 50_000_000;
 /// Segments of about one size are one when there are this many: fewer to search, more often written anew.
 const SEGMENTS_OF_A_SIZE: usize = 6;
+/// A segment of more is merged no more, unless many of its documents are gone: that would take minutes.
+const MERGED_DOCUMENTS_MAX: usize = 5_000_000;
+/// While one is at large segments for long, the other keeps those of commits few.
+const MERGE_THREADS: usize = 2;
 /// Of a segment's documents that are no more: from here on it is written anew.
 const REMOVED_RATIO_MAX: f32 = 0.3;
 
@@ -58,7 +62,7 @@ impl Writer {
         let memory_bytes = memory_bytes.clamp(MEMORY_BYTES_MIN, MEMORY_BYTES_MAX);
         let options = IndexWriterOptions::builder()
             .num_worker_threads(1)
-            .num_merge_threads(1)
+            .num_merge_threads(MERGE_THREADS)
             .memory_budget_per_thread(memory_bytes)
             .build();
         if !index.fence().is_open() {
@@ -182,6 +186,7 @@ pub(super) fn cause(path: &Path, fence: &Fence, error: TantivyError) -> Error {
 fn merge_policy() -> LogMergePolicy {
     let mut policy = LogMergePolicy::default();
     policy.set_min_num_segments(SEGMENTS_OF_A_SIZE);
+    policy.set_max_docs_before_merge(MERGED_DOCUMENTS_MAX);
     policy.set_del_docs_ratio_before_merge(REMOVED_RATIO_MAX);
     policy
 }

@@ -17,29 +17,44 @@ fn whole() -> (Files, Rows) {
     (files, rows)
 }
 
-/// Whether it is seen, at once or by a look at every file.
-fn is_seen(files: &Files) -> bool {
-    match open(files) {
-        Err(Error::Damaged { .. } | Error::OtherShape { .. }) => true,
-        Err(error) => panic!("{error:?}"),
-        Ok((index, _)) => index.damage().unwrap().is_some(),
-    }
-}
-
 #[test]
-fn a_flipped_bit_is_seen() {
+fn a_flipped_bit_is_seen_before_tantivy_comes_upon_it() {
     let (whole, _) = whole();
-    assert!(!is_seen(&whole.copy()));
+    let index = Index::open_in("index".as_ref(), Box::new(whole.copy()), shape()).unwrap();
+    assert_eq!(index.damage().unwrap(), None);
     for ending in &ENDINGS[1..] {
         let (name, bytes) = whole.file(ending);
         for at in [0, bytes.len() / 3, bytes.len() / 2, bytes.len() - 10, bytes.len() - 1] {
             let files = whole.copy();
+            let index = Index::open_in("index".as_ref(), Box::new(files.clone()), shape()).unwrap();
             let mut bent = bytes.clone();
             bent[at] ^= 0x10;
             files.overwrite(&name, &bent);
-            assert!(is_seen(&files), "{name} at {at} of {}", bytes.len());
+            let opened = open(&files).map(drop);
+            let seen = matches!(opened, Err(Error::Damaged { .. }));
+            assert!(seen, "{name} at {at} of {}: {opened:?}", bytes.len());
+            // While it is open, whoever asks is told.
+            let told = index.damage();
+            assert!(!matches!(told, Ok(None)), "{name} at {at} of {}", bytes.len());
         }
     }
+}
+
+/// Without its list of all files Tantivy would check none.
+#[test]
+fn nothing_is_overlooked_for_another_file() {
+    let (files, rows) = whole();
+    let bent = files.copy();
+    let (name, mut bytes) = bent.file(".pos");
+    bytes[0] ^= 1;
+    bent.overwrite(&name, &bytes);
+    tantivy::Directory::delete(&files, ".managed.json".as_ref()).unwrap();
+    let (index, _) = open(&files).unwrap();
+    rows.assert_are(index.searcher());
+    drop(index);
+    let files = bent;
+    tantivy::Directory::delete(&files, ".managed.json".as_ref()).unwrap();
+    assert!(matches!(open(&files), Err(Error::Damaged { .. })));
 }
 
 #[test]

@@ -118,3 +118,35 @@ fn close_does_not_wait_for_ever() {
     held.go.send(()).unwrap();
     end.recv_timeout(DEADLINE).expect("it ends");
 }
+
+/// Large segments are merged for minutes.
+#[test]
+fn a_long_merge_lets_others_keep_segments_few() {
+    let files = created();
+    let (_index, mut writer) = open(&files).unwrap();
+    let (begun, began) = channel();
+    let (go, going) = channel::<()>();
+    let first = Arc::new(Mutex::new(Some((begun, going))));
+    files.before(move |doing| {
+        let merging = thread::current().name().is_some_and(|name| name.starts_with("merge_thread"));
+        if merging && doing.starts_with("create") {
+            let held = first.lock().unwrap().take();
+            if let Some((begun, going)) = held {
+                begun.send(()).map_err(io::Error::other)?;
+                going.recv_timeout(DEADLINE).map_err(io::Error::other)?;
+            }
+        }
+        Ok(())
+    });
+    let mut rows = Rows::default();
+    (0..6).for_each(|value| commit(&mut writer, &mut rows, &format!("{value}")));
+    began.recv_timeout(DEADLINE).expect("six of a size are merged");
+    let mut most = 0;
+    for value in 6..60 {
+        let before = rows.last_change();
+        rows.put(&format!("{value}"), value);
+        most = most.max(rows.follow(&mut writer, before).unwrap().searcher.segments());
+    }
+    assert!(most < 40, "{most} segments");
+    go.send(()).unwrap();
+}

@@ -124,7 +124,7 @@ impl Asked {
         for facet in &self.facets {
             let Some(&column) = search.filters.iter().find(|&&column| name(column) == facet) else {
                 let known: Vec<&str> = search.filters.iter().map(|&column| name(column)).collect();
-                let hint = did_you_mean(facet, known.into_iter());
+                let hint = did_you_mean(facet, known);
                 let none = || "its definition names the columns: filters = [...]".to_owned();
                 let detail = format!("`_facets`: `{facet}` is no filter of this index");
                 return Err(refused("bad-filter", detail).hint(hint.unwrap_or_else(none)));

@@ -1,5 +1,6 @@
 //! An index made of all rows of its table, as they are in a snapshot: for the seal of a build, and where one is of no use.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant};
 use super::{Error, guarded};
 use crate::budget::Budget;
 use crate::definition::{Definition, Table};
-use crate::search::{Build, Folder, Part, Payload, Shape};
+use crate::search::{self, Build, Folder, Part, Payload, Shape};
+use crate::store::found::{ROOM_LEFT_BYTES, free_bytes};
 use crate::store::scan::Parts;
 use crate::store::snapshot::Snapshot;
 use crate::store::step::Steps;
@@ -92,17 +94,25 @@ impl Making {
         let (change, stop) = (order.payload.change, Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
         let run = move || {
-            let shown = std::sync::Mutex::new(Instant::now());
+            // Looked at when it begins, too.
+            let shown = std::sync::Mutex::new(None::<Instant>);
+            let place = order.folder.path();
+            let is_full = AtomicBool::new(false);
             let progress = |documents| {
                 if let Ok(mut shown) = shown.try_lock()
-                    && shown.elapsed() > SHOWN_EVERY
+                    && shown.is_none_or(|shown| shown.elapsed() > SHOWN_EVERY)
                 {
-                    *shown = Instant::now();
+                    *shown = Some(Instant::now());
                     shows(documents);
+                    is_full.store(!leaves_room(&place), Ordering::Relaxed);
                 }
-                !stopped.load(Ordering::Relaxed)
+                !stopped.load(Ordering::Relaxed) && !is_full.load(Ordering::Relaxed)
             };
-            ended(guarded(|| make(order, &progress).map(drop)));
+            let made = guarded(|| make(order, &progress).map(drop));
+            ended(match is_full.load(Ordering::Relaxed) {
+                true => Err(search::Error::Full { path: place }.into()),
+                false => made,
+            });
         };
         let thread = std::thread::Builder::new().name("index-build".to_owned()).spawn(run);
         Self { change, stop, thread: thread.expect("the system has a thread to give") }
@@ -114,6 +124,12 @@ impl Making {
         // Its panics are errors.
         let _ = self.thread.join();
     }
+}
+
+/// An index that grew the disk full would stop the view that it is of.
+fn leaves_room(index: &Path) -> bool {
+    let folder = index.ancestors().find(|folder| folder.is_dir());
+    folder.and_then(|folder| free_bytes(folder).ok()).is_none_or(|free| free >= ROOM_LEFT_BYTES)
 }
 
 fn processors() -> usize {

@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::task::TaskTracker;
 
-use self::published::Board;
+use self::published::{Board, Trouble};
 use self::thread::Event;
 use crate::budget::Budget;
 use crate::definition::Definition;
@@ -127,9 +127,18 @@ impl Indexer {
         let (ends, ended) = mpsc::sync_channel(0);
         let token = means.tasks.token();
         let thread = thread::Thread::new(&means, &board, &desk, events.clone());
+        let (at, projection) = (Arc::clone(&board), means.projection);
         let run = move || {
             let (_token, _ends) = (token, ends);
-            thread.run(&heard);
+            if catch_unwind(AssertUnwindSafe(|| thread.run(&heard))).is_err() {
+                tracing::error!(projection, "the thread of its indexes panicked");
+                at.unfenced(Some(Trouble {
+                    detail:
+                        "the thread of the full-text indexes has ended, which is a bug of viewd"
+                            .to_owned(),
+                    next: Some("restart viewd, and report it with the log".to_owned()),
+                }));
+            }
         };
         let spawned = std::thread::Builder::new().name("indexer".to_owned()).spawn(run);
         spawned.expect("the system has a thread to give");

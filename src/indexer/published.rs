@@ -147,7 +147,7 @@ impl Published {
 }
 
 impl Board {
-    pub(super) fn new(
+    pub(crate) fn new(
         generation: Generation,
         definition: Arc<Definition>,
         readers: Arc<Readers>,
@@ -235,7 +235,7 @@ impl Board {
     }
 
     /// An index is of no use: it is made again.
-    pub(super) fn rebuilds(&self, number: usize, why: String) {
+    pub(crate) fn rebuilds(&self, number: usize, why: String) {
         self.change(|published| {
             let index = &mut published.indexes[number];
             (index.state, index.searcher) = (State::Rebuilding { documents: 0, why }, None);
@@ -243,7 +243,7 @@ impl Board {
     }
 
     /// What an index is at; it is searched as before.
-    pub(super) fn set(&self, number: usize, state: State) {
+    pub(crate) fn set(&self, number: usize, state: State) {
         self.change(|published| published.indexes[number].state = state);
     }
 

@@ -10,6 +10,7 @@ use crate::source::accept::{Found, Seen};
 use crate::source::{Position, Reason};
 use crate::store::Error as StoreError;
 use crate::store::checkpoint::Checkpoint;
+use crate::store::found::ROOM_LEFT_BYTES;
 use crate::store::layout::{self, Generation};
 use crate::store::stored;
 use crate::store::writer::Store;
@@ -18,8 +19,6 @@ use crate::{clock, source};
 /// Whoever waits for an answer hears after this long that the stream cannot be asked; who does not waits on.
 const ASKED_FOR_MAX: Duration = Duration::from_secs(30);
 const ASKED_EVERY: Duration = Duration::from_millis(500);
-/// Room that a build leaves: for the log of the generation that is served.
-pub(super) const ROOM_LEFT_BYTES: u64 = 64 << 20;
 
 impl Build {
     /// Whether every message may be replayed, and up to which sequence there are any.

@@ -7,6 +7,9 @@ use super::Error;
 use super::layout::{Folder, Generation};
 use super::stored::Stored;
 
+/// Room that whatever is built leaves: for the log of the generation that is served.
+pub const ROOM_LEFT_BYTES: u64 = 64 << 20;
+
 /// A generation's folder.
 #[derive(Debug)]
 pub struct Found {
@@ -40,15 +43,20 @@ impl Folder {
     pub fn room(&self) -> Result<Room, Error> {
         // Of a projection that has no folder yet, the data directory's.
         let place = self.path().ancestors().find(|path| path.exists()).unwrap_or(self.path());
-        let statistics = rustix::fs::statvfs(place)
-            .map_err(|error| Error::access("ask for free space", place, error.into()))?;
-        let free_bytes = statistics.f_bavail.saturating_mul(statistics.f_frsize);
+        let free_bytes = free_bytes(place)?;
         let serving_bytes = match self.current()? {
             Some(generation) => folder_bytes(&self.path().join(generation.to_string())),
             None => 0,
         };
         Ok(Room { free_bytes, serving_bytes })
     }
+}
+
+/// What is free to viewd where a folder is.
+pub fn free_bytes(folder: &Path) -> Result<u64, Error> {
+    let statistics = rustix::fs::statvfs(folder)
+        .map_err(|error| Error::access("ask for free space", folder, error.into()))?;
+    Ok(statistics.f_bavail.saturating_mul(statistics.f_frsize))
 }
 
 /// Of all files below a folder; what goes meanwhile counts nothing.

@@ -86,13 +86,18 @@ impl Fences {
         self.due_in(store).map_or(idle, |due| due.min(idle))
     }
 
+    /// Whether a fence is due.
+    pub fn is_due(&self, store: &Store) -> bool {
+        self.due_in(store).is_some_and(|due| due.is_zero())
+    }
+
     /// Hands over what is durable, if that is due, and trims the log, if that is worthwhile.
     ///
     /// What a full disk keeps from being done is tried again, and told with the indexes.
     pub fn work(&mut self, store: &mut Store) -> Result<(), Error> {
         self.committed(store);
         let mut done = Ok(());
-        if self.due_in(store).is_some_and(|due| due.is_zero()) {
+        if self.is_due(store) {
             done = self.fence(store);
         }
         match done.and_then(|()| self.trim(store)) {

@@ -216,12 +216,12 @@ impl Loop {
 
     /// Takes what the stream brings next, or looks around where that is nothing.
     fn step(&mut self) -> Batched {
-        self.beat(if self.failed.is_some() { Stage::Failed } else { Stage::Idle });
         self.share_memory();
         self.serve_awaited();
         if let Err(error) = self.fence() {
             return self.broken(error);
         }
+        self.beat(if self.failed.is_some() { Stage::Failed } else { Stage::Idle });
         match self.next(self.worker.fences.idle(&self.worker.store, IDLE)) {
             Ok(Delivery::Chunk(chunk)) => {
                 // A reader hands on nothing of a stream that it has not verified.
@@ -249,6 +249,10 @@ impl Loop {
     fn fence(&mut self) -> Result<(), StoreError> {
         if self.is_corrupt() {
             return Ok(());
+        }
+        // A disk may hang in that.
+        if self.worker.fences.is_due(&self.worker.store) {
+            self.beat(Stage::Commit);
         }
         let Worker { fences, store, .. } = &mut self.worker;
         fences.work(store)

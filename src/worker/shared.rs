@@ -334,7 +334,28 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::indexer::published::{State as Standing, Trouble};
+    use crate::store::layout::{Folder, Generation};
+    use crate::store::readers::Readers;
 
+    const SEARCHED: &str = r#"
+source = "s"
+
+[tables.t]
+key = ["id"]
+columns.id   = "integer"
+columns.text = "text"
+
+[[on]]
+event    = "*"
+upsert   = "t"
+key.id   = ".data.id"
+set.text = ".data.text"
+
+[search.t]
+table = "t"
+fields.text = {}
+"#;
     const SECOND: Duration = Duration::from_secs(1);
     /// By the server's clock.
     const NOW: Timestamp = Timestamp(1_000_000_000);
@@ -434,6 +455,56 @@ mod tests {
         check(&shared, "failed gap");
         shared.resume();
         check(&shared, "catching_up");
+        look();
+        check(&shared, "live");
+    }
+
+    #[test]
+    fn an_index_that_does_not_follow_degrades_and_fails_nothing() {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let shared = shared();
+        let look = || shared.update(&sight(0.0, true), at(10, None));
+        let definition = crate::definition::parse(
+            &crate::diagnostic::Source::new("p.toml", SEARCHED),
+            "p",
+            &["s"],
+        );
+        let definition = Arc::new(definition.0.expect("a definition"));
+        let folder = Folder::new(data.path(), "p");
+        let readers = Readers::new(&folder, Generation(1), &definition.tables);
+        let board = Arc::new(Board::new(Generation(1), definition, Arc::new(readers)));
+        shared.search_by(Some(&board));
+        look();
+        check(&shared, "live");
+        assert_eq!(shared.report().search[0].sequence, None);
+        let trouble = |detail: &str| Trouble { detail: detail.to_owned(), next: None };
+        board.set(0, Standing::Troubled(trouble("no space")));
+        look();
+        check(&shared, "degraded search");
+        assert!(
+            shared.report().search[0].detail.as_ref().is_some_and(|said| said.contains("no space"))
+        );
+        // What keeps the view itself is worse.
+        shared.storage_full(Some(("full".to_owned(), None)));
+        look();
+        check(&shared, "degraded storage_full");
+        shared.storage_full(None);
+        board.set(0, Standing::Following);
+        look();
+        check(&shared, "live");
+        board.stalled(Some(trouble("stands still")));
+        look();
+        check(&shared, "degraded search");
+        board.stalled(None);
+        board.rebuilds(0, "it was damaged".to_owned());
+        look();
+        check(&shared, "degraded search");
+        // A failure of the view is told first.
+        shared.fail(Reason::Gap, "gap".to_owned(), None);
+        look();
+        check(&shared, "failed gap");
+        shared.resume();
+        shared.search_by(None);
         look();
         check(&shared, "live");
     }

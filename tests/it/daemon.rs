@@ -27,6 +27,8 @@ pub struct Site {
 pub struct Daemon {
     child: Child,
     site: Arc<Site>,
+    /// Where it has files of its own that nobody else sees.
+    root: Option<PathBuf>,
 }
 
 /// A checkpoint, as the file has it.
@@ -81,7 +83,31 @@ impl Site {
         let mut command = self.command(&["run"], set);
         command.envs(environment.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        Daemon { child, site: Arc::clone(self) }
+        Daemon { child, site: Arc::clone(self), root: None }
+    }
+
+    /// The same, with a small disk of its own in place of a folder of the site: a file system in memory, which ends with
+    /// the process. None where the system lets nobody but its operator have one.
+    pub fn start_on_disk(self: &Arc<Self>, folder: &str, mib: u64, set: &[&str]) -> Option<Daemon> {
+        let own = ["--user", "--map-root-user", "--mount"];
+        let mut tried = Command::new("unshare");
+        tried.args(own).args(["mount", "-t", "tmpfs", "none", "/mnt"]);
+        if !tried.output().is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+        // Whatever the link names: a mount stays where it is.
+        let folder = self.path(folder);
+        fs::create_dir_all(&folder).unwrap();
+        let folder = fs::canonicalize(folder).unwrap();
+        let script = format!("mount -t tmpfs -o size={mib}m none \"$1\" && shift && exec \"$@\"");
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        let viewd = self.command(&["run"], set);
+        let mut command = Command::new("unshare");
+        command.args(own).args(["sh", "-c", &script, "sh"]).arg(&folder);
+        command.arg(viewd.get_program()).args(viewd.get_args()).env("NO_COLOR", "1");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let root = Some(PathBuf::from(format!("/proc/{}/root", child.id())));
+        Some(Daemon { child, site: Arc::clone(self), root })
     }
 
     /// Runs a command to its end.
@@ -178,10 +204,19 @@ impl Daemon {
         self.site.log()
     }
 
+    /// Where a file of the site is, as it sees it.
+    pub fn inside(&self, file: &str) -> PathBuf {
+        let path = self.site.path(file);
+        match &self.root {
+            Some(root) => root.join(path.strip_prefix("/").unwrap()),
+            None => path,
+        }
+    }
+
     /// Code and body of a GET, over the admin socket: it has every route, and needs no port.
     #[track_caller]
     pub fn get(&self, path: &str) -> (u16, String) {
-        let socket = self.site.path("data/admin.sock");
+        let socket = self.inside("data/admin.sock");
         wait::until("the admin socket", DEADLINE, || {
             self.assert_running();
             ask(&socket, "GET", path)
@@ -191,7 +226,7 @@ impl Daemon {
     /// Code and body of a POST without a body.
     #[track_caller]
     pub fn post(&self, path: &str) -> (u16, String) {
-        let socket = self.site.path("data/admin.sock");
+        let socket = self.inside("data/admin.sock");
         wait::until("the admin socket", DEADLINE, || {
             self.assert_running();
             ask(&socket, "POST", path)

@@ -15,10 +15,15 @@ source = "shop"
 [tables.orders]
 key = ["id"]
 columns.id = "integer"
+columns.note = "text"
 [[on]]
 event = "Placed"
 upsert = "orders"
 key.id = ".data.id"
+set.note = ".data.note"
+[search.orders]
+table = "orders"
+fields.note = {}
 "#;
 
 fn root(path: &str) -> PathBuf {
@@ -52,6 +57,10 @@ async fn scrape() -> String {
     wait::until("the first live state", Duration::from_secs(20), || {
         let (code, _) = daemon.get("/readyz");
         (code == 200).then_some(())
+    });
+    wait::until("the index", Duration::from_secs(20), || {
+        let report = daemon.projection("orders");
+        (report.search[0].sequence == Some(2)).then_some(())
     });
     daemon.get("/metrics").1
 }
@@ -89,6 +98,10 @@ async fn promtool_finds_nothing_to_say_of_a_scrape_that_has_every_metric_that_is
         "viewd_rebuild_remaining_messages{projection=\"orders\"} NaN",
         "viewd_rebuilds_total{outcome=\"done\",projection=\"orders\"} 0",
         "viewd_config_last_reload_successful 1",
+        "viewd_search_checkpoint_sequence{index=\"orders\",projection=\"orders\"} 2",
+        "viewd_search_documents{index=\"orders\",projection=\"orders\"} 1",
+        "viewd_search_segments{index=\"orders\",projection=\"orders\"} 1",
+        "viewd_storage_errors_total{component=\"search\",kind=\"full\"} 0",
     ] {
         assert!(scrape.lines().any(|found| found == line), "{line}\n{scrape}");
     }
@@ -108,7 +121,7 @@ fn every_alert_has_its_section_in_the_readme() {
     let readme = std::fs::read_to_string(root("README.md")).unwrap();
     let names: Vec<_> =
         alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
-    assert_eq!(names.len(), 8);
+    assert_eq!(names.len(), 9);
     for name in names {
         assert!(readme.contains(&format!("### {name}\n")), "no section for {name}");
     }

@@ -12,6 +12,8 @@ mod naive;
 mod crash;
 // An index whose files are not what they were.
 mod damage;
+// A disk that is full, or does not answer.
+mod disk;
 // Indexes follow the rows: live, over restarts, definitions and builds.
 mod follow;
 // Generated queries beside a scan of the rows.

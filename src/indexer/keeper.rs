@@ -62,14 +62,16 @@ enum At {
     Open(Box<Opened>),
     /// It has to be made again.
     Wanted(String),
-    Making(Making),
+    /// For this reason.
+    Making(Making, String),
 }
 
 struct Opened {
     writer: Writer,
     searcher: Searcher,
-    /// All changes up to this one: further than what is on the disk, where none since was of its table.
-    taken: i64,
+    /// All changes up to this one, of the rows at this sequence: further than what is on the disk, where none since was
+    /// of its table.
+    taken: (i64, Sequence),
     /// Its part in the memory budget.
     _ticket: Ticket,
 }
@@ -117,7 +119,7 @@ impl Keeper {
 
     /// Takes what has changed up to a fence.
     pub(super) fn take(&mut self, snapshot: &Snapshot, events: &mpsc::Sender<Event>) {
-        if matches!(self.at, At::Making(_) | At::Wanted(_)) || self.again().is_some() {
+        if matches!(self.at, At::Making(..) | At::Wanted(_)) || self.again().is_some() {
             return;
         }
         let at = std::mem::replace(&mut self.at, At::Closed);
@@ -140,7 +142,7 @@ impl Keeper {
     /// Every change up to this one is in it, whatever happens; of one that is being made, in what it is made from.
     pub(super) fn durable(&self) -> i64 {
         match &self.at {
-            At::Making(making) => making.change,
+            At::Making(making, _) => making.change,
             _ => self.durable,
         }
     }
@@ -149,7 +151,7 @@ impl Keeper {
     pub(super) fn wants_fence_at(&self) -> Option<Instant> {
         match self.at {
             At::Closed | At::Wanted(_) => Some(self.again().unwrap_or_else(Instant::now)),
-            At::Open(_) | At::Making(_) => None,
+            At::Open(_) | At::Making(..) => None,
         }
     }
 
@@ -163,7 +165,7 @@ impl Keeper {
     }
 
     pub(super) fn is_making(&self) -> bool {
-        matches!(self.at, At::Making(_))
+        matches!(self.at, At::Making(..))
     }
 
     /// Goes on with a shape of the same hash.
@@ -174,16 +176,21 @@ impl Keeper {
     /// Begins to make it again, of snapshots of one state; it is told to the thread when it is done.
     pub(super) fn make(&mut self, snapshots: Vec<Snapshot>, events: &mpsc::Sender<Event>) {
         let At::Wanted(why) = std::mem::replace(&mut self.at, At::Closed) else { return };
-        match self.making(snapshots, why, events) {
-            Ok(making) => self.at = At::Making(making),
-            Err(error) => self.failed(&error),
+        match self.making(snapshots, &why, events) {
+            Ok(making) => self.at = At::Making(making, why),
+            Err(error) => {
+                self.at = At::Wanted(why);
+                self.failed(&error);
+            }
         }
     }
 
     /// It has been made, or not: what it is worth shows when it is opened.
     pub(super) fn made(&mut self, made: Result<(), Error>) {
-        self.at = At::Closed;
+        let At::Making(_, why) = std::mem::replace(&mut self.at, At::Closed) else { return };
         if let Err(error) = made {
+            // What was there before is of no use still.
+            self.at = At::Wanted(why);
             self.failed(&error);
         }
     }
@@ -192,7 +199,7 @@ impl Keeper {
     pub(super) fn close(&mut self) {
         match std::mem::replace(&mut self.at, At::Closed) {
             At::Open(opened) => opened.writer.close(MERGE_WITHIN),
-            At::Making(making) => making.end(),
+            At::Making(making, _) => making.end(),
             At::Closed | At::Wanted(_) => {}
         }
     }
@@ -209,7 +216,8 @@ impl Keeper {
                 None => return Ok(()),
             },
         };
-        if !snapshot.goes_on_from(opened.taken, snapshot.sequence())? {
+        let (taken, sequence) = opened.taken;
+        if !snapshot.goes_on_from(taken, sequence)? {
             self.want("the changes that it lacks are no longer kept".to_owned());
             return Ok(());
         }
@@ -233,7 +241,9 @@ impl Keeper {
         let payload = index.payload();
         let why = if payload.generation() != self.generation {
             Some("it is of another generation")
-        } else if payload.sequence() > snapshot.sequence() {
+        } else if payload.sequence() > snapshot.sequence()
+            || payload.change > snapshot.last_change()?
+        {
             Some("it is ahead of the rows")
         } else if !snapshot.goes_on_from(payload.change, payload.sequence())? {
             Some("the change log does not go on where it ends")
@@ -247,14 +257,14 @@ impl Keeper {
         let ticket = self.budget.writer();
         let writer = Writer::open(&index, self.budget.writer_bytes(), &self.steps)?;
         self.durable = payload.change;
-        let (searcher, taken) = (index.searcher().clone(), payload.change);
+        let (searcher, taken) = (index.searcher().clone(), (payload.change, payload.sequence()));
         Ok(Some(Box::new(Opened { writer, searcher, taken, _ticket: ticket })))
     }
 
     fn catch_up(&mut self, opened: &mut Opened, snapshot: &Snapshot) -> Result<(), Error> {
         let last = snapshot.last_change()?;
-        while opened.taken < last {
-            let portion = snapshot.portion(opened.taken, PORTION)?;
+        while opened.taken.0 < last {
+            let portion = snapshot.portion(opened.taken.0, PORTION)?;
             let touched = self.apply(opened, snapshot, portion.upto)?;
             if touched || portion.upto - self.durable >= PASSED_MAX {
                 let sequence = portion.sequence;
@@ -265,13 +275,14 @@ impl Keeper {
                 opened.searcher = committed.searcher;
                 self.durable = portion.upto;
             }
-            opened.taken = portion.upto;
-            self.publish(opened, portion.sequence);
+            opened.taken = (portion.upto, portion.sequence);
+            self.publish(opened);
             if self.desk.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
         }
-        self.publish(opened, snapshot.sequence());
+        opened.taken.1 = snapshot.sequence();
+        self.publish(opened);
         Ok(())
     }
 
@@ -279,7 +290,7 @@ impl Keeper {
     fn apply(&self, opened: &mut Opened, snapshot: &Snapshot, upto: i64) -> Result<bool, Error> {
         let (writer, mut touched) = (&mut opened.writer, false);
         let (beat, sequence) = (self.board.beat(), snapshot.sequence());
-        snapshot.changes(&self.table, &self.columns, opened.taken, upto, |key, row| {
+        snapshot.changes(&self.table, &self.columns, opened.taken.0, upto, |key, row| {
             touched = true;
             beat.begin(Stage::Apply, sequence);
             match row {
@@ -291,9 +302,9 @@ impl Keeper {
         Ok(touched)
     }
 
-    fn publish(&self, opened: &Opened, sequence: Sequence) {
+    fn publish(&self, opened: &Opened) {
         let searcher = opened.searcher.with_shape(Arc::clone(&self.shape));
-        self.board.follows(self.number, searcher, (opened.taken, sequence));
+        self.board.follows(self.number, searcher, opened.taken);
         self.steps.reached(Step::IndexPublished);
     }
 
@@ -314,7 +325,7 @@ impl Keeper {
     fn making(
         &self,
         snapshots: Vec<Snapshot>,
-        why: String,
+        why: &str,
         events: &mpsc::Sender<Event>,
     ) -> Result<Making, Error> {
         tracing::info!(
@@ -327,6 +338,7 @@ impl Keeper {
         let payload = Payload::new(&self.shape, self.generation, change, sequence);
         let order = self.order(payload, snapshots);
         let (board, number, events) = (Arc::clone(&self.board), self.number, events.clone());
+        let why = why.to_owned();
         let shows = move |documents| {
             board.set(number, State::Rebuilding { documents, why: why.clone() });
         };

@@ -81,7 +81,7 @@ fn compared(
         return Ok(Some("is ahead of the rows".to_owned()));
     }
     if !snapshot.goes_on_from(change, searcher.payload().sequence())? {
-        return Ok(Some("lacks changes that are no longer kept".to_owned()));
+        return Ok(Some("does not go on in the change log".to_owned()));
     }
     let Differences { count, first } = differences(searcher, definition, number, snapshot)?;
     if count == 0 {

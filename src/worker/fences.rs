@@ -21,7 +21,7 @@ use crate::store::writer::Store;
 /// While the indexes are at work and something has changed, it is looked so often whether they are through: as fine as
 /// nobody would notice.
 const LOOK: Duration = Duration::from_millis(10);
-/// After a fence that a full disk or another program has kept from being made.
+/// After a full disk or another program has kept a fence from being made, or the log from being trimmed.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Fewer are not worth a transaction.
 const TRIM_MIN: i64 = 1_000;
@@ -43,6 +43,8 @@ pub struct Fences {
     next: Option<Instant>,
     /// The log was trimmed up to this change.
     trimmed: i64,
+    /// Before this it is not tried again.
+    trim_at: Option<Instant>,
 }
 
 impl Fences {
@@ -73,6 +75,7 @@ impl Fences {
             given: 0,
             next: None,
             trimmed: 0,
+            trim_at: None,
         }
     }
 
@@ -100,13 +103,14 @@ impl Fences {
         if self.is_due(store) {
             done = self.fence(store);
         }
-        match done.and_then(|()| self.trim(store)) {
+        match done {
             Err(error @ (Error::Full { .. } | Error::Busy { .. })) => {
                 self.next = Some(Instant::now() + AGAIN);
                 self.unfenced(Some(Trouble { detail: error.to_string(), next: error.hint() }));
                 Ok(())
             }
-            done => done,
+            Err(error) => Err(error),
+            Ok(()) => self.trim(store),
         }
     }
 
@@ -207,11 +211,19 @@ impl Fences {
     fn trim(&mut self, store: &mut Store) -> Result<(), Error> {
         let durable = self.indexer.as_ref().map(Indexer::durable);
         let upto = trim_to(store.last_change(), durable, self.changes_keep);
-        if upto < self.trimmed + TRIM_MIN {
+        if upto < self.trimmed + TRIM_MIN || self.trim_at.is_some_and(|at| at > Instant::now()) {
             return Ok(());
         }
-        if !store.trim_changes(upto)? {
-            self.trimmed = upto;
+        self.trim_at = None;
+        match store.trim_changes(upto) {
+            Ok(true) => {}
+            Ok(false) => self.trimmed = upto,
+            // What keeps it from being trimmed keeps batches from being written: they say so.
+            Err(error @ (Error::Full { .. } | Error::Busy { .. })) => {
+                tracing::debug!(%error, "trim the change log");
+                self.trim_at = Some(Instant::now() + AGAIN);
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

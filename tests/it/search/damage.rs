@@ -1,6 +1,7 @@
 //! An index whose files are not what they were: it is made again from the rows, which are served meanwhile.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 
 use super::rig::{DEFINITION, QUICK, Rig, follows};
@@ -71,6 +72,36 @@ async fn an_index_behind_the_log_is_made_again() {
     fs::remove_dir_all(&index).unwrap();
     copy(&kept, &index);
     mends(&rig, "behind the log");
+}
+
+/// A view that was put back by an older copy comes to the same rows by other batches, so by other ids of the log: an index
+/// that was made of the newer one must not go on from an id, whatever ends the process before it is made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_of_a_view_that_was_put_back_is_made_again() {
+    let rig = Rig::new(DEFINITION).await;
+    rig.publish(500, IDS).await;
+    rig.site.catch_up(QUICK);
+    let (current, kept) = (rig.site.path("data/items/current"), rig.site.path("kept"));
+    fs::create_dir_all(&kept).unwrap();
+    for file in ["view.db", "view.db-wal", "view.db-shm"] {
+        fs::copy(current.join(file), kept.join(file)).unwrap();
+    }
+    // One change a message, as each is a batch of its own.
+    let singly = [QUICK, &["limits.batch_events_max=1"]].concat();
+    rig.publish(1_500, IDS).await;
+    rig.site.catch_up(&singly);
+    for file in ["view.db", "view.db-wal", "view.db-shm"] {
+        fs::copy(kept.join(file), current.join(file)).unwrap();
+    }
+    rig.publish(6_000, 40).await;
+    let mut daemon = rig.site.start_with(&[("VIEWD_ABORT_AT", "index_built")], QUICK);
+    // Not before the log has grown past what the index has taken.
+    assert_eq!(daemon.ended().signal(), Some(6), "{}", rig.site.log());
+    let daemon = rig.site.start(QUICK);
+    follows(&daemon, "items", 8_000);
+    rig.verified();
+    assert!(daemon.terminate().success(), "{}", rig.site.log());
+    rig.verified();
 }
 
 #[track_caller]

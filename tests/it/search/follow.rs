@@ -64,6 +64,63 @@ async fn a_build_brings_its_own_index() {
     assert!(!rig.site.log().contains("made again"), "{}", rig.site.log());
 }
 
+/// Whoever searches while a generation follows another finds every row that there always was, and never goes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_goes_on_through_builds() {
+    let rig = Rig::new(DEFINITION).await;
+    let daemon = rig.site.start(QUICK);
+    // Those that stay: nobody publishes about them again.
+    let steady = rig.steady(30).await;
+    follows(&daemon, "items", steady);
+    let more = format!("{DEFINITION}\n[search.titles]\ntable = \"items\"\nfields.title = {{}}\n");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let searches = std::thread::scope(|threads| {
+        let searching = threads.spawn(|| {
+            let (mut sequence, mut generation, mut searches) = (0, 0, 0);
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let (code, body) = daemon
+                    .get("/v1/projections/items/search/items?_q=steadfast&_limit=100&_total=true");
+                assert_eq!(code, 200, "{body}");
+                let found: serde_json::Value = serde_json::from_str(&body).unwrap();
+                assert_eq!(found["data"].as_array().unwrap().len(), 30, "{body}");
+                assert_eq!(found["total"], 30, "{body}");
+                let now =
+                    (found["generation"].as_u64().unwrap(), found["sequence"].as_u64().unwrap());
+                assert!(
+                    now >= (generation, 0) && now.1 >= sequence,
+                    "{now:?} after {generation}, {sequence}"
+                );
+                (generation, sequence) = now;
+                searches += 1;
+            }
+            searches
+        });
+        let rebuilt = |generation| {
+            wait::until("the build", DEADLINE, || {
+                let report = daemon.projection(NAME);
+                (report.generation == generation && report.rebuild.is_none()).then_some(())
+            });
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let publish =
+            |messages| tokio::task::block_in_place(|| runtime.block_on(rig.publish(messages, 500)));
+        for (generation, definition) in [(2, more.as_str()), (3, DEFINITION), (4, more.as_str())] {
+            publish(400);
+            rig.edit(definition);
+            rig.ends(0, &["reload"]);
+            publish(400);
+            rebuilt(generation);
+        }
+        publish(200);
+        rig.ends(0, &["rebuild", NAME]);
+        rebuilt(5);
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        searching.join().unwrap()
+    });
+    assert!(searches > 10, "{searches}");
+    rig.verified();
+}
+
 /// Another index, a field more and none at all are reshaped; weights are taken over as they are.
 #[tokio::test(flavor = "multi_thread")]
 async fn indexes_change_with_their_definition() {

@@ -86,6 +86,17 @@ impl Rig {
         last
     }
 
+    /// Publishes so many items that no other message is about.
+    pub(super) async fn steady(&self, items: u64) -> u64 {
+        let item = |id: u64| {
+            let data =
+                serde_json::json!({ "id": 1_000_000 + id, "title": "steadfast", "note": "stays" });
+            let event = serde_json::json!({ "type": "Item", "data": data });
+            ("s.a".to_owned(), event.to_string().into_bytes())
+        };
+        publish(&self.client, (0..items).map(item)).await
+    }
+
     /// Runs a command, which must end with this code.
     #[track_caller]
     pub(super) fn ends(&self, code: i32, arguments: &[&str]) -> String {

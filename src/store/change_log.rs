@@ -152,11 +152,16 @@ impl Snapshot {
         if change == 0 {
             return Ok(self.first_change()?.unwrap_or(self.last_change()? + 1) == 1);
         }
-        let sql = "SELECT EXISTS (SELECT 1 FROM _viewd_changes WHERE id = ?1 AND sequence <= ?2)";
-        self.read(|connection| {
+        let of = |connection: &Connection| {
+            let sql = "SELECT sequence <= ?2 FROM _viewd_changes WHERE id = ?1";
             let mut found = connection.prepare_cached(sql)?;
-            found.query_row((change, stored(sequence.0)), |row| row.get(0))
-        })
+            found.query_row((change, stored(sequence.0)), |row| row.get(0)).optional()
+        };
+        match self.read(of)? {
+            Some(goes_on) => Ok(goes_on),
+            // Trimmed with all the others: nothing came after it.
+            None => Ok(change == self.last_change()?),
+        }
     }
 
     /// The changes after one: so many, and the rest of the batch that these end in.

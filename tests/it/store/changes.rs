@@ -143,7 +143,10 @@ fn the_log_is_trimmed_in_portions_and_its_ids_go_on() {
     assert_eq!(empty.first_change().expect("a number"), None);
     assert_eq!(empty.last_change().expect("a number"), last);
     drop(empty);
-    assert!(!goes_on(&mut view, last, 1) && !goes_on(&mut view, 0, 1), "all are trimmed");
+    assert!(
+        goes_on(&mut view, last, 1) && !goes_on(&mut view, 0, 1),
+        "all are trimmed, and nothing came after"
+    );
     view.store = None;
     view.store = Some(view.open());
     assert_eq!(view.store().last_change(), last);

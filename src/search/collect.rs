@@ -224,8 +224,8 @@ impl Pass<'_> {
     }
 
     fn look_at_facets(&self, collected: &Collected) -> Result<(), Failure> {
-        let all = self.facets.iter().zip(&collected.facets);
-        all.map(|(segment, counts)| counts.within(segment.sparse())).collect()
+        let mut all = self.facets.iter().zip(&collected.facets);
+        all.try_for_each(|(segment, counts)| counts.within(segment.sparse()))
     }
 }
 

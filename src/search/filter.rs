@@ -86,7 +86,9 @@ pub(super) fn predicate(
         let made = filters.iter().map(|one| predicate(one, not, shape, segment, deadline));
         made.collect::<Result<Vec<_>, _>>()
     };
-    let (column, accepted, null): (usize, Box<dyn FnOnce(&Values) -> _>, bool) = match filter {
+    let open =
+        |column| Ok::<_, Failure>(Values::of_filter(shape, of_column(shape, column)?, segment)?);
+    let (values, accepted, negated, null) = match filter {
         Filter::All(filters) if not => return each(filters).map(any),
         Filter::All(filters) => return each(filters).map(all),
         Filter::Any(filters) if not => return each(filters).map(all),
@@ -96,28 +98,29 @@ pub(super) fn predicate(
         Filter::Compare { column, comparison, value } => {
             // Its opposite is a range too, and NULL is in neither.
             let comparison = if not { comparison.negated() } else { *comparison };
-            let accepted = |values: &Values| compared(values, comparison, value);
-            let values = open(shape, *column, segment)?;
-            let negated = comparison == Comparison::NotEqual;
-            let accepted = accepted(&values)?;
-            return Ok(Predicate::Test { values, accepted, negated, null: false });
+            let values = open(*column)?;
+            let accepted = compared(&values, comparison, value)?;
+            (values, accepted, comparison == Comparison::NotEqual, false)
         }
-        Filter::In { column, values: listed } => {
-            (*column, Box::new(|values| self::listed(values, listed)), false)
+        Filter::In { column, values: wanted } => {
+            let values = open(*column)?;
+            let accepted = listed(&values, wanted)?;
+            (values, accepted, not, false)
         }
         Filter::Like { column, pattern } => {
-            (*column, Box::new(|values| marked(values, pattern, deadline)), false)
+            let values = open(*column)?;
+            let accepted = marked(&values, pattern, deadline)?;
+            (values, accepted, not, false)
         }
-        Filter::IsNull { column } => (*column, Box::new(|_| Ok(Accepted::None)), !not),
+        Filter::IsNull { column } => (open(*column)?, Accepted::None, not, !not),
         Filter::IsTrue { column, is } => {
+            let values = open(*column)?;
             let value = Cell::Integer(i64::from(*is));
-            let accepted = move |values: &_| compared(values, Comparison::Equal, &value);
-            (*column, Box::new(accepted), not)
+            let accepted = compared(&values, Comparison::Equal, &value)?;
+            (values, accepted, not, not)
         }
     };
-    let values = open(shape, column, segment)?;
-    let accepted = accepted(&values)?;
-    Ok(Predicate::Test { values, accepted, negated: not, null })
+    Ok(Predicate::Test { values, accepted, negated, null })
 }
 
 /// Queries of which every document fulfils one, for those conditions that hold of few documents: the search goes
@@ -165,10 +168,6 @@ pub(super) fn leads(
     };
     // What is filtered by says nothing of how well the words are answered.
     Ok(vec![Box::new(ConstScoreQuery::new(query, 0.0))])
-}
-
-fn open(shape: &Shape, column: usize, segment: &SegmentReader) -> Result<Values, Failure> {
-    Ok(Values::of_filter(shape, of_column(shape, column)?, segment)?)
 }
 
 pub(super) fn of_column(shape: &Shape, column: usize) -> Result<&shape::Filter, Failure> {

@@ -19,7 +19,7 @@ test: ## run all tests
 	cargo test --locked
 
 # A failing case is written to tests/proptest-regressions, a failing seed is printed: CHAOS_SEED=N runs it alone.
-soak: ## the laws for 10,000 random cases, the bad network for 200 seeds, 100 cut-overs, 100 kills of a rebuild, 1,000 losses of power, full-text indexes through 1,000 histories, 2,000 queries over all real text (PROPTEST_CASES=N, CHAOS_SEEDS=N, CUT_OVERS=N, REBUILD_KILLS=N, POWER_PAIRS=N, SEARCH_CASES=N, SEARCH_QUERIES=N for others)
+soak: ## the laws for 10,000 random cases, the bad network for 200 seeds, 100 cut-overs, 100 kills of a rebuild, an hour of commits, 1,000 losses of power, full-text indexes through 1,000 histories, 2,000 queries over all real text (PROPTEST_CASES=N, CHAOS_SEEDS=N, CUT_OVERS=N, REBUILD_KILLS=N, COMMITS=N, POWER_PAIRS=N, SEARCH_CASES=N, SEARCH_QUERIES=N for others)
 	@tests/tools/nats-server >/dev/null
 	@tests/tools/flights-data >/dev/null
 	@tests/tools/reference-docs >/dev/null
@@ -27,6 +27,7 @@ soak: ## the laws for 10,000 random cases, the bad network for 200 seeds, 100 cu
 	CHAOS_SEEDS=$${CHAOS_SEEDS:-200} cargo test --locked --test it chaos:: -- --nocapture
 	CUT_OVERS=$${CUT_OVERS:-100} cargo test --locked --test it rebuild::cut_over:: -- --nocapture
 	REBUILD_KILLS=$${REBUILD_KILLS:-100} cargo test --locked --test it rebuild::crash::killed -- --nocapture
+	COMMITS=$${COMMITS:-3600} cargo test --locked --lib search::tests::commits::segments
 	POWER_PAIRS=$${POWER_PAIRS:-1000} cargo test --locked --test it search::power:: -- --nocapture
 	PROPTEST_CASES=$${SEARCH_CASES:-1000} cargo test --locked --test it search::updates::
 	SEARCH_WHOLE=1 SEARCH_QUERIES=$${SEARCH_QUERIES:-2000} cargo test --locked --release --test it search::oracle:: -- --nocapture

@@ -78,3 +78,42 @@ fn what_is_cut_off_or_gone_is_seen_when_it_is_opened() {
         );
     }
 }
+
+/// Says to the test below, begun anew, that it is to walk into the trap.
+const WALK_IN: &str = "VIEWD_TEST_DAMAGE";
+
+/// What Tantivy does by itself, and why an index is read through first: a commit that removes something reads all
+/// segments in a thread whose panic ends the process.
+#[test]
+fn tantivy_by_itself_ends_the_process_over_a_damaged_file() {
+    use std::os::unix::process::ExitStatusExt as _;
+    if std::env::var_os(WALK_IN).is_some() {
+        return walk_in();
+    }
+    let name = concat!(module_path!(), "::tantivy_by_itself_ends_the_process_over_a_damaged_file");
+    let (_, name) = name.split_once("::").unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name])
+        .env(WALK_IN, "1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.signal(), Some(6), "{output:?}");
+}
+
+fn walk_in() {
+    let (whole, _) = whole();
+    for ending in [".term", ".idx", ".fast", ".fieldnorm"] {
+        let (name, bytes) = whole.file(ending);
+        for at in 0..bytes.len() - 100 {
+            let files = whole.copy();
+            let mut bent = bytes.clone();
+            bent[at] ^= 0xff;
+            files.overwrite(&name, &bent);
+            let Ok(index) = tantivy::Index::open(files.clone()) else { continue };
+            let mut writer: tantivy::IndexWriter =
+                index.writer_with_num_threads(1, MEMORY_BYTES).unwrap();
+            writer.delete_term(crate::search::document::Name::of(&key("7")).term(&shape()));
+            let _ = writer.commit();
+        }
+    }
+}

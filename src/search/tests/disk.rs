@@ -9,7 +9,6 @@ use crate::search::{Build, Folder, Part};
 const DISK: &str = "VIEWD_TEST_DISK";
 
 #[test]
-#[expect(clippy::print_stdout, reason = "why nothing was tried")]
 fn a_full_disk_loses_nothing_and_is_gone_on_from() {
     if let Some(disk) = std::env::var_os(DISK) {
         return on(disk.as_ref());

@@ -12,16 +12,18 @@ fn the_version_of_tantivy_is_the_one_that_is_built_in() {
     assert!(manifest.contains(&format!("tantivy = {{ version = \"={TANTIVY}\"")), "not pinned");
 }
 
+type Change<'a> = &'a dyn Fn(&mut Search, &mut Table);
+
 /// What an index is made anew for, and what it is not.
 #[test]
 fn a_shape_is_all_that_documents_depend_on() {
-    let hash = |change: &dyn Fn(&mut Search, &mut Table)| {
+    let hash = |change: Change<'_>| {
         let (mut search, mut table) = (search(), table());
         change(&mut search, &mut table);
         Shape::new(&search, &table).hash().to_owned()
     };
     let before = hash(&|_, _| {});
-    let same: [&dyn Fn(&mut Search, &mut Table); 6] = [
+    let same: [Change<'_>; 6] = [
         &|search, _| search.fields.swap(0, 1),
         &|search, _| search.filters.reverse(),
         &|search, _| search.fields[0].weight = 3.0,
@@ -32,7 +34,7 @@ fn a_shape_is_all_that_documents_depend_on() {
     for (number, change) in same.iter().enumerate() {
         assert_eq!(hash(change), before, "{number}");
     }
-    let other: [&dyn Fn(&mut Search, &mut Table); 6] = [
+    let other: [Change<'_>; 6] = [
         &|search, _| search.fields[0].language = Some(Language::German),
         &|search, _| search.fields.truncate(1),
         &|search, _| search.filters.truncate(1),

@@ -32,7 +32,6 @@ pub struct Shape {
     name: String,
     hash: String,
     schema: Schema,
-    languages: Vec<Option<Language>>,
     /// The key as text, or the hash of a long one.
     pub(super) key: Field,
     /// The text of a key that is too long for a term.
@@ -111,11 +110,11 @@ impl Shape {
                 .set_tokenizer(&tokenizer(field.language))
                 .set_index_option(IndexRecordOption::WithFreqsAndPositions);
             let options = TextOptions::default().set_indexing_options(indexing);
-            let (weight, language) = (field.weight, field.language);
-            let field_ = schema.add_text_field(&format!("words:{name}"), options);
-            Text { column: field.column, name, weight, language, field: field_ }
+            let SearchField { column, weight, language } = *field;
+            let field = schema.add_text_field(&format!("words:{name}"), options);
+            Text { column, name, weight, language, field }
         });
-        let texts: Vec<Text> = texts.collect();
+        let texts = texts.collect();
         let filters = filters.into_iter().map(|column| {
             let name = table.columns[column].name.clone();
             let kind = FilterKind::of(table.columns[column].column_type);
@@ -135,7 +134,6 @@ impl Shape {
             name: search.name.clone(),
             hash: String::new(),
             schema: schema.build(),
-            languages: texts.iter().map(|text: &Text| text.language).collect(),
             key,
             long_key,
             content,
@@ -175,7 +173,7 @@ impl Shape {
     /// Tantivy keeps no tokenizer with an index: they are set before anything is done with it.
     pub fn tokenizers(&self) -> TokenizerManager {
         let tokenizers = TokenizerManager::default();
-        for &language in &self.languages {
+        for &Text { language, .. } in &self.texts {
             tokenizers.register(&tokenizer(language), analysis::analyzer(language));
         }
         tokenizers

@@ -400,11 +400,9 @@ fn torn(cuts: &[Cut]) -> Vec<Cut> {
 /// What a message does: an item and its text; None removes it.
 fn event(sequence: u64) -> (i64, Option<String>) {
     let id = (sequence * 7 % 23) as i64;
-    (
-        id,
-        (sequence % 5 != 0)
-            .then(|| format!("common {} of {sequence}", ["red", "green"][id as usize % 2])),
-    )
+    let colour = ["red", "green"][id as usize % 2];
+    let is_there = !sequence.is_multiple_of(5);
+    (id, is_there.then(|| format!("common {colour} of {sequence}")))
 }
 
 /// The rows after so many messages.

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use viewd::definition::{Column, Search, SearchField, Table};
 use viewd::event::Sequence;
 use viewd::query::cursor::{self, Cursor};
-use viewd::query::filter::{self, Filter};
+use viewd::query::filter::{self, Comparison, Filter};
 use viewd::query::order::{By, Order, Part};
 use viewd::row::{Cell, ColumnType, Key, Row};
 use viewd::search::found::{Error, Request};
@@ -22,7 +22,7 @@ use viewd::store::change_log::key_text;
 use viewd::store::layout::Generation;
 use viewd::store::step::Steps;
 
-use crate::query::{asked, row, table};
+use crate::query::{asked, row, table, values};
 use crate::random::Random;
 use crate::wait;
 
@@ -349,6 +349,35 @@ fn check(fixture: &Fixture, current: &Model, asked: &Request) {
     assert_eq!(first.total, asked.total.then_some(hits.len() as u64));
     let facets: Vec<Facet> = asked.facets.iter().map(|&column| facet(column, &hits)).collect();
     assert_eq!(short(&first.facets), short(&facets), "{:?}", asked.facets);
+}
+
+/// Values that are in a segment, and that are not: before, between and behind those that are.
+#[test]
+fn every_comparison_finds_what_it_is_true_of() {
+    let fixture = filled(&mut Random::seeded(3));
+    let rows: Vec<Row> = fixture.indexed.0.values().map(kept).collect();
+    for column in 1..NAME {
+        for (_, value) in values(fixture.table.columns[column].column_type) {
+            for comparison in [
+                Comparison::Equal,
+                Comparison::NotEqual,
+                Comparison::Less,
+                Comparison::LessOrEqual,
+                Comparison::Greater,
+                Comparison::GreaterOrEqual,
+            ] {
+                let is = Filter::Compare { column, comparison, value: value.clone() };
+                for filter in [is.clone(), Filter::Not(Box::new(is))] {
+                    let wanted = rows.iter().filter(|row| filter.matches(row) == Some(true));
+                    let wanted = wanted.count() as u64;
+                    let filter = Some(filter);
+                    let asked = Request { filter, limit: 1, total: true, ..request() };
+                    let found = fixture.page(&asked, &fixture.indexed).unwrap().total;
+                    assert_eq!(found, Some(wanted), "{:?}", asked.filter);
+                }
+            }
+        }
+    }
 }
 
 /// Keys that stay as they are come once and in order, whatever comes and goes between two pages.

@@ -52,8 +52,6 @@ pub(super) struct Keeper {
     /// Up to this change it is on the disk, as far as that is known.
     durable: i64,
     failing: Option<Failing>,
-    /// Its files are read once in each run, beside all else: by opening them only their ends are looked at.
-    checked: bool,
 }
 
 /// What it is at.
@@ -113,30 +111,17 @@ impl Keeper {
             at: At::Closed,
             durable: 0,
             failing: None,
-            checked: false,
         }
     }
 
     /// Takes what has changed up to a fence.
-    pub(super) fn take(&mut self, snapshot: &Snapshot, events: &mpsc::Sender<Event>) {
+    pub(super) fn take(&mut self, snapshot: &Snapshot) {
         if matches!(self.at, At::Making(..) | At::Wanted(_)) || self.again().is_some() {
             return;
         }
         let at = std::mem::replace(&mut self.at, At::Closed);
         let followed = guarded(|| self.follow(at, snapshot));
         self.ends(followed);
-        if matches!(self.at, At::Open(_)) && !std::mem::replace(&mut self.checked, true) {
-            self.check(events);
-        }
-    }
-
-    /// Its files are not as they were written.
-    pub(super) fn damaged(&mut self, detail: String) {
-        // What has been made since is not what was looked at.
-        if matches!(self.at, At::Open(_) | At::Closed) {
-            self.at = At::Closed;
-            self.ends(Err(search::Error::Damaged { path: self.folder.path(), detail }.into()));
-        }
     }
 
     /// Every change up to this one is in it, whatever happens; of one that is being made, in what it is made from.
@@ -346,26 +331,6 @@ impl Keeper {
             // Nobody listens any more only when the thread has ended.
             let _ = events.send(Event::Made(number, made));
         }))
-    }
-
-    /// Reads all its files, in a thread of their own: that takes as long as the disk does.
-    fn check(&self, events: &mpsc::Sender<Event>) {
-        let (path, shape, events) = (self.folder.path(), Arc::clone(&self.shape), events.clone());
-        let number = self.number;
-        let check = move || {
-            let checked = Index::open(&path, shape).and_then(|index| index.damage());
-            // Files that go meanwhile, merged into others, are no damage.
-            let damage = match checked {
-                Ok(file) => file.map(|file| format!("{} is not as it was written", file.display())),
-                Err(search::Error::Damaged { detail, .. }) => Some(detail),
-                Err(_) => None,
-            };
-            if let Some(detail) = damage {
-                let _ = events.send(Event::Damaged(number, detail));
-            }
-        };
-        let spawned = std::thread::Builder::new().name("index-check".to_owned()).spawn(check);
-        spawned.expect("the system has a thread to give");
     }
 
     /// It is of no use as it is.

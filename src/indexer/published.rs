@@ -90,6 +90,11 @@ impl Indexed {
         Some(if last <= taken { stands.max(view) } else { stands })
     }
 
+    /// Changes up to this one are in it; None where nothing can be searched.
+    pub fn taken(&self) -> Option<i64> {
+        self.searcher.as_ref().map(|_| self.taken.0)
+    }
+
     /// What is wrong with it, if anything is.
     pub fn trouble(&self) -> Option<Trouble> {
         let name = &self.name;

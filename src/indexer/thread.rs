@@ -15,8 +15,6 @@ pub(super) enum Event {
     Fence(Box<Fence>),
     /// An index has been made again, or not.
     Made(usize, Result<(), Error>),
-    /// An index's files are not as they were written.
-    Damaged(usize, String),
     Adopt(Arc<Definition>),
     End,
 }
@@ -53,7 +51,6 @@ impl Thread {
             match event {
                 Event::Fence(fence) => self.fence(*fence),
                 Event::Made(number, made) => self.keepers[number].made(made),
-                Event::Damaged(number, detail) => self.keepers[number].damaged(detail),
                 Event::Adopt(definition) => self.adopt(definition),
                 Event::End => break,
             }
@@ -67,7 +64,7 @@ impl Thread {
     fn fence(&mut self, fence: Fence) {
         let Fence { snapshot, more } = fence;
         for keeper in &mut self.keepers {
-            keeper.take(&snapshot, &self.events);
+            keeper.take(&snapshot);
         }
         drop(snapshot);
         // One after another: each takes all the processors, and memory that others do without.

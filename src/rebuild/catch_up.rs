@@ -14,7 +14,6 @@ use super::operation::{Cause, Kind};
 use super::{Build, Serving};
 use crate::definition::fingerprint::ENGINE;
 use crate::event::Sequence;
-use crate::indexer::published::Published;
 use crate::status::{Phase, Reason, State};
 use crate::store::Error as StoreError;
 use crate::store::control::Control;
@@ -107,7 +106,7 @@ impl Build {
             if self.meter.phase() == Phase::Held {
                 self.meter.turns(Phase::CatchingUp);
             }
-            if !is_there(&successor, limit) || !self.is_searchable(&successor) {
+            if !is_there(&successor, limit) || !successor.fences.may_meet(&successor.store) {
                 continue;
             }
             self.folder.end_attempt();
@@ -211,17 +210,6 @@ impl Build {
             successor.counted = Some((ceiling, checkpoint.messages));
         }
         None
-    }
-
-    /// Whether its indexes can take the place of those that are searched, or may do without.
-    fn is_searchable(&self, successor: &Successor) -> bool {
-        successor.fences.can_follow(self.served_indexes().as_deref())
-    }
-
-    /// Those that are searched, as far as their sequences mean the same.
-    fn served_indexes(&self) -> Option<Arc<Published>> {
-        let serving = self.serving.as_ref().filter(|_| self.of_one_stream)?;
-        serving.shared.board().map(|board| board.published())
     }
 
     fn cut_over_purpose(&self) -> Purpose {

@@ -27,6 +27,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 const TRIM_MIN: i64 = 1_000;
 /// At the end the indexes take what there is; what takes longer is done by the next start.
 const END_WITHIN: Duration = Duration::from_secs(5);
+/// Two indexes that go on side by side are never at one sequence by themselves: the one that is searched waits so long
+/// for the one that is to follow it, which is time for some commits.
+const HOLD: Duration = Duration::from_secs(1);
+/// So many changes an index takes in about that time.
+const NEAR: i64 = 10_000;
 /// As fine as a cut-over has to be.
 const MEET_LOOK: Duration = Duration::from_millis(1);
 
@@ -144,7 +149,7 @@ impl Fences {
 
     /// Whether its indexes can take the place of others: each can be searched, and none shows less than the one of its
     /// name.
-    pub fn can_follow(&self, served: Option<&Published>) -> bool {
+    fn can_follow(&self, served: Option<&Published>) -> bool {
         let Some(board) = self.board() else { return true };
         let published = board.published();
         published.indexes.iter().all(|index| {
@@ -153,6 +158,22 @@ impl Fences {
                 .sequence(&published)
                 .is_some_and(|sequence| before.is_none_or(|before| sequence >= before))
         })
+    }
+
+    /// Whether its indexes are so far that they may meet those that are searched: open, and not far behind their rows.
+    pub fn may_meet(&self, store: &Store) -> bool {
+        let Some(board) = self.board() else { return true };
+        let behind = |taken: i64| store.last_change() - taken;
+        board
+            .published()
+            .indexes
+            .iter()
+            .all(|index| index.taken().is_some_and(|taken| behind(taken) < NEAR))
+    }
+
+    /// Hands nothing over for a moment: what is to follow it comes to where it stands.
+    pub fn hold(&mut self) {
+        self.next = Some(Instant::now() + HOLD);
     }
 
     /// Waits until its indexes can take the place of others; false if not until a deadline.

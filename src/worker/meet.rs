@@ -56,7 +56,10 @@ impl Loop {
             }
             Ok(Advanced::There) => match self.is_searchable(&mut successor, &purpose, until) {
                 Ok(true) => self.met(successor, &purpose),
-                Ok(false) => (Met::Apart(successor), Batched::Committed),
+                Ok(false) => {
+                    self.worker.fences.hold();
+                    (Met::Apart(successor), Batched::Committed)
+                }
                 Err(error) => failed(successor, error),
             },
             Ok(Advanced::Apart) => (Met::Apart(successor), Batched::Committed),

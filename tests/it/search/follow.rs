@@ -121,6 +121,29 @@ async fn a_search_goes_on_through_builds() {
     rig.verified();
 }
 
+/// Several indexes on either side that commit all the time come to one sequence nonetheless.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_with_several_indexes_is_served_under_load() {
+    let definition = two_tables(false);
+    let rig = Rig::new(&definition).await;
+    let daemon = rig.site.start(QUICK);
+    let last = rig.publish(3_000, 2_000).await;
+    follows(&daemon, "items", last);
+    let site = std::sync::Arc::clone(&rig.site);
+    let rebuild = std::thread::spawn(move || site.run(&["rebuild", NAME], &[]));
+    while !rebuild.is_finished() {
+        rig.publish(100, 2_000).await;
+    }
+    let output = rebuild.join().unwrap();
+    assert!(output.status.success(), "{output:?}\n{}", rig.site.log());
+    let last = rig.publish(1, 2_000).await;
+    for index in ["items", "titles", "notes"] {
+        follows(&daemon, index, last);
+    }
+    assert_eq!(daemon.projection(NAME).generation, 2);
+    rig.verified();
+}
+
 /// Another index, a field more and none at all are reshaped; weights are taken over as they are.
 #[tokio::test(flavor = "multi_thread")]
 async fn indexes_change_with_their_definition() {

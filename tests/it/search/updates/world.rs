@@ -14,8 +14,10 @@ use viewd::diagnostic::{Source, render};
 use viewd::event::time::Timestamp;
 use viewd::event::{Format, Sequence};
 use viewd::projection::plan::Plan;
+use viewd::search::at_rest;
 use viewd::source::memory::{Recorded, chunks};
 use viewd::store::layout::{Build, Folder, Generation};
+use viewd::store::snapshot;
 use viewd::store::step::{Step, Steps};
 use viewd::store::writer::Store;
 use viewd::worker::batch::Batcher;
@@ -101,6 +103,8 @@ pub struct World {
     trap: Arc<Trap>,
     open: Option<Open>,
     saved: Option<TempDir>,
+    /// What the stream holds: a view that goes back reads the same again.
+    stream: Vec<Change>,
     kills: u32,
 }
 
@@ -147,6 +151,7 @@ impl World {
             trap: Arc::default(),
             open: None,
             saved: None,
+            stream: Vec::new(),
             kills: 0,
         };
         world.begin();
@@ -183,11 +188,10 @@ impl World {
         self.settle();
         let plan = Arc::clone(&self.plan);
         let definition = plan.definition();
-        let generation = self.generation();
         let open = self.open();
         let published = open.fences.board().unwrap().published();
+        let mut held = Vec::new();
         for search in &definition.searches {
-            let table = &definition.tables[search.table];
             let rows = open.store.rows(search.table).unwrap();
             let searcher = published.index(&search.name).unwrap().searcher.as_ref().unwrap();
             let mut comparison = searcher.compare().unwrap();
@@ -196,16 +200,27 @@ impl World {
             if !differences.is_empty() {
                 return Err(format!("{}: {differences:?}", search.name));
             }
-            let folder = generation.join("search").join(&search.name);
-            documents::hold(&folder, search, table, &rows)?;
+            held.push((search, rows));
         }
-        Ok(())
+        // Its files go and come while it is open.
+        self.end();
+        let checked = held.into_iter().try_for_each(|(search, rows)| {
+            let folder = self.generation().join("search").join(&search.name);
+            documents::hold(&folder, search, &definition.tables[search.table], &rows)
+        });
+        self.begin();
+        checked
     }
 
     fn batch(&mut self, changes: &[Change]) {
+        let next = self.open().store.checkpoint().sequence.0 + 1;
+        let first = usize::try_from(next).unwrap() - 1;
+        let last = first + changes.len();
+        let known = self.stream.len();
+        self.stream.extend_from_slice(&changes[known.saturating_sub(first).min(changes.len())..]);
+        let stream = self.stream[first..last].to_vec();
         let open = self.open();
-        let next = open.store.checkpoint().sequence.0 + 1;
-        let messages = (next..).zip(changes).map(|(sequence, change)| Recorded {
+        let messages = (next..).zip(&stream).map(|(sequence, change)| Recorded {
             sequence: Sequence(sequence),
             stored_at: Timestamp(sequence as i64),
             subject: "events.one".to_owned(),
@@ -262,7 +277,19 @@ impl World {
             self.kills += 1;
             self.end();
             self.data = image;
+            self.trails();
             self.begin();
+        }
+    }
+
+    /// Whatever step the process ended at: no index is ahead of its rows.
+    fn trails(&self) {
+        let folder = Folder::new(self.data.path(), NAME);
+        let sequence = snapshot::open(&folder).unwrap().sequence();
+        for search in &self.plan.definition().searches {
+            let index = self.generation().join("search").join(&search.name);
+            let ahead = at_rest(&index).filter(|(payload, _)| payload.sequence() > sequence);
+            assert_eq!(ahead, None, "the rows are at {sequence}");
         }
     }
 
@@ -311,10 +338,12 @@ impl World {
             logged: definition.logged(),
         };
         let generation = folder.current_or_first(&build).unwrap();
-        let store = Store::open(&folder, generation, &definition.tables, CACHE_BYTES).unwrap();
+        let mut store = Store::open(&folder, generation, &definition.tables, CACHE_BYTES).unwrap();
         let mut batches = Batcher::new(Arc::clone(&self.plan), None, 1_000);
         batches.begin(&store).unwrap();
-        let fences = Fences::begin(&self.common, definition, &folder, &store);
+        let mut fences = Fences::begin(&self.common, definition, &folder, &store);
+        // As a worker does: before anything is applied.
+        fences.work(&mut store).unwrap();
         self.open = Some(Open { store, batches, fences });
     }
 

@@ -7,6 +7,9 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use tantivy::indexer::IndexWriterOptions;
 use tantivy::schema::{Field, Schema};
+use tantivy::tokenizer::{
+    Language, LowerCaser, RemoveLongFilter, SimpleTokenizer, Stemmer, StopWordFilter, TextAnalyzer,
+};
 use tantivy::{Index, IndexWriter, TantivyDocument};
 use viewd::event::time::{Timestamp, day};
 use viewd::search::FilterKind;
@@ -14,8 +17,17 @@ use viewd::search::FilterKind;
 use crate::corpora::Corpus;
 use crate::task::{Done, Task, table};
 
+/// What is looped over, and how texts are analysed.
+pub struct Way {
+    /// Not rows in memory.
+    pub sqlite: bool,
+    /// By Tantivy's own tokenizer, stemmer and stop words.
+    pub default: bool,
+}
+
 /// Indexes the rows of a view; says how long the loop took.
-pub fn run(task: &Task, sqlite: bool) -> Result<Done> {
+pub fn run(task: &Task, way: &Way) -> Result<Done> {
+    let sqlite = way.sqlite;
     let shape = task.shape()?;
     let plan = Plan::new(task.corpus, shape.schema(), &shape)?;
     let view = Connection::open(&task.view)?;
@@ -24,6 +36,22 @@ pub fn run(task: &Task, sqlite: bool) -> Result<Done> {
     let begun = std::time::Instant::now();
     let mut index = Index::create_in_dir(&task.folder, shape.schema().clone())?;
     index.set_tokenizers(shape.tokenizers());
+    if way.default {
+        for language in shape.texts().iter().map(|text| text.language) {
+            let words = TextAnalyzer::builder(SimpleTokenizer::default())
+                .filter(RemoveLongFilter::limit(255))
+                .filter(LowerCaser);
+            let (name, analyzer) = match language {
+                None => ("viewd.none", words.build()),
+                Some(_) => {
+                    let stops = StopWordFilter::new(Language::English).context("stop words")?;
+                    let stems = Stemmer::new(Language::English);
+                    ("viewd.en", words.filter(stops).filter(stems).build())
+                }
+            };
+            index.tokenizers().register(name, analyzer);
+        }
+    }
     let threads = std::thread::available_parallelism()?.get();
     let options = IndexWriterOptions::builder()
         .num_worker_threads(threads)

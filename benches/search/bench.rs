@@ -73,6 +73,7 @@ impl Bench {
         match row.way {
             Way::Bare { sqlite: false } => self.role(corpus, "bare"),
             Way::Bare { sqlite: true } => self.role(corpus, "bare-sqlite"),
+            Way::BareDefault => self.role(corpus, "bare-default"),
             Way::Build => self.role(corpus, "build"),
             Way::CatchUp { search } => self.catch_up(corpus, search),
             Way::Updates { search } => {

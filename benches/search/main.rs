@@ -6,6 +6,7 @@
 //! | row | what it does |
 //! |---|---|
 //! | bare, bare-sqlite | a bare Tantivy loop: schema, threads and arenas as viewd's, documents made by hand of rows in memory, or of one SELECT |
+//! | bare-default | the same from memory with Tantivy's own analysis, which finds less: what viewd's costs |
 //! | build | viewd's build of an index from the rows of a view |
 //! | catch-up, catch-up-plain | a new view from the stream, with its index and without one |
 //! | updates, updates-plain | as many updates as fast as they are published, until the index has them, or the view alone |

@@ -69,7 +69,7 @@ impl Measured {
     /// What a row is held against, and as what that is known.
     fn others(&self) -> &'static [(&'static str, Way)] {
         match self.row.way {
-            Way::Build | Way::Bare { sqlite: true } => &[
+            Way::Build | Way::Bare { sqlite: true } | Way::BareDefault => &[
                 ("of the loop fed from memory", Way::Bare { sqlite: false }),
                 ("of the loop fed from SQLite", Way::Bare { sqlite: true }),
             ],
@@ -180,7 +180,7 @@ fn print_rate(measured: &Measured, all: &[Measured]) {
         of(&|run| run.segments.map_or(f64::NAN, |segments| segments as f64)),
     );
     for (name, other) in measured.beside(all) {
-        println!("    {:.2} {name}", rates(measured, other));
+        println!("    {} {name}", rates(measured, other));
     }
 }
 

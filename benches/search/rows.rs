@@ -37,9 +37,10 @@ pub enum Way {
     },
 }
 
-const WAYS: [(&str, Way); 11] = [
+const WAYS: [(&str, Way); 12] = [
     ("bare", Way::Bare { sqlite: false }),
     ("bare-sqlite", Way::Bare { sqlite: true }),
+    ("bare-default", Way::BareDefault),
     ("build", Way::Build),
     ("catch-up-plain", Way::CatchUp { search: false }),
     ("catch-up", Way::CatchUp { search: true }),

@@ -53,8 +53,9 @@ pub fn play(role: &str, arguments: &[String]) -> Result<()> {
         memory_bytes_max: told("--memory-bytes")?.parse()?,
     };
     let done = match role {
-        "bare" => bare::run(&task, false)?,
-        "bare-sqlite" => bare::run(&task, true)?,
+        "bare" => bare::run(&task, &bare::Way { sqlite: false, default: false })?,
+        "bare-sqlite" => bare::run(&task, &bare::Way { sqlite: true, default: false })?,
+        "bare-default" => bare::run(&task, &bare::Way { sqlite: false, default: true })?,
         "build" => build::run(&task)?,
         _ => bail!("no role {role}"),
     };

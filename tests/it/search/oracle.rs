@@ -203,8 +203,9 @@ fn answers(
     let wanted: Vec<&str> = expected.rows.iter().map(|row| &*row.key).collect();
     if cursor.is_none() {
         same("number of rows", &keys.len(), &wanted.len())?;
-    } else {
-        same("number of rows of the first pages", &keys.len(), &(PAGES_MAX * query.limit))?;
+    } else if keys.is_empty() || keys.len() > wanted.len().min(PAGES_MAX * query.limit) {
+        // A page of large rows, or on a machine that is busy, may be shorter than its limit.
+        return Err(format!("{} rows in the first pages, of {}", keys.len(), wanted.len()));
     }
     if query.words.is_some() && query.order.is_none() {
         if !scores.is_sorted_by(|a, b| a >= b) {

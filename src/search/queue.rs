@@ -10,6 +10,8 @@ use tantivy::schema::Document;
 
 /// Enough that no worker waits for the next document, and little beside the memory of a worker.
 const BYTES_MAX: usize = 4 << 20;
+/// Who waits for room is woken when there is much of it: once for many documents, which a worker takes one at a time.
+const BYTES_LOW: usize = BYTES_MAX / 2;
 
 /// A worker that has ended takes nothing out, and only Tantivy knows that it has: after so long a document goes on all
 /// the same, to be refused there. A worker that writes a file may take longer, which lets in one a second too many.
@@ -39,10 +41,15 @@ struct Room {
 impl Queue {
     /// Waits for room. A document that is larger than all the room that there is goes alone.
     pub(super) fn enter(&self, document: TantivyDocument, bytes: usize) -> Queued {
-        let waiting = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |waiting: &mut usize| *waiting > 0 && *waiting + bytes > BYTES_MAX;
-        let waited = self.0.less.wait_timeout_while(waiting, WAIT_MAX, full);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 += bytes;
+        let mut waiting = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        if *waiting > 0 && *waiting + bytes > BYTES_MAX {
+            let low = BYTES_LOW.min(BYTES_MAX.saturating_sub(bytes));
+            let full = |waiting: &mut usize| *waiting > low;
+            let waited = self.0.less.wait_timeout_while(waiting, WAIT_MAX, full);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *waiting += bytes;
+        drop(waiting);
         Queued { document, room: Room { queue: self.clone(), bytes } }
     }
 }
@@ -50,8 +57,12 @@ impl Queue {
 impl Drop for Room {
     fn drop(&mut self) {
         let shared = &self.queue.0;
-        *shared.bytes.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
-        shared.less.notify_all();
+        let mut waiting = shared.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *waiting;
+        *waiting -= self.bytes;
+        if *waiting == 0 || (before > BYTES_LOW && *waiting <= BYTES_LOW) {
+            shared.less.notify_all();
+        }
     }
 }
 

@@ -1,10 +1,6 @@
 //! A week of real flights: published to a real server, projected by the real daemon, compared cell by cell with what
 //! an independent fold makes of the tables that the events came from.
 
-// Shared with the publisher of the demo.
-#[path = "../flights/mod.rs"]
-mod fixture;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -13,9 +9,9 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::{Value, json};
 
-use self::fixture::cloudevents::Event;
-use self::fixture::events::Flights;
-use self::fixture::{oracle, stream};
+use crate::corpora::flights::cloudevents::Event;
+use crate::corpora::flights::events::Flights;
+use crate::corpora::flights::{oracle, stream};
 use crate::daemon::Site;
 use crate::nats::Server;
 

@@ -42,6 +42,9 @@ mod read_models;
 mod laws;
 // The house rules: layers, lengths, names.
 mod tidy;
+// Real text, as events.
+#[path = "../corpora/mod.rs"]
+mod corpora;
 // A NATS server of the test's own, and what is published to it.
 mod nats;
 // A bad network between a client and its server.

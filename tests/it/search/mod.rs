@@ -1,9 +1,5 @@
 //! Full-text search through the daemon: on real text, and through whatever may happen to it.
 
-// Real text, as events.
-#[path = "../../corpora/mod.rs"]
-mod corpora;
-
 // The command, and what it asks the daemon.
 mod cli;
 // What a search finds, by reading every row.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use self::query::{Maker, Query};
 use self::scan::{Expected, Rows, alike, shown};
-use super::corpora::{Corpus, Message};
+use crate::corpora::{Corpus, Message};
 use crate::daemon::{Daemon, Site};
 use crate::nats::{self, Server};
 use crate::random::Random;

@@ -12,7 +12,7 @@ use viewd::diagnostic::Source;
 use viewd::row::ColumnType;
 
 use super::query::Query;
-use crate::search::corpora::Corpus;
+use crate::corpora::Corpus;
 use crate::search::naive::{self, Text};
 
 /// A table as it stands, and what of it is indexed.

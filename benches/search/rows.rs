@@ -18,6 +18,8 @@ pub enum Way {
     Bare {
         sqlite: bool,
     },
+    /// The same from memory, with Tantivy's own analysis.
+    BareDefault,
     /// viewd's build from the rows.
     Build,
     /// A new view from the stream.

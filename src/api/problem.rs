@@ -91,6 +91,11 @@ impl Problem {
         self
     }
 
+    /// What programs know it by.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
     /// The code of HTTP.
     pub fn status(&self) -> u16 {
         self.0.status

@@ -68,7 +68,11 @@ fn searched(
         view_sequence: view.sequence(),
         deadline,
     };
-    answer(asked, &found, &Table(&view, found.search.table))
+    let answered = answer(asked, &found, &Table(&view, found.search.table));
+    if answered.as_ref().is_err_and(|problem| problem.code() == answer::UNAVAILABLE) {
+        searchable.board.suspect(*search);
+    }
+    answered
 }
 
 /// One table's rows in a view.

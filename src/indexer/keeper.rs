@@ -9,7 +9,7 @@ use prometheus::{Histogram, IntCounterVec};
 use super::making::{self, Making, Order};
 use super::published::{Board, State, Trouble};
 use super::thread::Event;
-use super::{Desk, Error, Means, guarded};
+use super::{Desk, Error, Means, guarded, verify};
 use crate::beat::Stage;
 use crate::budget::{Budget, Ticket};
 use crate::definition::Table;
@@ -28,6 +28,8 @@ const ERRORS_MAX: u32 = 3;
 /// After an error: doubled up to half a minute, as space and disks come back by hand.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Searches that fail, one after another, ask for no more than this of the disk.
+const SUSPECT_EVERY: Duration = Duration::from_secs(60);
 /// How long a merge may keep an index from being closed: what it has not finished is done again.
 const MERGE_WITHIN: Duration = Duration::from_millis(200);
 
@@ -52,6 +54,8 @@ pub(super) struct Keeper {
     /// Up to this change it is on the disk, as far as that is known.
     durable: i64,
     failing: Option<Failing>,
+    /// When its files were last suspected.
+    suspected: Option<Instant>,
 }
 
 /// What it is at.
@@ -111,6 +115,7 @@ impl Keeper {
             at: At::Closed,
             durable: 0,
             failing: None,
+            suspected: None,
         }
     }
 
@@ -122,6 +127,33 @@ impl Keeper {
         let at = std::mem::replace(&mut self.at, At::Closed);
         let followed = guarded(|| self.follow(at, snapshot));
         self.ends(followed);
+    }
+
+    /// Its files may not be as they were written: they are read, in a thread of their own, once in a while.
+    pub(super) fn suspect(&mut self) {
+        let is_due = self.suspected.is_none_or(|before| before.elapsed() > SUSPECT_EVERY);
+        if !matches!(self.at, At::Open(_)) || !is_due {
+            return;
+        }
+        self.suspected = Some(Instant::now());
+        let (folder, shape, number) = (self.folder.clone(), Arc::clone(&self.shape), self.number);
+        let board = Arc::clone(&self.board);
+        let check = move || {
+            if let Some(detail) = verify::damage(&folder, &shape) {
+                board.damaged(number, detail);
+            }
+        };
+        let spawned = std::thread::Builder::new().name("index-check".to_owned()).spawn(check);
+        spawned.expect("the system has a thread to give");
+    }
+
+    /// They are not.
+    pub(super) fn damaged(&mut self, detail: String) {
+        // One that is made again is not what was looked at.
+        if matches!(self.at, At::Open(_)) {
+            self.at = At::Closed;
+            self.ends(Err(search::Error::Damaged { path: self.folder.path(), detail }.into()));
+        }
     }
 
     /// Every change up to this one is in it, whatever happens; of one that is being made, in what it is made from.

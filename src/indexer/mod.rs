@@ -117,13 +117,15 @@ pub enum Error {
 impl Indexer {
     /// Begins the thread; it waits for its first fence.
     pub fn begin(means: Means) -> Self {
+        let (events, heard) = mpsc::channel();
         let board = Arc::new(Board::new(
             means.generation,
+            means.folder.clone(),
             Arc::clone(&means.definition),
             Arc::clone(&means.readers),
+            events.clone(),
         ));
         let desk = Arc::new(Desk::new());
-        let (events, heard) = mpsc::channel();
         let (ends, ended) = mpsc::sync_channel(0);
         let token = means.tasks.token();
         let thread = thread::Thread::new(&means, &board, &desk, events.clone());

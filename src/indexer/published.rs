@@ -10,11 +10,13 @@
 //! An index stands at the sequence of its last commit, or further: where nothing was logged since the changes that it
 //! has taken, at the view's own.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use super::thread::Event;
 use crate::beat::Beat;
 use crate::definition::Definition;
 use crate::event::Sequence;
@@ -27,6 +29,8 @@ use crate::store::readers::Readers;
 #[derive(Clone)]
 pub struct Published {
     pub generation: Generation,
+    /// Its folder.
+    pub folder: PathBuf,
     /// What it goes on by.
     pub definition: Arc<Definition>,
     /// Of its rows.
@@ -77,6 +81,8 @@ pub struct Trouble {
 pub struct Board {
     published: Mutex<Arc<Published>>,
     moved: Notify,
+    /// To the thread of the indexes.
+    events: mpsc::Sender<Event>,
     /// What the thread of the indexes is at.
     beat: Arc<Beat>,
 }
@@ -152,10 +158,12 @@ impl Published {
 }
 
 impl Board {
-    pub(crate) fn new(
+    pub(super) fn new(
         generation: Generation,
+        folder: PathBuf,
         definition: Arc<Definition>,
         readers: Arc<Readers>,
+        events: mpsc::Sender<Event>,
     ) -> Self {
         let indexes = definition.searches.iter().map(|search| Indexed {
             name: search.name.clone(),
@@ -165,6 +173,7 @@ impl Board {
         });
         let published = Published {
             generation,
+            folder,
             readers,
             indexes: indexes.collect(),
             definition,
@@ -175,8 +184,15 @@ impl Board {
         Self {
             published: Mutex::new(Arc::new(published)),
             moved: Notify::new(),
+            events,
             beat: Arc::default(),
         }
+    }
+
+    /// One that no thread hears of.
+    #[cfg(test)]
+    pub(crate) fn alone(definition: Arc<Definition>, readers: Arc<Readers>) -> Self {
+        Self::new(Generation(1), PathBuf::new(), definition, readers, mpsc::channel().0)
     }
 
     /// As it is now.
@@ -187,6 +203,17 @@ impl Board {
     /// Ends when something else is published, from when it is enabled on.
     pub fn moved(&self) -> Notified<'_> {
         self.moved.notified()
+    }
+
+    /// Whoever has searched an index has met what no index holds: its files are read through.
+    pub fn suspect(&self, number: usize) {
+        // Nobody listens any more when the thread has ended.
+        let _ = self.events.send(Event::Suspect(number));
+    }
+
+    /// An index's files are not as they were written.
+    pub(super) fn damaged(&self, number: usize, detail: String) {
+        let _ = self.events.send(Event::Damaged(number, detail));
     }
 
     /// Lets whoever waits look again.

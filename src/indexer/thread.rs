@@ -15,6 +15,10 @@ pub(super) enum Event {
     Fence(Box<Fence>),
     /// An index has been made again, or not.
     Made(usize, Result<(), Error>),
+    /// An index's files may not be as they were written.
+    Suspect(usize),
+    /// They are not.
+    Damaged(usize, String),
     Adopt(Arc<Definition>),
     End,
 }
@@ -51,6 +55,8 @@ impl Thread {
             match event {
                 Event::Fence(fence) => self.fence(*fence),
                 Event::Made(number, made) => self.keepers[number].made(made),
+                Event::Suspect(number) => self.keepers[number].suspect(),
+                Event::Damaged(number, detail) => self.keepers[number].damaged(detail),
                 Event::Adopt(definition) => self.adopt(definition),
                 Event::End => break,
             }

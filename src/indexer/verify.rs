@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::published::Published;
+use super::published::{Board, Published};
 use super::{Error, making, shapes};
 use crate::definition::Definition;
 use crate::event::Sequence;
@@ -16,6 +16,9 @@ use crate::search::{self, Differences, Folder, Index, Searcher, Shape};
 use crate::store::scan::Parts;
 use crate::store::snapshot::Snapshot;
 use crate::store::verify::Finding;
+
+/// How often files are looked at that may go at any moment.
+const TRIES: usize = 3;
 
 /// What is wrong with the indexes in a generation's folder, which nobody has open; `snapshot` is of its rows.
 pub fn at_rest(
@@ -43,18 +46,46 @@ pub fn at_rest(
     Ok(findings)
 }
 
-/// What is wrong with indexes that are searched; `snapshot` was opened after they were published.
-pub fn published(published: &Published, snapshot: &Snapshot) -> Result<Vec<Finding>, Error> {
+/// What is wrong with indexes that are searched; `snapshot` was opened after `published` was. One that is damaged is made
+/// again.
+pub fn published(
+    board: &Board,
+    published: &Published,
+    snapshot: &Snapshot,
+) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     for (number, index) in published.indexes.iter().enumerate() {
         let found = match (&index.searcher, index.trouble()) {
             (_, Some(trouble)) => Ok(Some(trouble.detail)),
-            (Some(searcher), None) => compared(searcher, &published.definition, number, snapshot),
+            (Some(searcher), None) => {
+                let folder = Folder::new(&published.folder, &index.name);
+                match damage(&folder, searcher.shape()) {
+                    Some(detail) => {
+                        board.damaged(number, detail.clone());
+                        Ok(Some(format!("{detail}; it is made again from the rows")))
+                    }
+                    None => compared(searcher, &published.definition, number, snapshot),
+                }
+            }
             (None, None) => Ok(Some("is not open yet".to_owned())),
         };
         findings.extend(finding(&index.name, found)?);
     }
     Ok(findings)
+}
+
+/// What is wrong with the files of an index that is in use, if anything is. Those that are merged into others go
+/// meanwhile: what is damage is so each time that it is looked at.
+pub(super) fn damage(folder: &Folder, shape: &Arc<Shape>) -> Option<String> {
+    let mut last = None;
+    for _ in 0..TRIES {
+        match Index::open(&folder.path(), Arc::clone(shape)) {
+            Err(search::Error::Damaged { detail, .. }) => last = Some(detail),
+            // What else keeps it from being read is no damage.
+            _ => return None,
+        }
+    }
+    last
 }
 
 fn opened(generation: &Path, shape: &Arc<Shape>) -> Result<Index, Error> {

@@ -106,7 +106,13 @@ impl Build {
             if self.meter.phase() == Phase::Held {
                 self.meter.turns(Phase::CatchingUp);
             }
-            if !is_there(&successor, limit) || !successor.fences.may_meet(&successor.store) {
+            if !is_there(&successor, limit) {
+                continue;
+            }
+            let waits = successor.fences.waits_for(&successor.store);
+            let is_kept = waits.is_some();
+            self.operation.waits(waits);
+            if is_kept {
                 continue;
             }
             self.folder.end_attempt();

@@ -136,6 +136,8 @@ pub struct Operation {
 struct State {
     progress: Progress,
     detail: Option<String>,
+    /// What it waits for, while it does.
+    waits: Option<String>,
     next: Option<String>,
     rebuild: Option<Rebuild>,
     result: serde_json::Value,
@@ -189,6 +191,7 @@ impl Operation {
         let state = State {
             progress: Progress::Running,
             detail: None,
+            waits: None,
             next: None,
             rebuild: None,
             result: serde_json::Value::Null,
@@ -227,7 +230,8 @@ impl Operation {
     }
 
     pub fn shown(&self) -> Shown {
-        let State { progress, detail, next, rebuild, result } = self.lock().clone();
+        let State { progress, detail, waits, next, rebuild, result } = self.lock().clone();
+        let detail = detail.or(waits);
         Shown {
             operation: self.id,
             projection: self.projection.clone(),
@@ -263,6 +267,16 @@ impl Operation {
         self.moved.notify_waiters();
     }
 
+    /// Says what it waits for; `None` that it goes on.
+    pub fn waits(&self, detail: Option<String>) {
+        let mut state = self.lock();
+        if let (None, Some(detail)) = (&state.waits, &detail) {
+            let (operation, projection) = (self.id, &self.projection);
+            tracing::info!(projection, operation, detail, "build waits");
+        }
+        state.waits = detail;
+    }
+
     /// Says that its thread stands still; `None` that it moves again.
     pub fn stalled(&self, detail: Option<String>) {
         let mut state = self.lock();
@@ -286,7 +300,7 @@ impl Operation {
         let mut state = self.lock();
         if !state.progress.is_over() {
             let rebuild = state.rebuild.take();
-            *state = State { progress, detail, next, rebuild, result };
+            *state = State { progress, detail, waits: None, next, rebuild, result };
         }
         drop(state);
         self.moved.notify_waiters();
@@ -294,5 +308,35 @@ impl Operation {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_waits_for_is_said_until_it_goes_on() {
+        let order = Order::new(Kind::Rebuild, Cause::Command);
+        let operation = Operation::new(1, "p", order, CancellationToken::new());
+        let detail = || operation.shown().detail;
+        assert_eq!(detail(), None);
+        operation.waits(Some("an index".to_owned()));
+        // A thread that stands still is told first.
+        operation.stalled(Some("a disk".to_owned()));
+        assert_eq!(detail().as_deref(), Some("a disk"));
+        operation.stalled(None);
+        assert_eq!(detail().as_deref(), Some("an index"));
+        operation.waits(None);
+        assert_eq!(detail(), None);
+        operation.waits(Some("an index".to_owned()));
+        let progress = Progress::Done;
+        operation.end(Ended {
+            progress,
+            detail: None,
+            next: None,
+            result: serde_json::Value::Null,
+        });
+        assert_eq!(detail(), None);
     }
 }

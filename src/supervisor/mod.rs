@@ -237,8 +237,13 @@ impl Targets {
             });
             let target = self.0.entry(projection.name.clone()).or_default();
             *target = target.or(projection.stream_last_sequence);
-            let there =
-                verified && target.is_some_and(|target| projection.checkpoint_sequence >= target);
+            // What is searched is there with the rows.
+            let at = |target| {
+                let indexes = projection.search.iter();
+                projection.checkpoint_sequence >= target
+                    && indexes.map(|index| index.sequence).all(|at| at >= Some(target))
+            };
+            let there = verified && target.is_some_and(at);
             // One that is being rebuilt has failed, and is still to come.
             let failed = projection.state == State::Failed && projection.rebuild.is_none();
             // Neither of these comes any further.

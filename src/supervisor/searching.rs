@@ -18,7 +18,7 @@ use super::refused::Refused;
 use super::tracked::Tracked;
 use crate::definition::Definition;
 use crate::event::Sequence;
-use crate::indexer::published::{Published, State as Standing};
+use crate::indexer::published::{Board, Published, State as Standing};
 use crate::indexer::verify;
 use crate::search::Searcher;
 use crate::status::{Reason, State};
@@ -44,6 +44,8 @@ pub struct Searchable {
     pub search: usize,
     /// Of the same generation.
     pub readers: Arc<Readers>,
+    /// Told of what a search meets that no index holds.
+    pub board: Arc<Board>,
 }
 
 /// Why an index cannot be searched, or not at the sequence that was asked for.
@@ -181,7 +183,7 @@ impl Daemon {
         let Some(search) = place else {
             return Some(Err(Unsearched::UnknownIndex { known: names() }));
         };
-        let Some(found) = searchable(&published, search, numbers) else {
+        let Some(found) = searchable(&board, &published, search, numbers) else {
             return not_searchable(&published, search);
         };
         let Some(sequence) = min_sequence else { return Some(Ok(found)) };
@@ -204,7 +206,12 @@ fn names(recipe: &Recipe) -> Vec<String> {
     recipe.plan.definition().searches.iter().map(|search| search.name.clone()).collect()
 }
 
-fn searchable(published: &Published, search: usize, numbers: &Numbers) -> Option<Searchable> {
+fn searchable(
+    board: &Arc<Board>,
+    published: &Published,
+    search: usize,
+    numbers: &Numbers,
+) -> Option<Searchable> {
     let indexed = &published.indexes[search];
     let sequence = indexed.sequence(published)?;
     Some(Searchable {
@@ -215,6 +222,7 @@ fn searchable(published: &Published, search: usize, numbers: &Numbers) -> Option
         definition: Arc::clone(&published.definition),
         search,
         readers: Arc::clone(&published.readers),
+        board: Arc::clone(board),
     })
 }
 
@@ -254,7 +262,7 @@ fn verified(tracked: &Tracked) -> Result<Vec<Finding>, Refused> {
         let published = board.published();
         let snapshot = store::snapshot::open(&tracked.folder)?;
         if snapshot.generation() == published.generation {
-            let found = verify::published(&published, &snapshot);
+            let found = verify::published(&board, &published, &snapshot);
             return found.map_err(|error| Refused::Storage {
                 next: error.hint(),
                 detail: error.to_string(),

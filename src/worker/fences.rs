@@ -160,15 +160,20 @@ impl Fences {
         })
     }
 
-    /// Whether its indexes are so far that they may meet those that are searched: open, and not far behind their rows.
-    pub fn may_meet(&self, store: &Store) -> bool {
-        let Some(board) = self.board() else { return true };
-        let behind = |taken: i64| store.last_change() - taken;
-        board
-            .published()
+    /// What its indexes have still to come to before they can meet those that are searched; None: they are open, and not
+    /// far behind their rows.
+    pub fn waits_for(&self, store: &Store) -> Option<String> {
+        let published = self.board()?.published();
+        let behind = published
             .indexes
             .iter()
-            .all(|index| index.taken().is_some_and(|taken| behind(taken) < NEAR))
+            .find(|index| index.taken().is_none_or(|taken| store.last_change() - taken >= NEAR))?;
+        let name = &behind.name;
+        let trouble = behind.trouble().or_else(|| published.trouble());
+        Some(trouble.map_or_else(
+            || format!("its full-text index `{name}` is behind its rows"),
+            |trouble| trouble.detail,
+        ))
     }
 
     /// Hands nothing over for a moment: what is to follow it comes to where it stands.

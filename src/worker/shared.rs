@@ -472,7 +472,7 @@ fields.text = {}
         let definition = Arc::new(definition.0.expect("a definition"));
         let folder = Folder::new(data.path(), "p");
         let readers = Readers::new(&folder, Generation(1), &definition.tables);
-        let board = Arc::new(Board::new(Generation(1), definition, Arc::new(readers)));
+        let board = Arc::new(Board::alone(definition, Arc::new(readers)));
         shared.search_by(Some(&board));
         look();
         check(&shared, "live");

@@ -34,6 +34,9 @@ pub(crate) struct Found<'a> {
     pub(crate) deadline: Instant,
 }
 
+/// The code of a problem of an index that cannot be read.
+pub(super) const UNAVAILABLE: &str = "index-unavailable";
+
 /// A page of rows.
 pub(crate) struct Answer {
     sequence: Sequence,
@@ -91,7 +94,7 @@ pub(crate) fn timed_out() -> Problem {
 fn damaged(definition: &Definition, search: &Search) -> Problem {
     let detail =
         format!("full-text index `{}`: its files are not as they were written", search.name);
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "index-unavailable", detail)
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, detail)
         .hint(format!("`viewd verify {}` says what is wrong", definition.name))
         .retry_after(super::RETRY_AFTER_SECONDS)
 }
@@ -102,7 +105,7 @@ fn problem(error: Error) -> Problem {
         Error::TimedOut => timed_out(),
         Error::Index(error) => {
             let detail = error.to_string();
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "index-unavailable", detail)
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, detail)
                 .hints(error.hint())
                 .retry_after(super::RETRY_AFTER_SECONDS)
         }

@@ -74,6 +74,51 @@ async fn an_index_behind_the_log_is_made_again() {
     mends(&rig, "behind the log");
 }
 
+/// Bits that rot while the daemon runs: whoever verifies is told, and so is whoever searches; the index is made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rots_while_it_is_searched_is_made_again() {
+    let rig = Rig::new(DEFINITION).await;
+    let last = rig.publish(1_500, IDS).await;
+    let daemon = rig.site.start(QUICK);
+    follows(&daemon, "items", last);
+    flip_in_place(&of_kind(&rig.index("items"), "pos"), 1);
+    let said = rig.ends(3, &["verify", "items"]);
+    assert!(said.contains("is not as it was written"), "{said}");
+    wait_until_made(&rig, 1);
+    follows(&daemon, "items", last);
+    rig.verified();
+
+    // All that a search begins with, of every segment.
+    for file in files(&rig.index("items"))
+        .iter()
+        .filter(|file| file.extension().is_some_and(|kind| kind == "term"))
+    {
+        flip_in_place(file, usize::MAX);
+    }
+    crate::wait::until("made again", crate::daemon::DEADLINE, || {
+        let (code, body) =
+            daemon.get("/v1/projections/items/search/items?_q=red%20or%20title:green*");
+        assert!(code == 200 || code == 503, "{body}");
+        (made_again(&rig) == 2).then_some(())
+    });
+    follows(&daemon, "items", last);
+    rig.verified();
+    assert!(daemon.terminate().success(), "{}", rig.site.log());
+}
+
+/// Whoever waits until all is there waits for what is searched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_catches_up_makes_what_is_damaged() {
+    let rig = Rig::new(DEFINITION).await;
+    rig.publish(1_500, IDS).await;
+    rig.site.catch_up(QUICK);
+    truncated(&of_kind(&rig.index("items"), "term"));
+    rig.site.catch_up(QUICK);
+    let status = rig.json(&["status"]);
+    assert_eq!(status["projections"][0]["search"][0]["sequence"], 1_500, "{status}");
+    rig.verified();
+}
+
 /// A view that was put back by an older copy comes to the same rows by other batches, so by other ids of the log: an index
 /// that was made of the newer one must not go on from an id, whatever ends the process before it is made again.
 #[tokio::test(flavor = "multi_thread")]
@@ -126,6 +171,24 @@ fn made_again(rig: &Rig) -> usize {
 fn truncated(file: &Path) {
     let bytes = fs::read(file).unwrap();
     fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+/// Changes so many bytes from the middle on, up to what Tantivy knows a file by, as a disk would: under whoever has it open.
+fn flip_in_place(file: &Path, bytes: usize) {
+    let mut content = fs::read(file).unwrap();
+    let end = content.len().saturating_sub(200).max(content.len() / 2 + 1);
+    let begin = if bytes == usize::MAX { 0 } else { content.len() / 2 };
+    for byte in content[begin..end].iter_mut().take(bytes) {
+        *byte ^= 0xff;
+    }
+    let open = fs::OpenOptions::new().write(true).open(file).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&open, &content, 0).unwrap();
+}
+
+fn wait_until_made(rig: &Rig, times: usize) {
+    crate::wait::until("made again", crate::daemon::DEADLINE, || {
+        (made_again(rig) == times).then_some(())
+    });
 }
 
 fn removed(file: &Path) {

@@ -269,9 +269,10 @@ impl Site {
             running.commit(step.min(last - running.store.checkpoint().sequence.0));
         }
         running.follow();
-        let published = running.fences.board().expect("an index").published();
+        let board = running.fences.board().expect("an index");
+        let published = board.published();
         let snapshot = running.store.snapshot().expect("a snapshot");
-        let findings = verify::published(&published, &snapshot).expect("readable");
+        let findings = verify::published(board, &published, &snapshot).expect("readable");
         assert!(findings.is_empty(), "{what}: {findings:?}");
         let searcher = published.indexes[0].searcher.as_ref().expect("it follows");
         let rows = running.store.rows(0).expect("rows");

@@ -153,7 +153,7 @@ fn message(n: u64, ids: u64) -> (String, Vec<u8>) {
         |salt: u64| WORDS[(n.wrapping_mul(2_654_435_761).wrapping_add(salt) >> 3) as usize % 12];
     let data = serde_json::json!({
         "id": n.wrapping_mul(7_919) % ids,
-        "gone": n % 11 == 0,
+        "gone": n.is_multiple_of(11),
         "title": format!("{} {} {n}", word(1), word(50)),
         "note": format!("{} {} the {} runs", word(100), word(200), word(300)),
     });

@@ -281,6 +281,17 @@ impl Ord for Entry {
     }
 }
 
+impl Part {
+    #[inline]
+    fn code(&self, doc: DocId, score: Option<Score>) -> u128 {
+        let code = match &self.values {
+            None => score.map_or(0, score_code),
+            Some(values) => values.of(doc).map_or(0, code),
+        };
+        if self.descending { u128::MAX - code } else { code }
+    }
+}
+
 impl Top {
     fn new(wanted: &Wanted<'_>, segment: &SegmentReader, best: &[Best]) -> Result<Self, Failure> {
         let shape = wanted.shape;
@@ -329,15 +340,18 @@ impl Top {
         Ok(Bound { codes, key, is_there })
     }
 
-    fn codes(&self, doc: DocId, score: Option<Score>) -> Codes {
-        let codes = self.parts.iter().map(|part| {
-            let code = match &part.values {
-                None => score.map_or(0, score_code),
-                Some(values) => values.of(doc).map_or(0, code),
-            };
-            if part.descending { u128::MAX - code } else { code }
-        });
-        codes.collect()
+    /// Whether a document is behind the cursor and among the best so far, by what comes first in the order alone: it
+    /// may be. Most are not, and nothing more is made of them.
+    #[inline]
+    fn may_be_best(&self, doc: DocId, score: Option<Score>) -> bool {
+        let Some(part) = self.parts.first() else { return true };
+        let first = part.code(doc, score);
+        let worst = match self.heap.peek() {
+            Some(worst) if self.heap.len() >= self.limit => Some(&worst.codes),
+            _ => self.before.as_ref().map(|before| &before.codes),
+        };
+        worst.is_none_or(|worst| first <= worst[0])
+            && self.after.as_ref().is_none_or(|after| first >= after.codes[0])
     }
 
     /// Takes a document if it is behind the cursor and among the best so far.
@@ -347,8 +361,11 @@ impl Top {
         if self.parts.iter().any(|part| part.values.is_none()) {
             known = score.take().and_then(|score| score());
         }
-        let codes = self.codes(doc, known);
-        // Most documents are out of question before their key is looked at.
+        if !self.may_be_best(doc, known) {
+            return;
+        }
+        let codes: Codes = self.parts.iter().map(|part| part.code(doc, known)).collect();
+        // Many more are out of question before their key is looked at.
         if let Some(after) = &self.after
             && codes < after.codes
         {

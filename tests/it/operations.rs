@@ -54,7 +54,7 @@ async fn what_is_held_is_served_when_it_is_promoted() {
     // Asked for again it is the same, asked for otherwise it is another.
     rig.ends(0, &["rebuild", "log", "--hold", "--detach"]);
     let said = rig.ends(75, &["rebuild", "log", "--detach", "--force"]);
-    assert!(said.contains("operation 1 (rebuild) runs"), "{said}");
+    assert!(said.contains("operation 1 (rebuild) is held"), "{said}");
     rig.ends(75, &["rollback", "log"]);
     rig.publish(11..=12).await;
     daemon.reaches("log", 12);

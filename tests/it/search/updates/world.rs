@@ -105,6 +105,8 @@ pub struct World {
     saved: Option<TempDir>,
     /// What the stream holds: a view that goes back reads the same again.
     stream: Vec<Change>,
+    /// The view was put back by an older copy, and its indexes have not seen that.
+    put_back: bool,
     kills: u32,
 }
 
@@ -152,6 +154,7 @@ impl World {
             open: None,
             saved: None,
             stream: Vec::new(),
+            put_back: false,
             kills: 0,
         };
         world.begin();
@@ -247,6 +250,7 @@ impl World {
                 .all(|sequence| sequence == Some(stands))
                 .then_some(())
         });
+        self.put_back = false;
     }
 
     fn trim(&mut self, too_far: bool) {
@@ -270,6 +274,8 @@ impl World {
 
     /// Ends at a step, if it comes: what is done after it is done in vain.
     fn kill(&mut self, step: Step, changes: &[Change]) {
+        // Whether the image is of before they have.
+        let put_back = self.put_back;
         self.trap.set(step, self.data.path());
         self.batch(changes);
         self.settle();
@@ -277,6 +283,7 @@ impl World {
             self.kills += 1;
             self.end();
             self.data = image;
+            self.put_back = put_back;
             self.trails();
             self.begin();
         }
@@ -284,6 +291,9 @@ impl World {
 
     /// Whatever step the process ended at: no index is ahead of its rows.
     fn trails(&self) {
+        if self.put_back {
+            return;
+        }
         let folder = Folder::new(self.data.path(), NAME);
         let sequence = snapshot::open(&folder).unwrap().sequence();
         for search in &self.plan.definition().searches {
@@ -304,6 +314,7 @@ impl World {
             std::fs::remove_dir_all(older.join(&search)).unwrap();
             std::fs::rename(newer.join(&search), older.join(&search)).unwrap();
             self.data = saved;
+            self.put_back = true;
         } else {
             std::fs::remove_dir_all(newer.join(&search)).unwrap();
             std::fs::rename(older.join(&search), newer.join(&search)).unwrap();

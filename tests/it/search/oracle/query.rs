@@ -113,7 +113,7 @@ impl Operator {
     fn written(&self, column_type: ColumnType, in_tree: bool) -> String {
         let quoted = |text: String, always: bool| {
             let plain = !text.contains([',', ')', '(', '"', '\\']) && !text.is_empty();
-            if (!in_tree && !always) || (plain && !always) {
+            if !always && (plain || !in_tree) {
                 return text;
             }
             format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))

@@ -20,7 +20,7 @@ pub fn hold(folder: &Path, search: &Search, table: &Table, rows: &[Row]) -> Resu
     let expected = rows.iter().map(|row| expected(search, table, row));
     let expected: BTreeMap<String, Document> = expected.collect();
     let index = Index::open_in_dir(folder).map_err(|error| error.to_string())?;
-    let searcher = index.reader().and_then(|reader| Ok(reader.searcher())).unwrap();
+    let searcher = index.reader().unwrap().searcher();
     let mut found = BTreeMap::new();
     for segment in searcher.segment_readers() {
         for (key, document) in documents(search, table, segment) {

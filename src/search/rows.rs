@@ -105,7 +105,15 @@ pub fn page(
             return Ok(page);
         }
         asked.limit = enough(request.limit - page.hits.len());
-        found = searcher.search(&asked)?.hits;
+        found = match searcher.search(&asked) {
+            Ok(found) => found.hits,
+            // What is there goes out: the next page goes on behind it.
+            Err(Error::TimedOut) if !page.hits.is_empty() => {
+                page.next = asked.after;
+                return Ok(page);
+            }
+            Err(error) => return Err(error),
+        };
     }
 }
 

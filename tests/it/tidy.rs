@@ -31,8 +31,17 @@ const NAMED_ONLY_IN: [(&str, &str); 11] = [
 ];
 
 /// What the pure modules do without: tasks, files, sockets, environment, clocks (I9).
-const PURE: [&str; 8] =
-    ["event", "row", "diagnostic", "syntax", "definition", "expression", "schema", "projection"];
+const PURE: [&str; 9] = [
+    "event",
+    "row",
+    "diagnostic",
+    "syntax",
+    "definition",
+    "expression",
+    "schema",
+    "projection",
+    "query",
+];
 const IMPURE: [&str; 10] = [
     "tokio",
     "std::env",

@@ -121,7 +121,7 @@ impl Table {
         self.rows.push(cells.map(|(column, cell)| shown(cell, width(column))).collect());
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let width = |column: usize| {
             let cells = self.rows.iter().map(|row| row[column].chars().count());
             cells.chain([self.columns[column].0.chars().count()]).max().unwrap_or(0)

@@ -32,6 +32,9 @@ struct Page {
     generation: u64,
     total: Option<u64>,
     facets: Option<Box<RawValue>>,
+    /// Of these only the most frequent values.
+    #[serde(default)]
+    facets_cut: Vec<String>,
     #[serde(default)]
     warnings: Vec<String>,
 }
@@ -166,6 +169,9 @@ fn json(page: &Page) -> String {
     }
     if let Some(facets) = &page.facets {
         json += &format!(",\"facets\":{facets}");
+    }
+    if !page.facets_cut.is_empty() {
+        json += &format!(",\"facets_cut\":{}", serde_json::Value::from(page.facets_cut.as_slice()));
     }
     if !page.warnings.is_empty() {
         json += &format!(",\"warnings\":{}", serde_json::Value::from(page.warnings.as_slice()));

@@ -26,6 +26,8 @@ pub struct Facet {
     /// Index into the table's columns.
     pub column: usize,
     pub values: Vec<(Cell, u64)>,
+    /// There are more values than these.
+    pub is_cut: bool,
 }
 
 /// One facet, over all segments.
@@ -100,8 +102,9 @@ impl Counts {
         values.sort_by(|(a, m), (b, n)| {
             n.cmp(m).then_with(|| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
         });
+        let is_cut = values.len() > VALUES_SHOWN;
         values.truncate(VALUES_SHOWN);
-        Facet { column: self.column, values }
+        Facet { column: self.column, values, is_cut }
     }
 
     pub(super) fn within(&self, values: usize) -> Result<(), Failure> {

@@ -141,6 +141,11 @@ fn body(found: &Found<'_>, table: &Table, page: &Page, highlight: bool) -> Strin
             format!("{}:[{}]", quoted(&column.name), counts.join(","))
         });
         let _ = write!(body, ",\"facets\":{{{}}}", facets.collect::<Vec<_>>().join(","));
+        let cut = page.facets.iter().filter(|facet| facet.is_cut);
+        let cut: Vec<&str> = cut.map(|facet| table.columns[facet.column].name.as_str()).collect();
+        if !cut.is_empty() {
+            let _ = write!(body, ",\"facets_cut\":{}", serde_json::Value::from(cut));
+        }
     }
     if !page.warnings.is_empty() {
         let _ = write!(body, ",\"warnings\":{}", serde_json::Value::from(page.warnings.as_slice()));

@@ -28,13 +28,20 @@ pub(super) fn print(page: &Page, arguments: &args::Search, output: &Output) -> R
         }
         output.table(&table);
     }
-    if let Some(facets) = &page.facets {
-        for (column, counts) in members(facets)? {
-            output.line(&format!("{column}: {}", counted(&counts)?));
-        }
-    }
     if let Some(total) = page.total {
         output.line(&format!("total: {}", grouped(total)));
+    }
+    if let Some(facets) = &page.facets {
+        for (column, counts) in members(facets)? {
+            if output.has_printed() {
+                output.line("");
+            }
+            let (table, more) = counted(&column, &counts, page.facets_cut.contains(&column))?;
+            output.table(&table);
+            if let Some(more) = more {
+                output.line(&more);
+            }
+        }
     }
     for warning in &page.warnings {
         output.note(&format!("warning: {warning}"));
@@ -112,27 +119,31 @@ fn highlights(value: &str) -> String {
     text
 }
 
-/// `paid 3, open 1`.
-fn counted(counts: &str) -> Result<String, Failure> {
+/// A line a value, and whether there are more: `is_cut`, how many nobody knows.
+fn counted(column: &str, counts: &str, is_cut: bool) -> Result<(Table, Option<String>), Failure> {
     #[derive(serde::Deserialize)]
     struct Count {
         value: Box<RawValue>,
         count: u64,
     }
     let counts: Vec<Count> = crate::cli::socket::read(counts)?;
-    let shown = counts.iter().take(VALUES_MAX).map(|one| {
-        let value = text(one.value.get());
-        format!(
-            "{} {}",
-            if one.value.get() == "null" { "(none)" } else { &value },
-            grouped(one.count)
-        )
-    });
-    let mut shown = shown.collect::<Vec<_>>().join(", ");
-    if let more @ 1.. = counts.len().saturating_sub(VALUES_MAX) {
-        shown += &format!(", and {more} more values");
+    let mut table = Table::new(&[(column, Align::Left), ("count", Align::Right)]);
+    for Count { value, count } in counts.iter().take(VALUES_MAX) {
+        let value = match value.get() {
+            "null" => "(none)".to_owned(),
+            // Written as it is: nothing would be seen.
+            "\"\"" => "\"\"".to_owned(),
+            value => text(value),
+        };
+        table.row(vec![value, grouped(*count)]);
     }
-    Ok(shown)
+    let more = match counts.len().saturating_sub(VALUES_MAX) {
+        0 if !is_cut => None,
+        1 if !is_cut => Some("and 1 more value".to_owned()),
+        more if !is_cut => Some(format!("and {more} more values")),
+        _ => Some("and more".to_owned()),
+    };
+    Ok((table, more))
 }
 
 #[cfg(test)]
@@ -148,8 +159,32 @@ mod tests {
 
     #[test]
     fn counts_are_told_in_their_order() {
-        let counts =
-            r#"[{"value":"paid","count":1200},{"value":null,"count":1},{"value":2.50,"count":1}]"#;
-        assert_eq!(counted(counts).unwrap(), "paid 1,200, (none) 1, 2.50 1");
+        let counts = r#"[{"value":"paid","count":1200},{"value":null,"count":1},{"value":2.50,"count":1},
+            {"value":"","count":1},{"value":"\u001b[31m\u0007\n","count":1}]"#;
+        let (table, more) = counted("status", counts, false).unwrap();
+        assert_eq!(
+            table.text().lines().collect::<Vec<_>>(),
+            [
+                "status             count",
+                "paid               1,200",
+                "(none)                 1",
+                "2.50                   1",
+                r#"""                     1"#,
+                r"\u{1b}[31m\u{7}\n      1",
+            ]
+        );
+        assert_eq!(more, None);
+    }
+
+    #[test]
+    fn values_that_are_not_shown_are_told() {
+        let more = |values: usize, is_cut: bool| {
+            let counts = vec![r#"{"value":"a","count":1}"#; values].join(",");
+            counted("status", &format!("[{counts}]"), is_cut).unwrap().1
+        };
+        assert_eq!(more(20, false), None);
+        assert_eq!(more(21, false).as_deref(), Some("and 1 more value"));
+        assert_eq!(more(100, false).as_deref(), Some("and 80 more values"));
+        assert_eq!(more(100, true).as_deref(), Some("and more"));
     }
 }

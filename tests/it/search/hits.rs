@@ -244,7 +244,7 @@ fn facet(column: usize, rows: &[(&Row, f32)]) -> Facet {
         }
     }
     counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.partial_cmp(&b.0).unwrap()));
-    Facet { column, values: counts }
+    Facet { column, values: counts, is_cut: false }
 }
 
 /// Without the long texts, of which a failure would show nothing else.
@@ -538,4 +538,12 @@ fn a_column_of_too_many_values_is_no_facet() {
     let found = fixture.page(&Request { facets: vec![3], ..request() }, &fixture.indexed);
     let Err(Error::Refused(refused)) = found else { panic!("not refused: {found:?}") };
     assert_eq!(refused.detail, "`quantity` has more than 100000 values to count");
+    // Of fewer, the most frequent are shown, and whether there are others.
+    for (values, is_cut) in [(100, false), (101, true)] {
+        let (comparison, value) = (Comparison::Less, Cell::Integer(values << 40));
+        let filter = Some(Filter::Compare { column: 3, comparison, value });
+        let request = Request { filter, facets: vec![3], ..request() };
+        let facet = fixture.page(&request, &fixture.indexed).unwrap().facets.remove(0);
+        assert_eq!((facet.values.len(), facet.is_cut), (100, is_cut), "{values}");
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::schema::Which;
+use crate::api::search::asked::TREES;
 use crate::definition::policy::duration;
 
 /// Keeps SQLite views of NATS JetStream events current, exactly once, as declared in files.
@@ -250,10 +251,14 @@ Examples:
   viewd search shop orders 'customer:ada ship*' --where status=eq.paid --order placed_at.desc
   viewd search shop orders --where total=gte.100 --facets status --total --limit 0
   viewd search shop orders ada --min-sequence 1234 --json
+  viewd search shop orders --limit 5 -- -red shirt
 
 Words must all be found, in any field; a phrase in quotes; pre* for a beginning; word~1 for a slip of one letter; \
-field:word in that field alone; AND, OR, NOT, - and parentheses. Conditions: column=eq.VALUE, neq, gt, gte, lt, lte, \
+field:word in that field alone; AND, OR, NOT, - and parentheses. Words that begin with - stand behind --, after all \
+options. Conditions: column=eq.VALUE, neq, gt, gte, lt, lte, \
 in.(a,b), like, ilike, is.null, each also after not. -- on the filters of the index, which --order and --facets take too.
+
+It pages by itself, up to --limit; `next` of --json is for _cursor on the admin socket.
 
 With --min-sequence, which a publish acknowledgement says, it waits until the index has that sequence, and ends with 4 \
 if it has not in time. Ends with 69 while the index is made from the rows.")]
@@ -326,7 +331,7 @@ pub(super) struct Search {
     /// Shows where the words stand in the texts.
     #[arg(long)]
     pub(super) highlight: bool,
-    /// Counts the values of these filters over all hits.
+    /// Counts the values of these filters over all hits; the most frequent are shown.
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(super) facets: Vec<String>,
     /// Counts all hits.
@@ -454,6 +459,8 @@ pub(super) enum ConfigCommand {
 fn condition(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=');
     let pair = pair.map(|(name, condition)| (name.trim().to_owned(), condition.to_owned()));
+    // Any other parameter of the request has an option of its own.
+    let pair = pair.filter(|(name, _)| !name.starts_with('_') || TREES.contains(&name.as_str()));
     pair.ok_or_else(|| "write a column and its condition, such as status=eq.paid".to_owned())
 }
 

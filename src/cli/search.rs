@@ -150,7 +150,21 @@ fn read(answer: Answer) -> Result<Page, Failure> {
         let at = problem.sequence.map(|sequence| format!("; it is at {sequence}"));
         problem.detail += &at.unwrap_or_default();
     }
+    problem.detail = as_options(&problem.detail);
+    problem.hint = problem.hint.as_deref().map(as_options);
     Err(problem.failure())
+}
+
+/// What is said of a request's parameters, of the options that they come from.
+fn as_options(said: &str) -> String {
+    [
+        ("`_order=", "`--order "),
+        ("`_order`", "`--order`"),
+        ("`_facets`", "`--facets`"),
+        ("ask for words with `_q`", "ask for words"),
+    ]
+    .iter()
+    .fold(said.to_owned(), |said, (parameter, option)| said.replace(parameter, option))
 }
 
 /// All pages as one answer.

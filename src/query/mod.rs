@@ -19,11 +19,13 @@ pub struct Refused {
     pub detail: String,
     /// The next thing to try.
     pub hint: Option<String>,
+    /// Of the table's: one that may not be named, if that is why.
+    pub column: Option<usize>,
 }
 
 impl Refused {
     pub fn new(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), hint: None }
+        Self { detail: detail.into(), hint: None, column: None }
     }
 
     #[must_use]
@@ -38,19 +40,16 @@ fn column(table: &Table, allowed: &[usize], name: &str) -> Result<usize, Refused
     if let Some(at) = names().position(|known| known == name) {
         return Ok(allowed[at]);
     }
-    let there = table.columns.iter().any(|column| column.name == name);
-    let detail = if there {
-        format!("`{name}` cannot be filtered or ordered by here")
-    } else {
-        format!("unknown column `{name}`")
-    };
     // A column that is there but may not be named is no slip of the pen: what may be named helps.
-    let hint = if there {
-        Some(names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
-            .filter(|all| !all.is_empty())
-            .map(|all| format!("there are: {all}"))
-    } else {
-        diagnostic::did_you_mean(name, names().collect::<Vec<_>>())
-    };
-    Err(Refused { detail, hint })
+    let there = table.columns.iter().position(|column| column.name == name);
+    if there.is_some() {
+        let filters = match names().map(|name| format!("`{name}`")).collect::<Vec<_>>() {
+            none if none.is_empty() => "there is none".to_owned(),
+            all => format!("the filters are {}", all.join(", ")),
+        };
+        let detail = format!("`{name}` is no filter: {filters}");
+        return Err(Refused { detail, hint: None, column: there });
+    }
+    let hint = diagnostic::did_you_mean(name, names().collect::<Vec<_>>());
+    Err(Refused { detail: format!("unknown column `{name}`"), hint, column: None })
 }

@@ -77,7 +77,8 @@ fn read_part(
         }
         name => By::Column(column(table, allowed, name).map_err(|refused| Refused {
             detail: format!("`_order`: {}", refused.detail),
-            ..refused
+            hint: dotted(name).or(refused.hint),
+            column: refused.column,
         })?),
     };
     let descending = match written.split_once('.').map(|(_, direction)| direction) {
@@ -93,6 +94,14 @@ fn read_part(
         }
     };
     Ok(Part { by, descending })
+}
+
+/// `total desc`, as SQL has it.
+fn dotted(written: &str) -> Option<String> {
+    let (column, direction) = written.split_once(char::is_whitespace)?;
+    let direction = direction.trim().to_ascii_lowercase();
+    let meant = matches!(direction.as_str(), "asc" | "desc");
+    meant.then(|| format!("a dot stands before a direction: `{column}.{direction}`"))
 }
 
 fn name(written: &str) -> &str {
@@ -141,14 +150,17 @@ mod tests {
             ("", true, "`_order` names no column"),
             ("status,", true, "`_order` names no column"),
             ("stauts", true, "`_order`: unknown column `stauts`"),
-            ("id", true, "`_order`: `id` cannot be filtered or ordered by here"),
+            ("id", true, "`_order`: `id` is no filter: the filters are `status`, `region`"),
             ("status.down", true, "`_order`: `down` is no direction"),
             ("status.desc.nullslast", true, "`_order`: `desc.nullslast` is not known"),
             ("status,status.desc", true, "`_order` names `status` twice"),
+            ("status DESC", true, "`_order`: unknown column `status DESC`"),
             ("_score", false, "`_order`: rows have a score only where words are searched for"),
         ] {
             let refused = read(&table(), &[1, 2], scored, text).unwrap_err();
             assert_eq!(refused.detail, detail, "{text}");
         }
+        let hint = read(&table(), &[1, 2], true, "region,status DESC").unwrap_err().hint;
+        assert_eq!(hint.as_deref(), Some("a dot stands before a direction: `status.desc`"));
     }
 }

@@ -24,6 +24,9 @@ const DEPTH_MAX: usize = 10;
 const VALUES_MAX: usize = 1_000;
 
 const OPERATORS: [&str; 10] = ["eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "is"];
+/// The next step where a tree or a list does not go on as it should.
+const IN_QUOTES: &str = "a value with commas, parentheses or quotes in it goes in double quotes, with nothing beside them";
+
 const TREES: [&str; 4] = ["_or", "_and", "_not.or", "_not.and"];
 
 pub(super) fn filter(
@@ -83,6 +86,7 @@ impl<'a> Reader<'a> {
                 return Err(Refused {
                     detail: format!("unknown parameter `{name}`"),
                     hint: did_you_mean(name, TREES),
+                    column: None,
                 });
             }
             name => {
@@ -91,7 +95,9 @@ impl<'a> Reader<'a> {
             }
         };
         if self.at < self.text.len() {
-            return Err(self.refuse("nothing may follow here"));
+            // Behind what closes a tree or a list: any other value goes on to the end.
+            self.in_tree = true;
+            return Err(self.refuse("nothing may follow here").hint(IN_QUOTES));
         }
         Ok(filter)
     }
@@ -114,9 +120,7 @@ impl<'a> Reader<'a> {
                 break;
             }
             if !self.take(",") {
-                return Err(self.refuse("expected `,` or `)`").hint(
-                    "a value with commas, parentheses or quotes in it goes in double quotes",
-                ));
+                return Err(self.refuse("expected `,` or `)`").hint(IN_QUOTES));
             }
         }
         Ok(if any { Filter::Any(filters) } else { Filter::All(filters) })
@@ -264,7 +268,7 @@ impl<'a> Reader<'a> {
                 return Ok(values);
             }
             if !self.take(",") {
-                return Err(self.refuse("expected `,` or `)`"));
+                return Err(self.refuse("expected `,` or `)`").hint(IN_QUOTES));
             }
         }
     }
@@ -332,7 +336,7 @@ impl<'a> Reader<'a> {
         }
         column(self.table, self.allowed, name).map_err(|refused| {
             let detail = if self.in_tree { self.placed(&refused.detail) } else { refused.detail };
-            Refused { detail, hint: refused.hint }
+            Refused { detail, ..refused }
         })
     }
 
@@ -433,7 +437,7 @@ mod tests {
         check(
             "
             stauts=eq.paid => unknown column `stauts` (did you mean `status`?)
-            id=eq.1 => `id` cannot be filtered or ordered by here (there are: `status`, `total`, `paid`, `placed_at`, `or`, `extra`, `photo`)
+            id=eq.1 => `id` is no filter: the filters are `status`, `total`, `paid`, `placed_at`, `or`, `extra`, `photo`
             _limt=5 => unknown parameter `_limt` (there are: `_or`, `_and`, `_not.or`, `_not.and`)
             _o=(a.eq.1) => unknown parameter `_o` (did you mean `_or`?)
             status=paid => `status`: unknown operator `paid` (`status` equal to a value is `eq.value`; the operators are eq, neq, gt, gte, lt, lte, in, like, ilike, is)
@@ -442,9 +446,11 @@ mod tests {
             status=eq => `status`: expected a value behind `eq` (as in `eq.value`)
             status=in => `status`: expected a value behind `in` (as in `in.(a,b)`)
             status=in.a => `status`: expected `(` (a list, as in `in.(a,b,\"c,d\")`)
-            status=in.(a => `status`, character 6: expected `,` or `)`
+            status=in.(a => `status`, character 6: expected `,` or `)` (a value with commas, parentheses or quotes in it goes in double quotes, with nothing beside them)
+            status=in.(\"a\" ,b) => `status`, character 8: expected `,` or `)` (a value with commas, parentheses or quotes in it goes in double quotes, with nothing beside them)
+            status=in.(sci (fi)) => `status`, character 13: nothing may follow here (a value with commas, parentheses or quotes in it goes in double quotes, with nothing beside them)
             status=in.(\"a => `status`, character 5: the quote is not closed
-            status=in.(a)b => `status`: nothing may follow here
+            status=in.(a)b => `status`, character 7: nothing may follow here (a value with commas, parentheses or quotes in it goes in double quotes, with nothing beside them)
             status=like.a\\ => `status`: the pattern ends in a backslash (two backslashes stand for one)
             total=like.1* => `total`: `total` is decimal(2), not text (`like` and `ilike` look at text columns)
             total=eq.1.234 => `total`: `total` is decimal(2): expected at most 2 digits after the point, got `1.234`
@@ -457,11 +463,11 @@ mod tests {
             extra=eq.1 => `extra`: `extra` is a json column, which is not compared (`is.null` and `not.is.null` ask whether it has a value)
             _or=status.eq.a => `_or`, character 1: expected `(` (conditions with commas between them, as in `(status.eq.paid,total.gte.10)`)
             _or=() => `_or`, character 2: expected a column
-            _or=(status.eq.a => `_or`, character 13: expected `,` or `)` (a value with commas, parentheses or quotes in it goes in double quotes)
+            _or=(status.eq.a => `_or`, character 13: expected `,` or `)` (a value with commas, parentheses or quotes in it goes in double quotes, with nothing beside them)
             _or=(status.eq.é,stauts.eq.b) => `_or`, character 14: unknown column `stauts` (did you mean `status`?)
             _and=(status,b) => `_and`, character 8: expected `.` and an operator (a condition is written `column.operator.value`, as in `status.eq.paid`)
             _or=(or(total.eq.x)) => `_or`, character 14: `total` is decimal(2): expected a number, got `x`
-            _or=(paid.is.true)) => `_or`, character 15: nothing may follow here
+            _or=(paid.is.true)) => `_or`, character 15: nothing may follow here (a value with commas, parentheses or quotes in it goes in double quotes, with nothing beside them)
             ",
         );
     }

@@ -33,7 +33,7 @@ const KNOWN: [&str; 9] = [
     "_wait",
 ];
 /// Conditions in trees are filters as those of columns are.
-const TREES: [&str; 4] = ["_or", "_and", "_not.or", "_not.and"];
+pub(crate) const TREES: [&str; 4] = ["_or", "_and", "_not.or", "_not.and"];
 
 /// What can be read of a request before it is known what is searched.
 #[derive(Debug)]
@@ -94,7 +94,12 @@ impl Asked {
         scope: &str,
         deadline: Instant,
     ) -> Result<Request, Problem> {
-        let of = |code| move |error: query::Refused| refused(code, error.detail).hints(error.hint);
+        let of = |code| {
+            move |error: query::Refused| {
+                let next = error.column.map(|column| add(search, table, column));
+                refused(code, error.detail).hints(error.hint.or(next))
+            }
+        };
         let allowed = search.filters.as_slice();
         let filter = filter::read(table, allowed, &self.filters).map_err(of("bad-filter"))?;
         let scored = self.words.is_some();
@@ -124,9 +129,14 @@ impl Asked {
         for facet in &self.facets {
             let Some(&column) = search.filters.iter().find(|&&column| name(column) == facet) else {
                 let known: Vec<&str> = search.filters.iter().map(|&column| name(column)).collect();
-                let hint = did_you_mean(facet, known);
+                let there = table.columns.iter().position(|column| column.name == *facet);
+                let hint = match there {
+                    Some(column) => Some(add(search, table, column)),
+                    None => did_you_mean(facet, known),
+                };
                 let none = || "its definition names the columns: filters = [...]".to_owned();
-                let detail = format!("`_facets`: `{facet}` is no filter of this index");
+                let detail =
+                    format!("`_facets`: `{facet}` is no filter of index `{}`", search.name);
                 return Err(refused("bad-filter", detail).hint(hint.unwrap_or_else(none)));
             };
             if !facets.contains(&column) {
@@ -135,6 +145,12 @@ impl Asked {
         }
         Ok(facets)
     }
+}
+
+/// What makes a column a filter.
+fn add(search: &Search, table: &Table, column: usize) -> String {
+    let (column, index) = (&table.columns[column].name, &search.name);
+    format!("`{column}` would be one in `filters` of [search.{index}]")
 }
 
 fn limit(text: Option<&str>) -> Result<usize, Problem> {

@@ -307,11 +307,14 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
     bad("_q=%ff", "bad-query", "not UTF-8", "%C3%A9");
     bad("_q=_key:x", "bad-query", "_key", "");
     bad("stats=eq.paid", "bad-filter", "`stats`", "did you mean `status`?");
-    bad("customer=eq.x", "bad-filter", "`customer`", "there are: ");
+    let add = "`customer` would be one in `filters` of [search.orders]";
+    bad("customer=eq.x", "bad-filter", "`customer` is no filter: the filters are `status`", add);
+    bad("_facets=customer", "bad-filter", "`customer` is no filter of index `orders`", add);
     bad("status=paid", "bad-filter", "", "");
     bad("total=eq.much", "bad-filter", "", "");
     bad("_or=(a", "bad-filter", "", "");
-    bad("_order=customer", "bad-order", "`customer`", "there are: ");
+    bad("_order=customer", "bad-order", "`customer` is no filter: ", add);
+    bad("_order=total+desc", "bad-order", "`total desc`", "`total.desc`");
     bad("_order=total.down", "bad-order", "`down`", "`asc` or `desc`");
     bad("_order=_score", "bad-order", "words", "`_q`");
     bad("_cursor=abc", "bad-cursor", "damaged", "begin again");
@@ -349,7 +352,11 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
         (2, &[NAME, "orders", "/a.*/"], "Hint: search for words"),
         (2, &[NAME, "orders", "--where", "stats=eq.paid"], "did you mean `status`?"),
         (2, &[NAME, "orders", "--where", "status"], "such as status=eq.paid"),
-        (2, &[NAME, "orders", "--order", "x"], "`_order`"),
+        (2, &[NAME, "orders", "--order", "x"], "Error: `--order`: unknown column `x`"),
+        (2, &[NAME, "orders", "--order", ""], "as in `--order placed_at.desc,order_id`"),
+        (2, &[NAME, "orders", "--order", "_score"], "Hint: ask for words, or order by a column"),
+        (2, &[NAME, "orders", "--facets", "x,"], "Error: `--facets`: `x`"),
+        (2, &[NAME, "orders", "--where", "_limit=5"], "such as status=eq.paid"),
         (2, &[NAME, "orders", "--facets", "x"], "`x` is no filter"),
         (2, &[NAME, "orders", "--timeout", "1s"], "--min-sequence"),
         (4, &[NAME, "orders", "--min-sequence", "1000"], "ends at sequence 6, before 1000"),

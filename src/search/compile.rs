@@ -33,7 +33,7 @@ pub struct Compiled {
 pub fn compile(words: &Words, fields: &[Field], deadline: Instant) -> Result<Compiled, Refused> {
     let analyzers = fields.iter().map(|field| Analyzer::new(field.language)).collect();
     let warnings = words.warnings.clone();
-    let mut compiler = Compiler { fields, analyzers, deadline, terms: 0, warnings };
+    let mut compiler = Compiler { fields, analyzers, deadline, terms: 0, left_out: None, warnings };
     let clause = words.root.as_ref().and_then(|root| compiler.node(root));
     if compiler.terms > TERMS_MAX {
         return Err(Refused::new(format!("phrases of more than {TERMS_MAX} words together"))
@@ -42,7 +42,8 @@ pub fn compile(words: &Words, fields: &[Field], deadline: Instant) -> Result<Com
     let query = match clause {
         Some(clause) => positive(clause),
         None => {
-            compiler.warnings.push("there is no word to search for".to_owned());
+            let nothing = compiler.nothing();
+            compiler.warnings.push(nothing);
             Box::new(EmptyQuery)
         }
     };
@@ -56,6 +57,8 @@ struct Compiler<'a> {
     analyzers: Vec<Analyzer>,
     deadline: Instant,
     terms: usize,
+    /// The first text that asks for nothing, and the field that leaves it out.
+    left_out: Option<(Text, usize)>,
     warnings: Vec<String>,
 }
 
@@ -106,11 +109,28 @@ impl Compiler<'_> {
             };
             self.warnings.push(format!("{reason}: \"{}\" is found as it is", shown(&text.text)));
         }
-        if sought.iter().any(Sought::is_nothing) {
+        if let Some(at) = sought.iter().position(Sought::is_nothing) {
+            self.left_out.get_or_insert_with(|| (text.clone(), fields.start + at));
             return None;
         }
         let queries = fields.zip(sought).map(|(field, sought)| self.sought(field, sought));
         Some(any(queries.collect()))
+    }
+
+    /// Why nothing is left to search for, and where there would be.
+    fn nothing(&mut self) -> String {
+        let nothing = "there is no word to search for";
+        let Some((text, field)) = self.left_out.take() else { return nothing.to_owned() };
+        let mut analyzers = self.analyzers.iter_mut();
+        let other = analyzers.position(|analyzer| !Sought::of(&text, analyzer).is_nothing());
+        let word = if text.text.contains(char::is_whitespace) {
+            format!("\"{}\"", shown(&text.text))
+        } else {
+            shown(&text.text)
+        };
+        let other = other.map(|other| format!(", `{}:{word}` does not", self.fields[other].name));
+        let field = &self.fields[field].name;
+        format!("{nothing}: `{field}` leaves out `{word}`{}", other.unwrap_or_default())
     }
 
     fn sought(&self, field: usize, sought: Sought) -> Box<dyn Query> {

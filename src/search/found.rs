@@ -143,7 +143,9 @@ impl Searcher {
     /// What is searched for, if anything is.
     pub(super) fn words(&self, request: &Request) -> Result<Option<Words>, Error> {
         let names: Vec<&str> = self.shape.texts().iter().map(|text| text.name.as_str()).collect();
-        let words = request.words().map(|words| words::parse(words, &names));
+        let filters = self.shape.filters().iter().map(|filter| filter.name.as_str());
+        let filters: Vec<&str> = filters.collect();
+        let words = request.words().map(|words| words::parse(words, &names, &filters));
         words.transpose().map_err(Error::Refused)
     }
 

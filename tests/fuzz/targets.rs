@@ -184,7 +184,7 @@ fn built(text: &str, definition: Definition, warned: &str) -> Answer {
 fn search(text: &str) -> Answer {
     let (searched, row) =
         text.split_once('\n').unwrap_or((text, "the running shoes\u{6771}\u{4eac}"));
-    let words = match words::parse(searched, &["title", "body"]) {
+    let words = match words::parse(searched, &["title", "body"], &["price"]) {
         Ok(words) => words,
         Err(refused) => return Ok(kind(&refused.detail)),
     };

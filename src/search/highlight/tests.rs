@@ -14,7 +14,7 @@ fn fragments(searched: &str, field: usize, text: &str) -> Vec<String> {
         let field = schema.add_text_field(name, tantivy::schema::TEXT);
         Field { column: 0, name: name.to_owned(), weight: 1.0, language, field }
     });
-    let words = words::parse(searched, &["plain", "english"]).unwrap();
+    let words = words::parse(searched, &["plain", "english"], &[]).unwrap();
     Highlighter::new(&words, &fields).fragments(field, text)
 }
 

@@ -78,9 +78,9 @@ pub enum Form {
     Fuzzy,
 }
 
-/// Reads what somebody searches for in `fields`, given by their names.
-pub fn parse(text: &str, fields: &[&str]) -> Result<Words, Refused> {
-    parser::parse(text, fields)
+/// Reads what somebody searches for in `fields`, given by their names, of an index with these `filters`.
+pub fn parse(text: &str, fields: &[&str], filters: &[&str]) -> Result<Words, Refused> {
+    parser::parse(text, fields, filters)
 }
 
 #[cfg(test)]

@@ -9,15 +9,22 @@ const WARNINGS_MAX: usize = 8;
 /// How much of somebody's text is repeated to them.
 const QUOTED_CHARS_MAX: usize = 40;
 
-pub(super) fn parse(text: &str, fields: &[&str]) -> Result<Words, Refused> {
+pub(super) fn parse(text: &str, fields: &[&str], filters: &[&str]) -> Result<Words, Refused> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(refused(
             format!("the search is {} bytes long, {TEXT_BYTES_MAX} at most", text.len()),
             "search for a few words of it",
         ));
     }
-    let mut parser =
-        Parser { rest: text, fields, nesting: 0, clauses: 0, expansions: 0, warnings: Vec::new() };
+    let mut parser = Parser {
+        rest: text,
+        fields,
+        filters,
+        nesting: 0,
+        clauses: 0,
+        expansions: 0,
+        warnings: Vec::new(),
+    };
     let mut nodes = Vec::new();
     loop {
         nodes.extend(parser.any(None)?);
@@ -31,6 +38,7 @@ pub(super) fn parse(text: &str, fields: &[&str]) -> Result<Words, Refused> {
 struct Parser<'a> {
     rest: &'a str,
     fields: &'a [&'a str],
+    filters: &'a [&'a str],
     nesting: usize,
     clauses: usize,
     expansions: usize,
@@ -68,6 +76,9 @@ impl<'a> Parser<'a> {
             if can_join && self.operator("AND") {
                 can_join = false;
                 continue;
+            }
+            if can_join {
+                self.warn_of_operator();
             }
             nodes.extend(self.signed(field)?);
             can_join = true;
@@ -144,6 +155,7 @@ impl<'a> Parser<'a> {
     fn word(&mut self, field: Option<usize>) -> Parsed {
         self.refuse_regex()?;
         let word = self.take(|c| c.is_whitespace() || matches!(c, '(' | ')') || is_quote(c));
+        self.warn_of_signs(word);
         let digits = word.bytes().rev().take_while(u8::is_ascii_digit).count();
         let (text, form) = match word[..word.len() - digits].strip_suffix('~') {
             Some(bare) => self.form(bare, &word[bare.len()..]),
@@ -215,8 +227,18 @@ impl<'a> Parser<'a> {
             return Ok(None);
         }
         let field = self.fields.iter().position(|field| field.eq_ignore_ascii_case(name));
+        let mut filters = self.filters.iter();
+        let filter = filters.find(|filter| filter.eq_ignore_ascii_case(name));
         if field.is_some() {
             self.rest = behind;
+        } else if let Some(filter) = filter {
+            let end = |c: char| c.is_whitespace() || matches!(c, '(' | ')') || is_quote(c);
+            let value = behind.split(end).next().filter(|value| !value.is_empty());
+            self.warn(format!(
+                "`{}:` is a filter, no field, and taken as a word; a condition on it is `{filter}=eq.{}`",
+                shown(name),
+                shown(value.unwrap_or("value"))
+            ));
         } else if !behind.starts_with("//") {
             self.warn(format!(
                 "`{}:` is no field, and taken as a word; {}",
@@ -259,6 +281,50 @@ impl<'a> Parser<'a> {
             is_escaped = c == '\\' && !is_escaped;
         }
         Ok(())
+    }
+
+    /// What others write for an operator, between words.
+    fn warn_of_operator(&mut self) {
+        let end = |c: char| c.is_whitespace() || matches!(c, '(' | ')');
+        let word = self.rest.split(end).next().unwrap_or_default();
+        let after = self.rest[word.len()..].trim_start();
+        if after.is_empty() || after.starts_with(')') {
+            return;
+        }
+        match word {
+            "or" | "Or" => {
+                self.warn(format!("`{word}` is a word here: `OR` in capitals is either"));
+            }
+            "||" => self.warn("`||` stands for nothing: `OR` is either".to_owned()),
+            "&&" => {
+                self.warn("`&&` stands for nothing: all words are asked for anyway".to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// Signs within a word that stand for something elsewhere. Addresses have them too.
+    fn warn_of_signs(&mut self, word: &str) {
+        let within = |sign: char| {
+            let mut parts = word.split(sign);
+            let before = parts.next().is_some_and(|part| part.ends_with(char::is_alphanumeric));
+            before && parts.next().is_some_and(|part| part.starts_with(char::is_alphanumeric))
+        };
+        if within('?') && !word.contains(['/', '=']) {
+            self.warn(format!(
+                "`{}`: `?` stands for no letter; `wor*` is every word that begins so",
+                shown(word)
+            ));
+        }
+        let is_weight = word
+            .split_once('^')
+            .is_some_and(|(_, behind)| behind.starts_with(|c: char| c.is_ascii_digit()));
+        if is_weight {
+            self.warn(format!(
+                "`{}`: `^` stands for nothing; fields have weights, in the definition",
+                shown(word)
+            ));
+        }
     }
 
     /// Whether an operator comes next, and something for it to act on; it is passed then.

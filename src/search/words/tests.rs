@@ -4,6 +4,10 @@ use super::*;
 
 const FIELDS: [&str; 2] = ["title", "body"];
 
+fn parse(text: &str, fields: &[&str]) -> Result<Words, Refused> {
+    super::parse(text, fields, &["genre"])
+}
+
 /// What was understood, written so that it is understood the same again.
 fn print(node: &Node) -> String {
     let within = |node: &Node, is_all: bool| match node {
@@ -107,6 +111,7 @@ fn whatever_is_typed_is_understood() {
         title: a                  => "title:" "a"
         foo(bar)                  => "foo" "bar"
         a & b | 🙂                => "a" "b"
+        why? a or                 => "why?" "a" "or"
         don't AT&T                => "don't" "AT&T"
         "" () "  " * ~ - + a      => "a"
         title:"" b                => "b"
@@ -137,6 +142,34 @@ fn what_was_perhaps_meant_otherwise_is_told() {
         ),
         ("wo*rd", "\"wo*rd\"", "`wo*rd`: `*` stands for letters at the end of a word only"),
         ("*word*", "\"*word\"*", "`*word*`: `*` stands for letters at the end of a word only"),
+        (
+            "genre:novel",
+            "\"genre:novel\"",
+            "`genre:` is a filter, no field, and taken as a word; a condition on it is `genre=eq.novel`",
+        ),
+        (
+            "a (genre:\"b c\")",
+            "\"a\" \"genre:\" \"b c\"",
+            "`genre:` is a filter, no field, and taken as a word; a condition on it is `genre=eq.value`",
+        ),
+        ("a or b", "\"a\" \"or\" \"b\"", "`or` is a word here: `OR` in capitals is either"),
+        ("(a || b)", "\"a\" \"b\"", "`||` stands for nothing: `OR` is either"),
+        ("a && b", "\"a\" \"b\"", "`&&` stands for nothing: all words are asked for anyway"),
+        (
+            "wo?d",
+            "\"wo?d\"",
+            "`wo?d`: `?` stands for no letter; `wor*` is every word that begins so",
+        ),
+        (
+            "word^2",
+            "\"word^2\"",
+            "`word^2`: `^` stands for nothing; fields have weights, in the definition",
+        ),
+        (
+            "\"a b\"^2",
+            "\"a b\" \"^2\"",
+            "`^2`: `^` stands for nothing; fields have weights, in the definition",
+        ),
         ("word~2", "\"word\"~", "`word~2`: one letter may differ, not more"),
         ("\"word\"~3", "\"word\"~", "`word~3`: one letter may differ, not more"),
     ] {

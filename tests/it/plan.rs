@@ -65,6 +65,13 @@ async fn each_change_of_a_full_text_index_is_named() {
     let weights = "words   full-text index `orders`: weights: status 1, order_id";
     let heavier = format!("{weights} 3, was status 1, order_id 2.5");
     check("weight = 2.5", "weight = 3", "adopt", &[&heavier]);
+    // A field that goes takes its weight with it.
+    check(
+        "fields.order_id = { weight = 2.5, language = \"en\" }\n",
+        "",
+        "reshape",
+        &["shapes  full-text index `orders`: fields: status, was order_id (en), status"],
+    );
     check(
         "\"en\"",
         "\"de\"",

@@ -235,7 +235,9 @@ impl Changes {
                 self.push(Part::Shapes, format!("{place} is new"));
                 continue;
             };
-            let (earlier, later) = (search_parts(before, earlier), search_parts(now, search));
+            let (had, has) = (field_names(before, earlier), field_names(now, search));
+            let earlier = search_parts(before, earlier, &has);
+            let later = search_parts(now, search, &had);
             for ((part, what, before), (_, _, now)) in earlier.iter().zip(&later) {
                 self.value(*part, &format!("{place}: {what}"), before, now);
             }
@@ -319,8 +321,18 @@ impl Changes {
     }
 }
 
-/// What a full-text index says, part by part as the fingerprint takes it.
-fn search_parts(definition: &Definition, search: &Search) -> [(Part, &'static str, String); 4] {
+fn field_names<'a>(definition: &'a Definition, search: &Search) -> Vec<&'a str> {
+    let columns = &definition.tables[search.table].columns;
+    search.fields.iter().map(|field| columns[field.column].name.as_str()).collect()
+}
+
+/// What a full-text index says, part by part as the fingerprint takes it. The weight of a field that is not among the
+/// `others` says nothing new: the field does.
+fn search_parts(
+    definition: &Definition,
+    search: &Search,
+    others: &[&str],
+) -> [(Part, &'static str, String); 4] {
     let table = &definition.tables[search.table];
     let name = |column: usize| table.columns[column].name.as_str();
     let listed = |mut names: Vec<String>, sorted: bool| {
@@ -335,6 +347,7 @@ fn search_parts(definition: &Definition, search: &Search) -> [(Part, &'static st
     };
     let weight = |field: &SearchField| format!("{} {}", name(field.column), field.weight);
     let fields = &search.fields;
+    let common = fields.iter().filter(|field| others.contains(&name(field.column)));
     [
         (Part::Shapes, "table", table.name.clone()),
         (Part::Shapes, "fields", listed(fields.iter().map(field).collect(), true)),
@@ -343,7 +356,7 @@ fn search_parts(definition: &Definition, search: &Search) -> [(Part, &'static st
             "filters",
             listed(search.filters.iter().map(|&column| name(column).to_owned()).collect(), true),
         ),
-        (Part::Words, "weights", listed(fields.iter().map(weight).collect(), false)),
+        (Part::Words, "weights", listed(common.map(weight).collect(), false)),
     ]
 }
 

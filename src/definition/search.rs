@@ -39,6 +39,12 @@ pub(super) fn read(
     tables: &[table::Draft],
     views: &[View],
 ) -> Vec<Draft> {
+    if let Some(span) = nameless(value) {
+        report.error(span, "a full-text index has a name").label("no name").hint(
+            "write [search.NAME], and in it table = \"...\" and fields.COLUMN = {}".to_owned(),
+        );
+        return Vec::new();
+    }
     let Some(searches) = report.table(value, "`search`") else { return Vec::new() };
     let mut names = Folded::default();
     searches
@@ -51,6 +57,22 @@ pub(super) fn read(
             Draft { name: name.clone(), search: read_one(report, entry, tables, views) }
         })
         .collect()
+}
+
+/// `[[search]]`, or `[search]` with what belongs into one: where it is.
+fn nameless(value: &Value) -> Option<&Range<usize>> {
+    match &value.kind {
+        Kind::Array(_) => Some(&value.span),
+        Kind::Table(searches) => {
+            let own = searches.entries.iter().find(|entry| match entry.key.name.as_str() {
+                "table" => matches!(entry.value.kind, Kind::String(_)),
+                "filters" => matches!(entry.value.kind, Kind::Array(_)),
+                _ => false,
+            });
+            own.map(|entry| &entry.key.span)
+        }
+        _ => None,
+    }
 }
 
 fn read_one(

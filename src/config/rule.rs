@@ -148,7 +148,7 @@ pub const RULES: [Rule; 35] = [
         "500",
         50,
         MINUTE_MS,
-        "a commit of an index costs some ten milliseconds, however little is new, and nothing is found before it",
+        "each commit of an index costs some ten milliseconds, and what is new is not found until the next",
     ),
     number(
         "limits.shutdown_timeout_ms",

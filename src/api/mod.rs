@@ -38,7 +38,7 @@ pub fn router(daemon: Arc<Daemon>, admin: bool) -> Router {
         .route("/v1/projections/{projection}", get(projection))
         .route("/v1/projections/{projection}/wait", get(wait::wait))
         .merge(if admin { admin::routes() } else { admin::elsewhere() })
-        .fallback(unknown_route)
+        .fallback(move || unknown_route(admin))
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&daemon), measure))
         .with_state(daemon)
@@ -88,8 +88,10 @@ async fn projection(
     Ok(Json(report).into_response())
 }
 
-async fn unknown_route() -> Problem {
-    let hint = "there are /livez, /readyz, /metrics, /v1/projections, /v1/projections/{name} and /v1/projections/{name}/wait";
+async fn unknown_route(admin: bool) -> Problem {
+    let everywhere = "there are /livez, /readyz, /metrics, /v1/projections, /v1/projections/{name} and /v1/projections/{name}/wait";
+    let at = if admin { "here" } else { "on the admin socket alone" };
+    let hint = format!("{everywhere}; {at} /v1/projections/{{name}}/search/{{index}}");
     Problem::new(StatusCode::NOT_FOUND, "unknown-route", "no such route").hint(hint)
 }
 

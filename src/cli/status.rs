@@ -122,9 +122,12 @@ fn indexes(report: &Report, output: &Output) {
 /// What there is to say of a projection below the table: what is wrong or to be known, what is built, what was missed.
 fn told(projection: &Projection, output: &Output) {
     let name = &projection.name;
+    let promote = format!("viewd promote {name}");
+    let is_held = projection.rebuild.as_ref().is_some_and(|rebuild| rebuild.phase == Phase::Held);
     if let Some(detail) = &projection.detail {
         output.line(&format!("\n{name}: {detail}"));
-        if let Some(next) = &projection.next {
+        // Said once, with the build.
+        if let Some(next) = projection.next.as_ref().filter(|next| !is_held || **next != promote) {
             output.line(&format!("  next: {}", output.told(next)));
         }
     }
@@ -135,8 +138,8 @@ fn told(projection: &Projection, output: &Output) {
             generation => format!("{name}, generation {generation}"),
         };
         output.line(&format!("\n{}", Step::of_build(&build, rebuild).line()));
-        if rebuild.phase == Phase::Held {
-            output.line(&format!("  next: {}", output.told(&format!("viewd promote {name}"))));
+        if is_held {
+            output.line(&format!("  next: {}", output.told(&promote)));
         }
     }
     if projection.missed_sequences > 0 {

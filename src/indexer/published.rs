@@ -107,7 +107,7 @@ impl Indexed {
         match &self.state {
             State::Rebuilding { documents, why } => Some(Trouble {
                 detail: format!(
-                    "index `{name}` is made again from the rows, {documents} done: {why}"
+                    "index `{name}` is made again from the rows, {documents} of them are in it: {why}"
                 ),
                 next: None,
             }),
@@ -121,12 +121,15 @@ impl Indexed {
 }
 
 impl State {
+    pub const FOLLOWING: &str = "following";
+    pub const REBUILDING: &str = "rebuilding";
+
     /// The word in JSON.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Opening => "opening",
-            Self::Following => "following",
-            Self::Rebuilding { .. } => "rebuilding",
+            Self::Following => Self::FOLLOWING,
+            Self::Rebuilding { .. } => Self::REBUILDING,
             Self::Troubled(_) => "troubled",
         }
     }
@@ -135,7 +138,12 @@ impl State {
 impl Published {
     /// The index of a name.
     pub fn index(&self, name: &str) -> Option<&Indexed> {
-        self.indexes.iter().find(|index| index.name == name)
+        self.place(name).map(|place| &self.indexes[place])
+    }
+
+    /// Which of the indexes has a name.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.indexes.iter().position(|index| index.name == name)
     }
 
     /// Their part of the projection's report.

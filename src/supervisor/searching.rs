@@ -5,7 +5,8 @@
 //! | the index is searched, and reflects the sequence that was asked for | with what to search it, of one generation |
 //! | the projection stands still before that sequence | that, with the reason, at once |
 //! | the stream, asked after the wait began, ends before it | beyond the head, at once |
-//! | the index is being made again | that, at once |
+//! | the index is being made, or made again | that, at once |
+//! | the definition on disk declares the index, and none is being made | that it is not served, at once |
 //! | none of it in time | timed out, with the current sequence |
 //!
 //! The thread of the indexes wakes who waits, and so does the worker.
@@ -20,13 +21,13 @@ use crate::definition::Definition;
 use crate::event::Sequence;
 use crate::indexer::published::{Board, Published, State as Standing};
 use crate::indexer::verify;
+use crate::rebuild::operation::{Progress, Shown};
 use crate::search::Searcher;
 use crate::status::{Reason, State};
 use crate::store;
 use crate::store::readers::Readers;
 use crate::store::verify::Finding;
 use crate::worker::numbers::Numbers;
-use crate::worker::recipe::Recipe;
 
 /// How often the link may move while a view and its indexes are compared, before something else must be wrong.
 const TRIES: usize = 5;
@@ -59,7 +60,7 @@ pub enum Unsearched {
     TooMany,
     /// Failed or paused: no waiting helps.
     Standing(Box<Numbers>),
-    /// It is made again from the rows.
+    /// It is made, or made again from the rows.
     Rebuilding {
         detail: String,
     },
@@ -169,22 +170,19 @@ impl Daemon {
     ) -> Option<Result<Searchable, Unsearched>> {
         let shared = &tracked.shared;
         let standing = || Some(Err(Unsearched::Standing(Box::new(numbers.clone()))));
-        let Some(board) = shared.board() else {
-            // Nothing of it is run, or it has no index.
-            let known = names(&tracked.intent().recipe);
-            return match known.iter().any(|name| name == index) {
-                true => standing(),
-                false => Some(Err(Unsearched::UnknownIndex { known })),
+        // None: nothing of it is run, or it has no index.
+        let board = shared.board();
+        let published = board.as_ref().map(|board| board.published());
+        let place = published.as_ref().and_then(|published| published.place(index));
+        let (Some(board), Some(published), Some(search)) = (&board, &published, place) else {
+            let failed = numbers.state == State::Failed;
+            return match self.unserved(tracked, published.as_deref(), index) {
+                Unsearched::Unavailable { .. } if failed => standing(),
+                unserved => Some(Err(unserved)),
             };
         };
-        let published = board.published();
-        let names = || published.indexes.iter().map(|index| index.name.clone()).collect();
-        let place = published.indexes.iter().position(|indexed| indexed.name == index);
-        let Some(search) = place else {
-            return Some(Err(Unsearched::UnknownIndex { known: names() }));
-        };
-        let Some(found) = searchable(&board, &published, search, numbers) else {
-            return not_searchable(&published, search);
+        let Some(found) = searchable(board, published, search, numbers) else {
+            return not_searchable(published, search);
         };
         let Some(sequence) = min_sequence else { return Some(Ok(found)) };
         // Its sequences are of the stream that was read, and the caller's may be of another.
@@ -200,10 +198,47 @@ impl Daemon {
         }
         self.is_draining().then_some(Err(Unsearched::Draining))
     }
+
+    /// What becomes of an index that what is served does not have.
+    fn unserved(
+        &self,
+        tracked: &Tracked,
+        published: Option<&Published>,
+        index: &str,
+    ) -> Unsearched {
+        let recipe = tracked.intent().recipe;
+        let declared = &recipe.plan.definition().searches;
+        if !declared.iter().any(|search| search.name == index) {
+            let served = published.map_or(&[][..], |published| &published.indexes[..]);
+            let served = served.iter().map(|index| &index.name);
+            let known = declared.iter().map(|search| &search.name).chain(served);
+            return Unsearched::UnknownIndex { known: known.cloned().collect() };
+        }
+        let running = self.operations.running(tracked.name()).filter(|entry| {
+            let is_build = entry.operation.order.kind.is_build();
+            is_build && entry.fingerprint.gives_same_view(&recipe.fingerprint)
+        });
+        not_served(running.map(|entry| entry.operation.shown()))
+    }
 }
 
-fn names(recipe: &Recipe) -> Vec<String> {
-    recipe.plan.definition().searches.iter().map(|search| search.name.clone()).collect()
+/// What becomes of an index that the definition on disk alone has; `build`: what makes it.
+fn not_served(build: Option<Shown>) -> Unsearched {
+    let (detail, next) = match build {
+        Some(Shown { operation, state: Progress::Held, projection, .. }) => (
+            format!("operation {operation}, which makes it, is held"),
+            format!("viewd promote {projection}"),
+        ),
+        Some(Shown { operation, kind, .. }) => {
+            let detail = format!("operation {operation} ({}) is at it", kind.word());
+            return Unsearched::Rebuilding { detail };
+        }
+        None => (
+            "it is declared on disk, and not served".to_owned(),
+            "`viewd plan` says what it needs".to_owned(),
+        ),
+    };
+    Unsearched::Unavailable { detail, next: Some(next) }
 }
 
 fn searchable(
@@ -270,4 +305,31 @@ fn verified(tracked: &Tracked) -> Result<Vec<Finding>, Refused> {
         }
     }
     Err(Refused::busy("its generations follow each other too fast"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rebuild::operation::{Cause, Kind, Operation, Order};
+    use crate::status::{Phase, Rebuild};
+
+    #[test]
+    fn who_asks_for_an_index_that_is_not_served_hears_what_becomes_of_it() {
+        let order = Order { hold: true, ..Order::new(Kind::Reshape, Cause::Definition) };
+        let operation = Operation::new(11, "books", order, Default::default());
+        let said = |build| match not_served(build) {
+            Unsearched::Rebuilding { detail } => (detail, None),
+            Unsearched::Unavailable { detail, next } => (detail, next),
+            other => panic!("{other:?}"),
+        };
+        let (detail, next) = said(Some(operation.shown()));
+        assert_eq!((detail.as_str(), next), ("operation 11 (reshape) is at it", None));
+        operation.show(Progress::Held, Rebuild { phase: Phase::Held, ..Rebuild::preparing(2) });
+        let (detail, next) = said(Some(operation.shown()));
+        assert!(detail.contains("operation 11") && detail.contains("held"), "{detail}");
+        assert_eq!(next.as_deref(), Some("viewd promote books"));
+        let (detail, next) = said(None);
+        assert!(detail.contains("not served"), "{detail}");
+        assert!(next.is_some_and(|next| next.contains("viewd plan")));
+    }
 }

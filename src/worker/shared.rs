@@ -12,7 +12,7 @@ use crate::event::time::Timestamp;
 use crate::indexer::published::Board;
 use crate::lag::{Head, Watch};
 use crate::source::status::Tally;
-use crate::status::{Projection, Reason, Rebuild, State};
+use crate::status::{Phase, Projection, Reason, Rebuild, State};
 use crate::store::writer::Store;
 
 /// One projection as others see it.
@@ -265,12 +265,13 @@ impl Shared {
         let head = head.filter(|head| head.fresh(terms.head_poll));
         let lag = numbers.lag(head, terms);
         let rate = numbers.events_per_second();
+        let next = next(&self.name, &numbers);
         Projection {
             name: self.name.clone(),
             state: numbers.state,
             reason: numbers.reason,
             detail: numbers.detail,
-            next: numbers.next,
+            next,
             pinned: numbers.pinned,
             generation: numbers.generation,
             stream: terms.stream.clone(),
@@ -328,6 +329,16 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Numbers> {
         self.numbers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// What mends a projection: what a build would, the one that waits to be served does.
+fn next(name: &str, numbers: &Numbers) -> Option<String> {
+    let is_held = numbers.rebuild.as_ref().is_some_and(|rebuild| rebuild.phase == Phase::Held);
+    let build = format!("viewd rebuild {name}");
+    match &numbers.next {
+        Some(next) if is_held && *next == build => Some(format!("viewd promote {name}")),
+        next => next.clone(),
     }
 }
 

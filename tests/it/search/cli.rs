@@ -9,6 +9,7 @@ use crate::nats::publish;
 
 mod attacks;
 mod rest;
+mod unserved;
 
 /// Orders with a compound key and a filter of each type that can be one.
 const DEFINITION: &str = r#"

@@ -66,7 +66,9 @@ pub(super) fn run(
         Ok(Ended::Drained) if exit_when_caught_up => Err(Failure::printed(Kind::Interrupted)),
         Ok(Ended::Drained) => Ok(()),
         Ok(Ended::CutShort) => Err(Failure::printed(Kind::Interrupted)),
-        Ok(Ended::CaughtUp { report, unbuilt }) => caught_up(&report, &unbuilt, output),
+        Ok(Ended::CaughtUp { report, unbuilt, unsearched }) => {
+            caught_up(&report, &unbuilt, &unsearched, output)
+        }
         Ok(Ended::Late) => {
             let error = anyhow::anyhow!(
                 "the shutdown took longer than limits.shutdown_timeout_ms and was cut short"
@@ -119,19 +121,29 @@ async fn listeners(config: &Config) -> Result<Vec<serve::Listener>, serve::Error
     Ok(listeners)
 }
 
-fn caught_up(report: &Report, unbuilt: &[Shown], output: &Output) -> Result<(), Failure> {
+fn caught_up(
+    report: &Report,
+    unbuilt: &[Shown],
+    unsearched: &[String],
+    output: &Output,
+) -> Result<(), Failure> {
     let failed: Vec<_> =
         report.projections.iter().filter(|projection| projection.state == State::Failed).collect();
     for projection in &failed {
         let detail = projection.detail.as_deref().unwrap_or("");
         output.warn(&format!("projection `{}` failed: {detail}", projection.name));
     }
+    for name in unsearched {
+        let of = report.projections.iter().find(|projection| projection.name == *name);
+        let detail = of.and_then(|projection| projection.detail.as_deref()).unwrap_or("");
+        output.warn(&format!("projection `{name}`: its full-text indexes do not follow: {detail}"));
+    }
     for Shown { projection, detail, next, .. } in unbuilt {
         let detail = detail.as_deref().unwrap_or("its build has come to nothing");
         let next = next.as_ref().map_or(String::new(), |next| format!("; next: {next}"));
         output.warn(&format!("projection `{projection}`: {detail}{next}"));
     }
-    if failed.is_empty() && unbuilt.is_empty() {
+    if failed.is_empty() && unsearched.is_empty() && unbuilt.is_empty() {
         Ok(())
     } else {
         Err(Failure::printed(Kind::FoundProblems))

@@ -121,14 +121,13 @@ impl Indexed {
 }
 
 impl State {
-    pub const FOLLOWING: &str = "following";
     pub const REBUILDING: &str = "rebuilding";
 
     /// The word in JSON.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Opening => "opening",
-            Self::Following => Self::FOLLOWING,
+            Self::Following => "following",
             Self::Rebuilding { .. } => Self::REBUILDING,
             Self::Troubled(_) => "troubled",
         }

@@ -42,7 +42,7 @@ mod watchdog;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -53,7 +53,8 @@ use self::daemon::Daemon;
 use self::threads::Worked;
 use crate::rebuild::operation::{Progress, Shown};
 use crate::source::connection;
-use crate::status::{Reason, Report, State};
+use crate::indexer::published::State as Standing;
+use crate::status::{Index, Projection, Reason, Report, State};
 use crate::store;
 use crate::store::lock::Lock;
 use crate::worker::End;
@@ -62,11 +63,13 @@ use crate::worker::End;
 pub enum Ended {
     /// By a signal, in order.
     Drained,
-    /// Each projection has reached the head read at the start, or has failed.
+    /// Each projection has reached the head read at the start, and its indexes too, or has failed.
     CaughtUp {
         report: Report,
         /// Builds that came to nothing meanwhile.
         unbuilt: Vec<Shown>,
+        /// Projections with an index that could not be written meanwhile.
+        unsearched: Vec<String>,
     },
     /// The end took longer than `shutdown_timeout_ms`.
     Late,
@@ -89,6 +92,8 @@ pub enum Error {
 
 // A run that is to catch up waits so long for NATS: longer than a server takes to start, not for ever.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+// An index that cannot be written is tried again; a run that is to catch up waits so long for that to help.
+const INDEX_TIMEOUT: Duration = Duration::from_secs(30);
 // How often progress is looked at: a bar that moves ten times a second looks alive.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -139,13 +144,13 @@ impl Running {
         let daemon = Arc::clone(&tasks.daemon);
         let mut look = tokio::time::interval(PROGRESS_EVERY);
         let mut targets = Targets::default();
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let end = loop {
             tokio::select! {
                 biased;
                 _ = signals.recv() => {
                     tracing::info!("shutting down");
-                    break Ok(false);
+                    break Ok(None);
                 }
                 Some(ended) = tasks.ended.recv() => match ended {
                     Worked::Ended(End::Stopped) => {}
@@ -162,7 +167,7 @@ impl Running {
                         break Err(Error::Unknown { projection, trouble });
                     }
                     if targets.reached(&daemon, &report) {
-                        break Ok(true);
+                        break Ok(Some(targets.unsearched()));
                     }
                 }
             }
@@ -174,15 +179,13 @@ impl Running {
         };
         let caught_up = end?;
         Ok(cut.unwrap_or_else(|| {
-            if !caught_up {
-                return Ended::Drained;
-            }
+            let Some(unsearched) = caught_up else { return Ended::Drained };
             let operations = daemon.operations();
             let shown = operations.iter().map(|operation| operation.shown());
             let unbuilt = shown.filter(|shown| {
                 matches!(shown.state, Progress::Refused | Progress::WouldForget | Progress::Failed)
             });
-            Ended::CaughtUp { unbuilt: unbuilt.collect(), report: daemon.report() }
+            Ended::CaughtUp { unbuilt: unbuilt.collect(), unsearched, report: daemon.report() }
         }))
     }
 }
@@ -218,14 +221,28 @@ fn signals() -> mpsc::Receiver<()> {
     receiver
 }
 
-/// The heads that a run waits for: of each projection's stream as first read.
+/// What a run waits for, of each projection.
 #[derive(Default)]
-struct Targets(BTreeMap<String, Option<u64>>);
+struct Targets(BTreeMap<String, Target>);
+
+#[derive(Default)]
+struct Target {
+    /// Of its stream, as first read.
+    head: Option<u64>,
+    /// Since then its indexes do not follow, though none is being made.
+    troubled: Option<Instant>,
+}
 
 impl Targets {
     /// A projection whose stream's head has not been read yet.
     fn unknown(&self) -> Option<String> {
-        self.0.iter().find(|(_, target)| target.is_none()).map(|(name, _)| name.clone())
+        self.0.iter().find(|(_, target)| target.head.is_none()).map(|(name, _)| name.clone())
+    }
+
+    /// The projections whose indexes were waited for in vain.
+    fn unsearched(&self) -> Vec<String> {
+        let given_up = self.0.iter().filter(|(_, target)| target.is_given_up());
+        given_up.map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether all are there, or failed, and nothing is being built that would be served by itself.
@@ -236,14 +253,10 @@ impl Targets {
                 watch.is_some_and(|watch| watch.reader.status().verified())
             });
             let target = self.0.entry(projection.name.clone()).or_default();
-            *target = target.or(projection.stream_last_sequence);
-            // What is searched is there with the rows.
-            let at = |target| {
-                let indexes = projection.search.iter();
-                projection.checkpoint_sequence >= target
-                    && indexes.map(|index| index.sequence).all(|at| at >= Some(target))
-            };
-            let there = verified && target.is_some_and(at);
+            target.head = target.head.or(projection.stream_last_sequence);
+            let there = verified
+                && target.head.is_some_and(|head| projection.checkpoint_sequence >= head)
+                && target.is_searched(projection);
             // One that is being rebuilt has failed, and is still to come.
             let failed = projection.state == State::Failed && projection.rebuild.is_none();
             // Neither of these comes any further.
@@ -252,5 +265,21 @@ impl Targets {
             all & (there || failed || stands)
         });
         there && daemon.operations.all_running().iter().all(|entry| entry.operation.is_held())
+    }
+}
+
+impl Target {
+    /// Whether the indexes are there, too; or do not come any further, which the report says.
+    fn is_searched(&mut self, projection: &Projection) -> bool {
+        let is_made = |index: &Index| index.state == Standing::REBUILDING;
+        let is_troubled =
+            projection.reason == Some(Reason::Search) && !projection.search.iter().any(is_made);
+        self.troubled = is_troubled.then(|| self.troubled.unwrap_or_else(Instant::now));
+        self.is_given_up()
+            || projection.search.iter().all(|index| index.sequence >= self.head)
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.troubled.is_some_and(|since| since.elapsed() > INDEX_TIMEOUT)
     }
 }

@@ -15,12 +15,19 @@ use super::args;
 use super::failure::Failure;
 use super::output::Output;
 use super::socket::{self, Answer, encoded};
+use super::{store_failure, view_folder};
 use crate::api::search::asked::LIMIT_MAX;
 use crate::api::wait::TIMEOUT_MAX;
 use crate::config::Config;
+use crate::store;
+use crate::store::lock::Lock;
 
 /// What an answer takes beyond the wait and the search.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A daemon listens so soon after it has begun, or has ended so soon after it listens no more.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 /// One answer, its values as they stand: a decimal keeps its digits.
 #[derive(Deserialize)]
@@ -54,6 +61,7 @@ pub(super) fn run(
         // The index may have moved on meanwhile: what came first is true of all.
         page.next = next.next;
     }
+    page.warnings.extend(asker.at_rest.as_ref().and_then(AtRest::behind));
     if output.json {
         output.line(&json(&page));
     } else {
@@ -125,19 +133,31 @@ impl Asker<'_> {
 
     fn ask(&mut self, query: &str, wait: Duration) -> Result<Answer, Failure> {
         let args::Search { projection, index, .. } = self.arguments;
-        if self.at_rest.is_none() {
+        let query_timeout = self.config.limits.query_timeout;
+        let begun = Instant::now();
+        loop {
+            if let Some(at_rest) = &self.at_rest {
+                return at_rest.answer(query, query_timeout);
+            }
             let what = format!("search/{}?{query}", encoded(index));
             let path = format!("/v1/{}", socket::path(projection, &what));
-            let timeout = wait + self.config.limits.query_timeout + ANSWER_TIMEOUT;
+            let timeout = wait + query_timeout + ANSWER_TIMEOUT;
             if let Some(answer) = socket::request(&self.config.data_dir, "GET", &path, timeout)? {
                 return Ok(answer);
             }
+            let folder = view_folder(self.config, projection)?;
+            match Lock::read(&self.config.data_dir) {
+                Ok(lock) => {
+                    let opened = AtRest::open(self.config, &folder, projection, index, lock)?;
+                    self.at_rest = Some(opened);
+                }
+                // A daemon that starts, or ends: it answers soon, or is gone.
+                Err(store::Error::Locked { .. }) if begun.elapsed() < LOCK_TIMEOUT => {
+                    std::thread::sleep(LOCK_AGAIN);
+                }
+                Err(error) => return Err(store_failure(error)),
+            }
         }
-        let at_rest = match self.at_rest.take() {
-            Some(at_rest) => at_rest,
-            None => AtRest::open(self.config, projection, index)?,
-        };
-        self.at_rest.insert(at_rest).answer(query, self.config.limits.query_timeout)
     }
 }
 

@@ -86,7 +86,7 @@ fn indexes(
     if let Some(answer) = socket::request(&config.data_dir, "POST", &path, ANSWER_TIMEOUT)? {
         return Ok(socket::read::<Found>(&answer.body()?)?.findings);
     }
-    let _lock = Lock::take(&config.data_dir).map_err(super::store_failure)?;
+    let _lock = Lock::read(&config.data_dir).map_err(super::store_failure)?;
     let stored = stored::read(folder.path()).map_err(super::store_failure)?;
     let recipe = Recipe::stored(&stored, &config.limits).map_err(|error| {
         Failure::new(Kind::FoundProblems, anyhow::anyhow!("what the view was built by: {error}"))

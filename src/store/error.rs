@@ -61,7 +61,7 @@ pub enum Error {
     Unlinked { folder: PathBuf, generation: String },
 
     /// The operator's: exit 75.
-    #[error("{}: in use by another daemon{}", path.display(), .pid.map_or(String::new(), |pid| format!(", process {pid}")))]
+    #[error("{}: in use by another viewd{}", path.display(), .pid.map_or(String::new(), |pid| format!(", process {pid}")))]
     Locked { path: PathBuf, pid: Option<u32> },
 
     /// Whoever reads it: what is open is not removed.
@@ -95,8 +95,11 @@ impl Error {
             Self::Held { .. } => {
                 Some("end the programs that have its view.db open, and try again".into())
             }
-            Self::Locked { .. } => {
-                Some("stop the other daemon, or give this one a data_dir of its own".into())
+            Self::Locked { pid: Some(_), .. } => Some(
+                "if it is a daemon, stop it, or give this one a data_dir of its own; a command ends by itself".into(),
+            ),
+            Self::Locked { pid: None, .. } => {
+                Some("a command reads the files: try again when it has ended".into())
             }
             _ => None,
         }

@@ -2,7 +2,9 @@
 //!
 //! Everything that can be refused is refused before the first task runs: the lock, and every store.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,6 +34,11 @@ use crate::store::step::Steps;
 use crate::worker::common::Common;
 use crate::worker::recipe::Recipe;
 
+/// A search opens an index in that time, whatever its size.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Finer than one search follows another.
+const LOCK_AGAIN: Duration = Duration::from_millis(5);
+
 /// What a daemon is made of.
 pub struct Setup {
     pub disk: Disk,
@@ -57,7 +64,7 @@ pub async fn start(setup: Setup) -> Result<Running, Error> {
     // From here on a signal ends the daemon in order, however long the start takes.
     let signals = signals();
     let hangup = signal(SignalKind::hangup()).expect("the runtime has its signal driver");
-    let lock = Lock::take(&config.data_dir)?;
+    let lock = lock(&config.data_dir).await?;
     let budget = Budget::new(config.limits.memory_bytes_max);
     let opened = declared.iter().map(|declared| open(&site, declared, &budget));
     let opened = opened.collect::<Result<Vec<_>, store::Error>>()?;
@@ -93,6 +100,19 @@ pub async fn start(setup: Setup) -> Result<Running, Error> {
     running.spawn(reload::on_hangup(Arc::clone(&daemon), hangup, common.shutdown.clone()));
     let tasks = Tasks { daemon, ended, running, edges };
     Ok(Running { tasks, shutdown_timeout, signals, _lock: lock })
+}
+
+/// Takes the data directory. Commands that read the files are through in a moment; another daemon is not.
+async fn lock(data_dir: &Path) -> Result<Lock, store::Error> {
+    let begun = Instant::now();
+    loop {
+        match Lock::take(data_dir) {
+            Err(store::Error::Locked { pid: None, .. }) if begun.elapsed() < LOCK_TIMEOUT => {
+                tokio::time::sleep(LOCK_AGAIN).await;
+            }
+            taken => return taken,
+        }
+    }
 }
 
 fn open(site: &Site, declared: &Declared, budget: &Arc<Budget>) -> Result<Opened, store::Error> {

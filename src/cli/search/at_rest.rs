@@ -1,5 +1,5 @@
-//! A full-text index on the files, where no daemon runs: read under the lock of the data directory, since an index belongs
-//! to one process at a time.
+//! A full-text index on the files, where no daemon runs: opened under the lock of the data directory, since no daemon may
+//! change its files meanwhile.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,13 +11,14 @@ use crate::api::search::asked::Asked;
 use crate::api::search::unknown_index;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::socket::Answer;
-use crate::cli::{store_failure, view_folder};
+use crate::cli::store_failure;
 use crate::config::Config;
 use crate::definition::Definition;
 use crate::event::Sequence;
 use crate::row::{Key, Row};
 use crate::search::rows::Rows;
 use crate::search::{self, Index, Searcher, Shape};
+use crate::store::layout::Folder;
 use crate::store::lock::Lock;
 use crate::store::snapshot::{self, Snapshot};
 use crate::store::{self, stored};
@@ -31,13 +32,17 @@ pub(super) struct AtRest {
     snapshot: Snapshot,
     /// What the index reflects.
     sequence: Sequence,
-    _lock: Lock,
 }
 
 impl AtRest {
-    pub(super) fn open(config: &Config, projection: &str, index: &str) -> Result<Self, Failure> {
-        let folder = view_folder(config, projection)?;
-        let lock = Lock::take(&config.data_dir).map_err(store_failure)?;
+    /// What has been opened stays as it is, whatever a daemon does that starts then: only now none may.
+    pub(super) fn open(
+        config: &Config,
+        folder: &Folder,
+        projection: &str,
+        index: &str,
+        _lock: Lock,
+    ) -> Result<Self, Failure> {
         let stored = stored::read(folder.path()).map_err(store_failure)?;
         let recipe = Recipe::stored(&stored, &config.limits).map_err(|detail| {
             Failure::new(
@@ -54,7 +59,7 @@ impl AtRest {
             let problem = Answer::of(&unknown_index(projection, index, &known)).problem()?;
             return Err(problem.failure());
         };
-        let snapshot = snapshot::open(&folder).map_err(store_failure)?;
+        let snapshot = snapshot::open(folder).map_err(store_failure)?;
         let declared = &definition.searches[search];
         let shape = Arc::new(Shape::new(declared, &definition.tables[declared.table]));
         let database = folder.database(snapshot.generation());
@@ -73,7 +78,15 @@ impl AtRest {
         // All that has changed is in it: it is as far as the rows, whatever else was read since.
         let sequence = if last == change { snapshot.sequence() } else { payload.sequence() };
         let searcher = opened.searcher().clone();
-        Ok(Self { definition, search, searcher, snapshot, sequence, _lock: lock })
+        Ok(Self { definition, search, searcher, snapshot, sequence })
+    }
+
+    /// Says that the index is behind its rows, if it is: nobody moves it on.
+    pub(super) fn behind(&self) -> Option<String> {
+        let (sequence, view) = (self.sequence, self.snapshot.sequence());
+        (sequence < view).then(|| {
+            format!("the index is at sequence {sequence}, the view at {view}: `viewd run` moves it on")
+        })
     }
 
     /// What a daemon would answer, which is there at once or never.

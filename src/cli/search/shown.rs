@@ -44,7 +44,7 @@ pub(super) fn print(page: &Page, arguments: &args::Search, output: &Output) -> R
         }
     }
     for warning in &page.warnings {
-        output.note(&format!("warning: {warning}"));
+        output.note(&output.told(&format!("warning: {warning}")));
     }
     if rows.is_empty() && arguments.limit > 0 {
         output.note(&format!("nothing found at sequence {}", page.sequence));

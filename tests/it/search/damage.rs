@@ -113,10 +113,16 @@ async fn a_run_that_catches_up_makes_what_is_damaged() {
     rig.publish(1_500, IDS).await;
     rig.site.catch_up(QUICK);
     truncated(&of_kind(&rig.index("items"), "term"));
+    let out = rig.ends(69, &["search", "items", "items"]);
+    assert!(out.contains(".term is not as it was written"), "{out}");
+    let out = rig.ends(3, &["verify", "items"]);
+    assert!(out.contains("next: `viewd run` makes it again"), "{out}");
     rig.site.catch_up(QUICK);
     let status = rig.json(&["status"]);
     assert_eq!(status["projections"][0]["search"][0]["sequence"], 1_500, "{status}");
     rig.verified();
+    let answer = rig.json(&["search", "items", "items", "--total", "--limit", "0"]);
+    assert_eq!(answer["total"], rig.rows("items"), "{answer}");
 }
 
 /// A view that was put back by an older copy comes to the same rows by other batches, so by other ids of the log: an index
@@ -219,7 +225,7 @@ fn files(index: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for file in fs::read_dir(from).unwrap() {
         let file = file.unwrap().path();

@@ -4,7 +4,11 @@ use std::fs;
 
 use viewd::store::lock::Lock;
 
-use super::{NAME, filled, found, search};
+use super::super::damage::copy;
+use super::{NAME, ORDERS, QUICK, filled, found, placed, search};
+use crate::daemon::DEADLINE;
+use crate::nats::publish;
+use crate::wait;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_answer_as_the_daemon_did() {
@@ -53,4 +57,44 @@ async fn files_are_opened_by_one_process_and_only_if_they_are_whole() {
     assert!(out.contains("has to be made from the rows first"), "{out}");
     assert!(out.contains("run` does so"), "{out}");
     assert!(!index.exists(), "a search makes nothing");
+}
+
+/// Those that read keep nobody from reading, and a daemon from starting for a moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_search_at_once_and_a_daemon_waits_for_them() {
+    let (rig, daemon) = filled().await;
+    assert!(daemon.terminate().success());
+    let data = rig.site.path("data");
+    let reads = Lock::read(&data).unwrap();
+    std::thread::scope(|scope| {
+        let site = &rig.site;
+        let asks = || site.run(&["search", NAME, "orders", "ada"], &[]).status.success();
+        let asked: Vec<_> = (0..4).map(|_| scope.spawn(asks)).collect();
+        asked.into_iter().for_each(|asked| assert!(asked.join().unwrap()));
+    });
+    let log = rig.site.log().len();
+    let daemon = rig.site.start(QUICK);
+    let begins = || rig.site.log()[log..].contains("viewd starts").then_some(());
+    wait::until("a daemon that begins", DEADLINE, begins);
+    drop(reads);
+    assert_eq!(daemon.get("/livez").0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_nobody_moves_on_says_so() {
+    let (rig, daemon) = filled().await;
+    assert!(daemon.terminate().success());
+    let index = rig.site.path("data").join(NAME).join("current/search/notes");
+    let kept = rig.site.path("kept");
+    copy(&index, &kept);
+    publish(&rig.client, [placed(6, &ORDERS[0])]).await;
+    rig.site.catch_up(QUICK);
+    assert_eq!(search(&rig, &["notes", "blue"])["warnings"], serde_json::Value::Null);
+    fs::remove_dir_all(&index).unwrap();
+    copy(&kept, &index);
+    let answer = search(&rig, &["notes", "blue"]);
+    let said = "the index is at sequence 6, the view at 7: `viewd run` moves it on";
+    assert_eq!(answer["warnings"], serde_json::json!([said]), "{answer}");
+    let out = rig.ends(0, &["search", NAME, "notes", "blue"]);
+    assert!(out.contains("warning: the index is at sequence 6, the view at 7: `viewd --config"), "{out}");
 }

@@ -41,7 +41,7 @@ pub fn at_rest(
             }
             compared(index.searcher(), definition, number, snapshot)
         });
-        findings.extend(finding(shape.name(), found)?);
+        findings.extend(finding(shape.name(), found, at_rest_next)?);
     }
     Ok(findings)
 }
@@ -69,7 +69,7 @@ pub fn published(
             }
             (None, None) => Ok(Some("is not open yet".to_owned())),
         };
-        findings.extend(finding(&index.name, found)?);
+        findings.extend(finding(&index.name, found, running_next)?);
     }
     Ok(findings)
 }
@@ -140,7 +140,11 @@ fn differences(
     Ok(comparison.finish()?)
 }
 
-fn finding(name: &str, found: Result<Option<String>, Error>) -> Result<Option<Finding>, Error> {
+fn finding(
+    name: &str,
+    found: Result<Option<String>, Error>,
+    next: fn(&str) -> String,
+) -> Result<Option<Finding>, Error> {
     let what = match found {
         Ok(what) => what,
         Err(Error::Search(error)) => Some(error.to_string()),
@@ -149,8 +153,18 @@ fn finding(name: &str, found: Result<Option<String>, Error>) -> Result<Option<Fi
     Ok(what.map(|what| Finding {
         place: format!("search.{name}"),
         what,
-        next: format!(
-            "stop viewd and remove the folder search/{name} of the generation: it is made again from the rows"
-        ),
+        next: next(name),
     }))
+}
+
+fn at_rest_next(name: &str) -> String {
+    format!(
+        "`viewd run` makes it again from the rows; where only values differ, once the folder search/{name} of the generation is removed"
+    )
+}
+
+fn running_next(name: &str) -> String {
+    format!(
+        "stop viewd and remove the folder search/{name} of the generation: it is made again from the rows"
+    )
 }

@@ -57,25 +57,24 @@ impl Index {
         let directory = Fenced::new(directory);
         // Tantivy checks little of what it reads, and asserts the rest.
         let opened = catch_unwind(AssertUnwindSafe(|| Self::opened(path, directory, shape)));
-        opened.unwrap_or_else(|_| {
-            let detail = "its files are not as they were written".to_owned();
-            Err(Error::Damaged { path: path.to_path_buf(), detail })
-        })
+        opened.unwrap_or_else(|_| Err(Error::damaged(path, None)))
     }
 
     fn opened(path: &Path, directory: Fenced, shape: Arc<Shape>) -> Result<Self, Error> {
         let failed = |error| Error::tantivy(path, error);
-        let damaged = |detail: &str| Error::Damaged { path: path.into(), detail: detail.into() };
         let fence = directory.fence();
         let mut inner = tantivy::Index::open(directory).map_err(failed)?;
         let meta = inner.load_metas().map_err(failed)?;
         let payload = meta.payload.as_deref().and_then(Payload::read);
-        let payload = payload.ok_or_else(|| damaged("it does not say how far it has come"))?;
+        let payload = payload.ok_or_else(|| Error::Damaged {
+            path: path.into(),
+            detail: "it does not say how far it has come".to_owned(),
+        })?;
         if payload.shape() != shape.hash() || inner.schema() != *shape.schema() {
             return Err(Error::OtherShape { path: path.into() });
         }
         if let Some(file) = damaged_file(&inner, &meta).map_err(failed)? {
-            return Err(damaged(&format!("{} is not as it was written", file.display())));
+            return Err(Error::damaged(path, Some(&file)));
         }
         inner.set_tokenizers(shape.tokenizers());
         let reader = inner.reader_builder().reload_policy(ReloadPolicy::Manual);

@@ -110,7 +110,9 @@ fn problem(names: &[String], at: At<'_>, unsearched: Unsearched) -> Problem {
             let detail = format!("full-text index `{index}` is being made: {detail}");
             unavailable("index-rebuilding", detail)
                 .retry_after(REBUILDING_RETRY_AFTER_SECONDS)
-                .hint("its rows can be queried meanwhile; `viewd status --watch` says how far it is")
+                .hint(
+                    "its rows can be queried meanwhile; `viewd status --watch` says how far it is",
+                )
         }
         Unsearched::Unavailable { detail, next } => {
             let detail = format!("full-text index `{index}` cannot be searched: {detail}");

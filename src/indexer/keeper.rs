@@ -355,11 +355,13 @@ impl Keeper {
         let payload = Payload::new(&self.shape, self.generation, change, sequence);
         let order = self.order(payload, snapshots);
         let (board, number, events) = (Arc::clone(&self.board), self.number, events.clone());
-        let why = why.to_owned();
+        let (why, index) = (why.to_owned(), self.shape.name().to_owned());
+        let projection = self.projection.clone();
         let shows = move |documents| {
             board.set(number, State::Rebuilding { documents, why: why.clone() });
         };
         Ok(Making::begin(order, shows, move |made| {
+            let made = made.map(|rows| tracing::info!(projection, index, rows, "index made again"));
             // Nobody listens any more only when the thread has ended.
             let _ = events.send(Event::Made(number, made));
         }))

@@ -85,11 +85,11 @@ pub fn make(order: Order, progress: &(dyn Fn(u64) -> bool + Sync)) -> Result<u64
 }
 
 impl Making {
-    /// Begins; `shows` is told how far it is, `ended` what came of it.
+    /// Begins; `shows` is told how far it is, `ended` of how many rows it has been made, or why it has not.
     pub(super) fn begin(
         order: Order,
         shows: impl Fn(u64) + Send + Sync + 'static,
-        ended: impl FnOnce(Result<(), Error>) + Send + 'static,
+        ended: impl FnOnce(Result<u64, Error>) + Send + 'static,
     ) -> Self {
         let (change, stop) = (order.payload.change, Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
@@ -108,7 +108,7 @@ impl Making {
                 }
                 !stopped.load(Ordering::Relaxed) && !is_full.load(Ordering::Relaxed)
             };
-            let made = guarded(|| make(order, &progress).map(drop));
+            let made = guarded(|| make(order, &progress));
             ended(match is_full.load(Ordering::Relaxed) {
                 true => Err(search::Error::Full { path: place }.into()),
                 false => made,

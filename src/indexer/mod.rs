@@ -249,7 +249,7 @@ pub fn shapes(definition: &Definition) -> Vec<Arc<Shape>> {
 }
 
 /// Files that are not as they were written make Tantivy panic: that is an error like any other.
-fn guarded(follow: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+fn guarded<T>(follow: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(follow)).unwrap_or_else(|panic| {
         let detail = panic.downcast_ref::<String>().cloned();
         let detail = detail.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

@@ -150,11 +150,7 @@ fn finding(
         Err(Error::Search(error)) => Some(error.to_string()),
         Err(error) => return Err(error),
     };
-    Ok(what.map(|what| Finding {
-        place: format!("search.{name}"),
-        what,
-        next: next(name),
-    }))
+    Ok(what.map(|what| Finding { place: format!("search.{name}"), what, next: next(name) }))
 }
 
 fn at_rest_next(name: &str) -> String {

@@ -223,7 +223,8 @@ impl Folder {
     /// Under another name first: whoever happens to open it by its own makes no files in what is being removed.
     pub(super) fn remove(&self, generation: Generation) -> Result<(), Error> {
         let folder = self.path.join(generation.to_string());
-        tracing::info!(folder = %folder.display(), "remove generation");
+        let projection = self.path.file_name().unwrap_or_default().to_string_lossy();
+        tracing::info!(projection = &*projection, folder = %folder.display(), "remove generation");
         self.remove_rest()?;
         let removed = self.path.join(format!("{UNNAMED}{generation}"));
         let failed = |error| Error::access("remove folder", &folder, error);

@@ -51,9 +51,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::daemon::Daemon;
 use self::threads::Worked;
+use crate::indexer::published::State as Standing;
 use crate::rebuild::operation::{Progress, Shown};
 use crate::source::connection;
-use crate::indexer::published::State as Standing;
 use crate::status::{Index, Projection, Reason, Report, State};
 use crate::store;
 use crate::store::lock::Lock;
@@ -275,8 +275,7 @@ impl Target {
         let is_troubled =
             projection.reason == Some(Reason::Search) && !projection.search.iter().any(is_made);
         self.troubled = is_troubled.then(|| self.troubled.unwrap_or_else(Instant::now));
-        self.is_given_up()
-            || projection.search.iter().all(|index| index.sequence >= self.head)
+        self.is_given_up() || projection.search.iter().all(|index| index.sequence >= self.head)
     }
 
     fn is_given_up(&self) -> bool {

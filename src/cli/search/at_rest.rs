@@ -85,7 +85,9 @@ impl AtRest {
     pub(super) fn behind(&self) -> Option<String> {
         let (sequence, view) = (self.sequence, self.snapshot.sequence());
         (sequence < view).then(|| {
-            format!("the index is at sequence {sequence}, the view at {view}: `viewd run` moves it on")
+            format!(
+                "the index is at sequence {sequence}, the view at {view}: `viewd run` moves it on"
+            )
         })
     }
 

@@ -96,5 +96,8 @@ async fn an_index_that_nobody_moves_on_says_so() {
     let said = "the index is at sequence 6, the view at 7: `viewd run` moves it on";
     assert_eq!(answer["warnings"], serde_json::json!([said]), "{answer}");
     let out = rig.ends(0, &["search", NAME, "notes", "blue"]);
-    assert!(out.contains("warning: the index is at sequence 6, the view at 7: `viewd --config"), "{out}");
+    assert!(
+        out.contains("warning: the index is at sequence 6, the view at 7: `viewd --config"),
+        "{out}"
+    );
 }

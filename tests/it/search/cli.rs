@@ -53,8 +53,9 @@ table = "orders"
 fields.note = {}
 "#;
 
-/// Six orders: region, id, customer, note, status, total, express, weight.
-const ORDERS: [(&str, i64, &str, &str, Option<&str>, f64, bool, f64); 6] = [
+/// Of an order: region, id, customer, note, status, total, express, weight.
+type Order = (&'static str, i64, &'static str, &'static str, Option<&'static str>, f64, bool, f64);
+const ORDERS: [Order; 6] = [
     ("eu", 1, "Ada Lovelace", "Blue shirts, cotton", Some("paid"), 12.5, true, 0.5),
     ("eu", 2, "Zoë Müller", "red shirt <b>& tie</b>", Some("placed"), 99.99, false, 1.25),
     ("us", 1, "Grace Hopper", "blue trousers", Some("paid"), 7.0, false, 2.0),

@@ -287,7 +287,6 @@ async fn every_failure_is_a_document_with_its_exit_code() {
             "configuration",
             "settings or definitions are invalid",
         ),
-        (&["plan", "--set", broken], 78, "configuration", "settings or definitions are invalid"),
         (&["run", "--set", broken], 78, "configuration", "settings or definitions are invalid"),
     ] {
         let (out, err) = folder.ends(&[&["--json"], arguments].concat(), code);
@@ -309,6 +308,14 @@ async fn every_failure_is_a_document_with_its_exit_code() {
         // The same without `--json`: nothing on stdout.
         assert_eq!(folder.ends(arguments, code), (String::new(), err), "{arguments:?}");
     }
+    // A plan says what it can of the others.
+    let (out, err) = folder.ends(&["plan", "--json", "--set", broken], 78);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (keys(&found), &found["data"][0]["action"]),
+        (vec!["data", "nats_error"], &"invalid".into())
+    );
+    assert!(err.contains("`source` must be a string"), "{err}");
     let (out, _) = folder.ends(&["test", "--json", "--set", broken], 78);
     let found: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
@@ -334,7 +341,7 @@ async fn a_locked_folder_and_an_interruption_have_codes_of_their_own() {
     assert_eq!((&found["error"]["code"], &found["error"]["exit"]), (&"busy".into(), &75.into()));
     // A plan looks at the files of a running daemon without disturbing it.
     let output = site.run(&["plan"], &[]);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "orders: nothing\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "orders: nothing would change\n");
 }
 
 #[test]

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const CACHE_BYTES_MIN: u64 = 2 << 20;
 /// Less than this and a fold holds no more than an ordinary batch does.
 const FOLD_BYTES_MIN: u64 = 4 << 20;
-/// Tantivy refuses a writer that has less.
-const WRITER_BYTES_MIN: u64 = 15_000_000;
+/// Tantivy refuses a writer that has less for each of its workers.
+pub const WRITER_BYTES_MIN: usize = 15_000_000;
 
 /// `memory_bytes_max`, and among how many it is shared.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Budget {
     /// Of each index writer.
     pub fn writer_bytes(&self) -> usize {
         let writers = self.writers.load(Ordering::Relaxed).max(1);
-        let bytes = (self.memory_bytes_max / 8 / writers).max(WRITER_BYTES_MIN);
+        let bytes = (self.memory_bytes_max / 8 / writers).max(WRITER_BYTES_MIN as u64);
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 

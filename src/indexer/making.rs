@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Error, guarded};
-use crate::budget::Budget;
+use crate::budget::{Budget, WRITER_BYTES_MIN};
 use crate::definition::{Definition, Table};
 use crate::search::{self, Build, Folder, Part, Payload, Shape};
 use crate::store::found::{ROOM_LEFT_BYTES, free_bytes};
@@ -16,8 +16,6 @@ use crate::store::step::Steps;
 
 /// Reading rows takes a fraction of what indexing them does.
 const SCANS_MAX: usize = 2;
-/// A worker of Tantivy gets no less.
-const WORKER_BYTES_MIN: usize = 15_000_000;
 /// As often as anybody looks.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
 
@@ -76,7 +74,7 @@ pub fn make(order: Order, progress: &(dyn Fn(u64) -> bool + Sync)) -> Result<u64
     let build = Build {
         shape: &shape,
         payload: &payload,
-        workers: processors().min(memory_bytes / WORKER_BYTES_MIN).max(1),
+        workers: processors().min(memory_bytes / WRITER_BYTES_MIN).max(1),
         memory_bytes,
         progress,
         steps: &steps,

@@ -20,6 +20,7 @@ use super::directory::{Fence, Fenced};
 use super::folder::Folder;
 use super::queue::{Queue, Queued};
 use super::{Error, Payload, Shape, index, writer};
+use crate::budget::WRITER_BYTES_MIN;
 use crate::row::Cell;
 use crate::store::step::{Step, Steps};
 
@@ -112,7 +113,7 @@ impl Build<'_> {
 
     fn writer(&self, directory: Fenced) -> tantivy::Result<IndexWriter<Queued>> {
         let index = index::create(directory, self.shape)?;
-        let each = (self.memory_bytes / self.workers.max(1)).max(writer::MEMORY_BYTES_MIN);
+        let each = (self.memory_bytes / self.workers.max(1)).max(WRITER_BYTES_MIN);
         let options = IndexWriterOptions::builder()
             .num_worker_threads(self.workers.max(1))
             .num_merge_threads(self.workers.max(1))

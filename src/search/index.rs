@@ -12,6 +12,7 @@ use tantivy::{Directory, IndexReader, IndexSettings, IndexWriter, ReloadPolicy};
 
 use super::directory::{Fence, Fenced};
 use super::{Error, Payload, Searcher, Shape, writer};
+use crate::budget::WRITER_BYTES_MIN;
 use crate::store::step::Steps;
 
 /// One opening of an index. After an error of its writer it is of no more use: it is opened again.
@@ -41,8 +42,7 @@ impl Index {
         let (path, directory) = (Path::new("memory"), Box::new(RamDirectory::create()));
         let create = || {
             let index = create(Fenced::new(directory.clone()), &shape)?;
-            let mut writer: IndexWriter =
-                index.writer_with_num_threads(1, writer::MEMORY_BYTES_MIN)?;
+            let mut writer: IndexWriter = index.writer_with_num_threads(1, WRITER_BYTES_MIN)?;
             writer::commit(&mut writer, &payload, &Steps::default())
         };
         create().map_err(|error| Error::tantivy(path, error))?;

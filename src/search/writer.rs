@@ -21,11 +21,10 @@ use super::directory::Fence;
 use super::document::Name;
 use super::queue::{Queue, Queued};
 use super::{Error, Index, Payload, Searcher, Shape};
+use crate::budget::WRITER_BYTES_MIN;
 use crate::row::{Cell, Key};
 use crate::store::step::{Step, Steps};
 
-/// Tantivy refuses less.
-pub(super) const MEMORY_BYTES_MIN: usize = 15_000_000;
 /// More makes no commit faster.
 const MEMORY_BYTES_MAX: usize = 50_000_000;
 /// Segments of about one size are one when there are this many: fewer to search, more often written anew.
@@ -59,7 +58,7 @@ pub struct Committed {
 impl Writer {
     /// `memory_bytes`: what it may hold of changes before it writes them to files that nobody sees yet.
     pub fn open(index: &Index, memory_bytes: usize, steps: &Steps) -> Result<Self, Error> {
-        let memory_bytes = memory_bytes.clamp(MEMORY_BYTES_MIN, MEMORY_BYTES_MAX);
+        let memory_bytes = memory_bytes.clamp(WRITER_BYTES_MIN, MEMORY_BYTES_MAX);
         let options = IndexWriterOptions::builder()
             .num_worker_threads(1)
             .num_merge_threads(MERGE_THREADS)

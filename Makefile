@@ -1,7 +1,7 @@
 # What people do with this repository. `make` alone lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint bench fuzz
+.PHONY: help demo tools test soak lint bench fuzz
 
 SCRIPTS := .ci/run tests/demo $(wildcard tests/tools/*)
 
@@ -12,10 +12,12 @@ demo: ## build, publish a year of flights, project them, query them (KEEP=1 leav
 	@KEEP=$(KEEP) tests/demo
 
 # The tests obtain their tools themselves; fetched beforehand, no test's time is spent on it.
-test: ## run all tests
-	@tests/tools/nats-server >/dev/null
-	@tests/tools/nats-server-2.9 >/dev/null
-	@tests/tools/promtool >/dev/null
+tools: ## fetch what the tests run beside viewd, and print where it is
+	@tests/tools/nats-server
+	@tests/tools/nats-server-2.9
+	@tests/tools/promtool
+
+test: tools ## run all tests
 	cargo test --locked
 
 # A failing case is written to tests/proptest-regressions, a failing seed is printed: CHAOS_SEED=N runs it alone.

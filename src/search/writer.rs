@@ -73,6 +73,10 @@ impl Writer {
             // A commit that did not end leaves files, one of them by a name that the same commit, done again, gives to
             // one of its own: Tantivy would refuse it for ever.
             inner.garbage_collect_files().wait()?;
+            // Tantivy numbers what is done, and goes on with the number of the last commit itself. What it removed by that
+            // number, a merge would take for done wherever that commit has removed something: the document of before would
+            // stay for ever. So nothing is done by it.
+            inner.run([])?;
             Ok(inner)
         };
         let inner = open().map_err(|error| cause(index.path(), index.fence(), error))?;

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::merges::merges_end;
 use super::*;
 use crate::store::step::Step;
 
@@ -138,23 +139,26 @@ enum Op {
     Commit,
     /// What is not committed is gone, and done again.
     Crash,
+    /// No merge ends from here on, or all do again.
+    Merges(bool),
 }
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        4 => (0_u8..4, 0_i64..5).prop_map(|(id, value)| Op::Put(id, value)),
-        2 => (0_u8..4).prop_map(Op::Remove),
+        8 => (0_u8..9, 0_i64..5).prop_map(|(id, value)| Op::Put(id, value)),
+        1 => (0_u8..9).prop_map(Op::Remove),
         2 => Just(Op::Commit),
         1 => Just(Op::Crash),
+        1 => any::<bool>().prop_map(Op::Merges),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     /// One document a row, whatever was done to it within a commit and over a crash.
     #[test]
-    fn documents_are_the_rows(ops in prop::collection::vec(op(), 1..40)) {
+    fn documents_are_the_rows(ops in prop::collection::vec(op(), 1..60)) {
         let files = created();
         let (mut index, mut writer) = open(&files).unwrap();
         let (mut rows, mut taken) = (Rows::default(), 0);
@@ -173,6 +177,7 @@ proptest! {
                     taken = rows.last_change();
                     rows.assert_are(&committed.searcher);
                 }
+                Op::Merges(end) => merges_end(&files, end),
                 Op::Crash => {
                     drop((index, writer));
                     (index, writer) = open(&files).unwrap();
@@ -182,6 +187,11 @@ proptest! {
                 }
             }
         }
+        merges_end(&files, true);
+        writer.close(DEADLINE);
         drop(index);
+        (index, writer) = open(&files).unwrap();
+        let after = index.payload().change;
+        rows.assert_are(&rows.follow(&mut writer, after).unwrap().searcher);
     }
 }

@@ -23,10 +23,9 @@ fn hold(files: &Files) -> Held {
     let going = Arc::new(Mutex::new(Some((reach, going))));
     let merged = Arc::new(Mutex::new(false));
     files.before(move |doing| {
-        let merging = thread::current().name().is_some_and(|name| name.starts_with("merge_thread"));
         let mut merged = merged.lock().unwrap();
         // Its files come first; then the updater's thread writes the list.
-        *merged |= merging;
+        *merged |= is_merging();
         if *merged && doing == "replace meta.json" {
             *merged = false;
             drop(merged);
@@ -38,6 +37,19 @@ fn hold(files: &Files) -> Held {
         Ok(())
     });
     Held { reached, go }
+}
+
+/// In a thread of Tantivy's that merges.
+fn is_merging() -> bool {
+    thread::current().name().is_some_and(|name| name.starts_with("merge_thread"))
+}
+
+/// Whether any does, as the end of a process keeps it from that.
+pub(super) fn merges_end(files: &Files, end: bool) {
+    files.before(move |doing| match end || !is_merging() || !doing.starts_with("create") {
+        true => Ok(()),
+        false => Err(io::Error::other("the process ends before that")),
+    });
 }
 
 /// Commits until a merge begins.
@@ -104,6 +116,35 @@ fn payloads_outlive_merges() {
     commit(&mut writer, &mut rows, "last");
 }
 
+/// A writer that numbered its first removal as the commit before it: a merge of what that commit left would take it for
+/// done in each segment that the commit has changed.
+#[test]
+fn the_first_removal_of_a_writer_is_kept_by_a_merge_of_what_the_last_one_left() {
+    let files = created();
+    let (index, mut writer) = open(&files).unwrap();
+    let mut rows = Rows::default();
+    merges_end(&files, false);
+    // What the last commit has changed must not be the largest, and so much of it that it is to be merged.
+    for (ids, value) in [(0..10, 1), (10..16, 1), (10..13, 2)] {
+        let before = rows.last_change();
+        ids.for_each(|id| rows.put(&id.to_string(), value));
+        rows.follow(&mut writer, before).unwrap();
+    }
+    drop((writer, index));
+    merges_end(&files, true);
+    let (index, mut writer) = open(&files).unwrap();
+    assert_eq!(index.searcher().segments(), 3, "they are still to be merged");
+    let before = rows.last_change();
+    rows.put("13", 3);
+    rows.put("14", 3);
+    rows.follow(&mut writer, before).unwrap();
+    writer.close(DEADLINE);
+    drop(index);
+    let (index, _writer) = open(&files).unwrap();
+    assert!(index.searcher().segments() < 3, "they are merged");
+    rows.assert_are(index.searcher());
+}
+
 #[test]
 fn close_does_not_wait_for_ever() {
     let files = created();
@@ -128,8 +169,7 @@ fn a_long_merge_lets_others_keep_segments_few() {
     let (go, going) = channel::<()>();
     let first = Arc::new(Mutex::new(Some((begun, going))));
     files.before(move |doing| {
-        let merging = thread::current().name().is_some_and(|name| name.starts_with("merge_thread"));
-        if merging && doing.starts_with("create") {
+        if is_merging() && doing.starts_with("create") {
             let held = first.lock().unwrap().take();
             if let Some((begun, going)) = held {
                 begun.send(()).map_err(io::Error::other)?;

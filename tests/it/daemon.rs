@@ -1,7 +1,7 @@
 //! The daemon as a process, with the folder that it works in.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -216,21 +216,24 @@ impl Daemon {
     /// Code and body of a GET, over the admin socket: it has every route, and needs no port.
     #[track_caller]
     pub fn get(&self, path: &str) -> (u16, String) {
-        let socket = self.inside("data/admin.sock");
-        wait::until("the admin socket", DEADLINE, || {
-            self.assert_running();
-            ask(&socket, "GET", path)
-        })
+        self.ask("GET", path)
     }
 
     /// Code and body of a POST without a body.
     #[track_caller]
     pub fn post(&self, path: &str) -> (u16, String) {
+        self.ask("POST", path)
+    }
+
+    #[track_caller]
+    fn ask(&self, method: &str, path: &str) -> (u16, String) {
         let socket = self.inside("data/admin.sock");
-        wait::until("the admin socket", DEADLINE, || {
+        let mut failed = None;
+        let answered = wait::until_or(DEADLINE, || {
             self.assert_running();
-            ask(&socket, "POST", path)
-        })
+            ask(&socket, method, path).map_err(|error| failed = Some(error)).ok()
+        });
+        answered.unwrap_or_else(|| panic!("{method} {path}: {failed:?}\n{}", self.log()))
     }
 
     /// What it says of one projection.
@@ -307,15 +310,17 @@ impl Drop for Daemon {
     }
 }
 
-/// One request; None while nobody listens.
-fn ask(socket: &Path, method: &str, path: &str) -> Option<(u16, String)> {
-    let mut stream = UnixStream::connect(socket).ok()?;
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+/// One request. An error where nobody listens, and where somebody does and has no answer.
+fn ask(socket: &Path, method: &str, path: &str) -> io::Result<(u16, String)> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
     let head = format!("{method} {path} HTTP/1.1\r\nHost: viewd\r\nContent-Length: 0\r\n");
-    write!(stream, "{head}Connection: close\r\n\r\n").ok()?;
+    write!(stream, "{head}Connection: close\r\n\r\n")?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
+    stream.read_to_string(&mut answer)?;
+    let cut = || io::Error::other(format!("no answer: {answer:?}"));
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(cut)?;
     assert!(!head.to_ascii_lowercase().contains("transfer-encoding: chunked"), "{head}");
-    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(cut)?;
+    Ok((code, body.to_owned()))
 }

@@ -1,5 +1,7 @@
 //! Full-text search through the daemon: on real text, and through whatever may happen to it.
 
+// A generation with its indexes, worked on by hand.
+mod alone;
 // The command, and what it asks the daemon.
 mod cli;
 // What a search finds, by reading every row.

@@ -14,10 +14,6 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
-use tokio_util::sync::CancellationToken;
-use viewd::definition::fingerprint::{ENGINE, Fingerprint, Reading};
-use viewd::definition::{self, Definition};
-use viewd::diagnostic::Source;
 use viewd::event::Sequence;
 use viewd::event::time::Timestamp;
 use viewd::indexer::verify;
@@ -26,18 +22,17 @@ use viewd::row::{Cell, Key, Row};
 use viewd::search::at_rest;
 use viewd::status::Counts;
 use viewd::store::batch::Batch;
-use viewd::store::layout::{Build, Folder, Generation};
+use viewd::store::layout::Generation;
 use viewd::store::step::{Step, Steps};
 use viewd::store::writer::Store;
-use viewd::worker::common::Common;
 use viewd::worker::fences::Fences;
 
+use super::alone::Alone;
 use crate::random::Random;
 use crate::wait;
 
 const NAME: &str = "items";
 const DEADLINE: Duration = Duration::from_secs(60);
-const CACHE_BYTES: u64 = 2 << 20;
 /// Pairs that are looked at, of those where the index goes on and of the others; `make soak` looks at all
 /// (POWER_PAIRS=1000).
 const PAIRS: usize = 4;
@@ -68,9 +63,7 @@ fields.text = {}
 /// What makes stores and indexes.
 struct Site {
     runtime: Runtime,
-    definition: Arc<Definition>,
-    fingerprint: Fingerprint,
-    common: Arc<Common>,
+    alone: Alone,
 }
 
 /// A store and its index at work.
@@ -158,40 +151,13 @@ fn a_replay_that_was_ended_is_not_taken_for_what_the_index_has_seen() {
 
 impl Site {
     fn new() -> Self {
-        let source = Source::new(format!("{NAME}.toml"), DEFINITION);
-        let (definition, diagnostics) = definition::parse(&source, NAME, &["s"]);
-        let definition = Arc::new(definition.unwrap_or_else(|| panic!("{diagnostics:?}")));
-        let reading = Reading {
-            stream: "S",
-            format: "auto",
-            order_key: None,
-            transform: None,
-            event_bytes_max: 1 << 20,
-        };
         let runtime = Builder::new_current_thread().build().unwrap();
-        let (handle, shutdown) = (runtime.handle().clone(), CancellationToken::new());
-        let mut common = Common::alone(64 << 20, 1000, 1000, handle, shutdown);
-        Arc::get_mut(&mut common).unwrap().search_commit = Duration::ZERO;
-        Self { fingerprint: Fingerprint::new(&definition, reading), runtime, definition, common }
+        Self { alone: Alone::new(NAME, DEFINITION, runtime.handle()), runtime }
     }
 
     fn open(&self, data: &Path, steps: Steps) -> Running {
         let _within = self.runtime.enter();
-        let folder = Folder::new(data, NAME).with_steps(steps);
-        let build = Build {
-            projection: NAME,
-            stream: "S",
-            definition: DEFINITION,
-            source: "{}",
-            engine: ENGINE,
-            fingerprint: &self.fingerprint,
-            tables: &self.definition.tables,
-            views: &[],
-            logged: self.definition.logged(),
-        };
-        let generation = folder.current_or_first(&build).expect("a generation");
-        let store = Store::open(&folder, generation, build.tables, CACHE_BYTES).expect("a store");
-        let fences = Fences::begin(&self.common, &self.definition, &folder, &store);
+        let (store, fences) = self.alone.open(data, steps);
         Running { store, fences }
     }
 
@@ -283,8 +249,8 @@ impl Site {
         assert_eq!(searcher.documents(), rows.len() as u64, "{what}");
         assert_eq!(texts(rows), history(last), "{what}");
         running.fences.end(&mut running.store).expect("ended");
-        let findings =
-            verify::at_rest(&generation(data), &self.definition, &snapshot).expect("readable");
+        let definition = &self.alone.definition;
+        let findings = verify::at_rest(&generation(data), definition, &snapshot).expect("readable");
         assert!(findings.is_empty(), "{what}: {findings:?}");
         *made.lock().unwrap()
     }

@@ -6,31 +6,27 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 use viewd::clock;
-use viewd::definition::fingerprint::{ENGINE, Fingerprint, Reading};
-use viewd::definition::parse;
-use viewd::diagnostic::{Source, render};
 use viewd::event::time::Timestamp;
 use viewd::event::{Format, Sequence};
 use viewd::projection::plan::Plan;
 use viewd::search::at_rest;
 use viewd::source::memory::{Recorded, chunks};
-use viewd::store::layout::{Build, Folder, Generation};
+use viewd::store::layout::{Folder, Generation};
 use viewd::store::snapshot;
 use viewd::store::step::{Step, Steps};
 use viewd::store::writer::Store;
 use viewd::worker::batch::Batcher;
-use viewd::worker::common::Common;
 use viewd::worker::fences::Fences;
 
 use super::documents;
 use super::{Act, Change};
+use crate::search::alone::Alone;
 use crate::wait;
 
 const NAME: &str = "updates";
 const DEFINITION: &str = r#"
-source = "events"
+source = "s"
 
 [tables.things]
 key = ["k"]
@@ -88,16 +84,14 @@ where.n   = ".data.n"
 set.words = ".data.words"
 "#;
 
-const CACHE_BYTES: u64 = 2 << 20;
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Nothing runs on it: the events come from memory.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 const WORDS: [&str; 6] = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"];
 
 pub struct World {
+    alone: Alone,
     plan: Arc<Plan>,
-    fingerprint: Fingerprint,
-    common: Arc<Common>,
     /// What is on the disk.
     data: TempDir,
     trap: Arc<Trap>,
@@ -130,25 +124,10 @@ struct Set {
 
 impl World {
     pub fn new() -> Self {
-        let source = Source::new(format!("{NAME}.toml"), DEFINITION);
-        let (definition, found) = parse(&source, NAME, &["events"]);
-        let definition = definition.unwrap_or_else(|| panic!("{}", render(&found, false)));
-        let reading = Reading {
-            stream: "EVENTS",
-            format: "auto",
-            order_key: None,
-            transform: None,
-            event_bytes_max: 1 << 20,
-        };
-        let fingerprint = Fingerprint::new(&definition, reading);
-        let shutdown = CancellationToken::new();
-        let common = Common::alone(64 << 20, 1, 1_000, RUNTIME.handle().clone(), shutdown);
-        let mut common = Arc::into_inner(common).expect("nobody else has it");
-        common.search_commit = Duration::ZERO;
+        let alone = Alone::new(NAME, DEFINITION, RUNTIME.handle());
         let mut world = Self {
-            plan: Arc::new(Plan::new(Arc::new(definition))),
-            fingerprint,
-            common: Arc::new(common),
+            plan: Arc::new(Plan::new(Arc::clone(&alone.definition))),
+            alone,
             data: folder(),
             trap: Arc::default(),
             open: None,
@@ -189,8 +168,7 @@ impl World {
     /// What is wrong with the indexes once they hold all that the view does.
     pub fn check(&mut self) -> Result<(), String> {
         self.settle();
-        let plan = Arc::clone(&self.plan);
-        let definition = plan.definition();
+        let definition = Arc::clone(&self.alone.definition);
         let open = self.open();
         let published = open.fences.board().unwrap().published();
         let mut held = Vec::new();
@@ -296,7 +274,7 @@ impl World {
         }
         let folder = Folder::new(self.data.path(), NAME);
         let sequence = snapshot::open(&folder).unwrap().sequence();
-        for search in &self.plan.definition().searches {
+        for search in &self.alone.definition.searches {
             let index = self.generation().join("search").join(&search.name);
             let ahead = at_rest(&index).filter(|(payload, _)| payload.sequence() > sequence);
             assert_eq!(ahead, None, "the rows are at {sequence}");
@@ -335,24 +313,9 @@ impl World {
     }
 
     fn begin(&mut self) {
-        let folder = Folder::new(self.data.path(), NAME).with_steps(self.trap.steps());
-        let definition = self.plan.definition();
-        let build = Build {
-            projection: NAME,
-            stream: "EVENTS",
-            definition: &definition.source.text,
-            source: "{}",
-            engine: ENGINE,
-            fingerprint: &self.fingerprint,
-            tables: &definition.tables,
-            views: &definition.views,
-            logged: definition.logged(),
-        };
-        let generation = folder.current_or_first(&build).unwrap();
-        let mut store = Store::open(&folder, generation, &definition.tables, CACHE_BYTES).unwrap();
+        let (mut store, mut fences) = self.alone.open(self.data.path(), self.trap.steps());
         let mut batches = Batcher::new(Arc::clone(&self.plan), None, 1_000);
         batches.begin(&store).unwrap();
-        let mut fences = Fences::begin(&self.common, definition, &folder, &store);
         // As a worker does: before anything is applied.
         fences.work(&mut store).unwrap();
         self.open = Some(Open { store, batches, fences });

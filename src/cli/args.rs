@@ -251,6 +251,7 @@ Examples:
   viewd search shop orders 'customer:ada ship*' --where status=eq.paid --order placed_at.desc
   viewd search shop orders --where total=gte.100 --facets status --total --limit 0
   viewd search shop orders ada --min-sequence 1234 --json
+  viewd search shop orders shirt --order placed_at --limit 500 --cursor eyJ... --json
   viewd search shop orders --limit 5 -- -red shirt
 
 Words must all be found, in any field; a phrase in quotes; pre* for a beginning; word~1 for a slip of one letter; \
@@ -258,7 +259,7 @@ field:word in that field alone; AND, OR, NOT, - and parentheses. Words that begi
 options. Conditions: column=eq.VALUE, neq, gt, gte, lt, lte, \
 in.(a,b), like, ilike, is.null, each also after not. -- on the filters of the index, which --order and --facets take too.
 
-It pages by itself, up to --limit; `next` of --json is for _cursor on the admin socket.
+It pages by itself, up to --limit; with `next` of --json, --cursor goes on behind its last row.
 
 With --min-sequence, which a publish acknowledgement says, it waits until the index has that sequence, and ends with 4 \
 if it has not in time. Ends with 69 while the index is made from the rows.")]
@@ -328,6 +329,9 @@ pub(super) struct Search {
     /// How many rows at most.
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(super) limit: usize,
+    /// Goes on behind the last row of an answer with the same words, conditions and order: the `next` of its --json.
+    #[arg(long, value_name = "NEXT")]
+    pub(super) cursor: Option<String>,
     /// Shows where the words stand in the texts.
     #[arg(long)]
     pub(super) highlight: bool,

@@ -83,7 +83,7 @@ impl Asker<'_> {
         let begun = Instant::now();
         let args::Search { min_sequence, timeout, .. } = *self.arguments;
         loop {
-            let mut query = self.query(self.arguments.limit);
+            let mut query = self.query(self.arguments.limit, self.arguments.cursor.as_deref());
             // One request waits for so long at most; the next goes on where it ended.
             let left = timeout.saturating_sub(begun.elapsed()).min(TIMEOUT_MAX);
             if let Some(sequence) = min_sequence {
@@ -107,13 +107,12 @@ impl Asker<'_> {
     }
 
     fn next(&mut self, cursor: &str, left: usize) -> Result<Page, Failure> {
-        let query = format!("{}&_cursor={}", self.query(left), encoded(cursor));
-        let answer = self.ask(&query, Duration::ZERO)?;
+        let answer = self.ask(&self.query(left, Some(cursor)), Duration::ZERO)?;
         read(answer)
     }
 
     /// What all questions have in common.
-    fn query(&self, rows: usize) -> String {
+    fn query(&self, rows: usize, cursor: Option<&str>) -> String {
         let args::Search { words, filters, order, highlight, .. } = self.arguments;
         let mut query = format!("_limit={}", rows.min(LIMIT_MAX));
         if !words.is_empty() {
@@ -127,6 +126,9 @@ impl Asker<'_> {
         }
         if *highlight {
             query += "&_highlight=true";
+        }
+        if let Some(cursor) = cursor {
+            query += &format!("&_cursor={}", encoded(cursor));
         }
         query
     }
@@ -180,6 +182,7 @@ fn as_options(said: &str) -> String {
     [
         ("`_order=", "`--order "),
         ("`_order`", "`--order`"),
+        ("`_cursor`", "`--cursor`"),
         ("`_facets`", "`--facets`"),
         ("ask for words with `_q`", "ask for words"),
     ]

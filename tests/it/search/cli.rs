@@ -360,6 +360,7 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
         (2, &[NAME, "orders", "--facets", "x,"], "Error: `--facets`: `x`"),
         (2, &[NAME, "orders", "--where", "_limit=5"], "such as status=eq.paid"),
         (2, &[NAME, "orders", "--facets", "x"], "`x` is no filter"),
+        (2, &[NAME, "orders", "--cursor", "abc"], "goes with the same `--order` as"),
         (2, &[NAME, "orders", "--timeout", "1s"], "--min-sequence"),
         (4, &[NAME, "orders", "--min-sequence", "1000"], "ends at sequence 6, before 1000"),
     ] {
@@ -389,7 +390,12 @@ async fn pages_follow_each_other_without_a_gap() {
     let answer = search(&rig, &["orders", "ada", "--order", "order_id.desc", "--limit", "1500"]);
     let expected: Vec<i64> = (800..2_300).rev().collect();
     assert_eq!(numbers(&answer), expected);
-    assert!(answer["next"].is_string());
+    // The rest, from where that ended.
+    let (ada, next) = (["orders", "ada", "--order", "order_id.desc"], answer["next"].as_str());
+    let rest = ["--cursor", next.unwrap(), "--limit", "1500"];
+    let answer = search(&rig, &[&ada[..], &rest].concat());
+    assert_eq!(numbers(&answer), (0..800).rev().collect::<Vec<_>>());
+    assert_eq!(answer["next"], Value::Null);
     // All have one score: the key alone orders them.
     let answer = search(&rig, &["orders", "ada", "--limit", "2300", "--total"]);
     let mut found = numbers(&answer);

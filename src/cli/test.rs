@@ -20,6 +20,7 @@ use super::{args, definitions};
 use crate::config::Config;
 use crate::definition::{Definition, Test};
 use crate::supervisor::disk::Declared;
+use crate::trial::test::Doubt;
 use crate::trial::{self, Setup};
 
 /// A test and what became of it.
@@ -171,6 +172,14 @@ fn warn(ran: &[Ran], output: &Output) {
         output.note(
             "  (fine if publishers send `Nats-Msg-Id`: the stream then drops what is sent again)",
         );
+    }
+    for ran in ran {
+        for Doubt { index, query, warnings } in &ran.report.doubts {
+            let place = ran.definition.source.position(query.span.start).line;
+            let of = format!("{}:{place}: full-text index `{index}`", ran.definition.source.path);
+            let said = |warning: &String| format!("warning: {of} on `{}`: {warning}", query.value);
+            warnings.iter().for_each(|warning| output.note(&said(warning)));
+        }
     }
 }
 

@@ -28,11 +28,13 @@ const PLACES_MAX: usize = 100;
 const VIEW: &str = "view";
 
 /// What became of a test.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Report {
     /// None: it has passed.
     pub problems: Vec<Problem>,
     pub warnings: Vec<Repeated>,
+    /// Of queries that find what they are to.
+    pub doubts: Vec<Doubt>,
     pub took: Duration,
 }
 
@@ -66,6 +68,14 @@ pub enum Problem {
     Variant { variant: Variant, what: Vec<String> },
     /// The store failed.
     Store { problem: String },
+}
+
+/// What a query says that may not be meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    pub index: String,
+    pub query: Text,
+    pub warnings: Vec<String>,
 }
 
 /// A way to apply the events.
@@ -121,20 +131,21 @@ impl fmt::Display for Variant {
 /// Runs one test.
 pub fn run(setup: &Setup, test: &Test) -> Report {
     let begun = Instant::now();
-    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let mut report = Report::default();
     let documents = test.given.iter().map(|(document, _)| document.as_str());
     match given::read(documents, setup.transform.as_deref()) {
         Err(refused) => {
-            problems.push(Problem::Given { index: refused.index, problem: refused.problem });
+            let problem = Problem::Given { index: refused.index, problem: refused.problem };
+            report.problems.push(problem);
         }
         Ok(given) => {
             let tried = Tried { setup, test, given };
-            if let Err(error) = tried.run(&mut problems, &mut warnings) {
-                problems.push(Problem::Store { problem: error.to_string() });
+            if let Err(error) = tried.run(&mut report) {
+                report.problems.push(Problem::Store { problem: error.to_string() });
             }
         }
     }
-    Report { problems, warnings, took: begun.elapsed() }
+    Report { took: begun.elapsed(), ..report }
 }
 
 struct Tried<'a> {
@@ -144,15 +155,15 @@ struct Tried<'a> {
 }
 
 impl Tried<'_> {
-    fn run(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Repeated>) -> Result<(), Error> {
+    fn run(&self, report: &mut Report) -> Result<(), Error> {
+        let Report { problems, warnings, doubts, .. } = report;
         let whole = self.apply(std::iter::once(0..self.given.len()), false)?;
         self.set_aside(&whole, problems);
         for expected in &self.test.expect {
             problems.extend(rows(expected, &whole));
         }
-        match self.searched(&whole) {
-            Ok(found) => problems.extend(found),
-            Err(problem) => problems.push(Problem::Store { problem }),
+        if let Err(problem) = self.searched(&whole, problems, doubts) {
+            problems.push(Problem::Store { problem });
         }
         if whole.views.iter().any(|view| view.problem.is_some()) {
             // It may have taken all the steps that it has, and would take them each time.
@@ -172,14 +183,19 @@ impl Tried<'_> {
     }
 
     /// What queries find: in an index of all rows, and in one that has followed them event by event, as a daemon's does.
-    fn searched(&self, whole: &Outcome) -> Result<Vec<Problem>, String> {
+    fn searched(
+        &self,
+        whole: &Outcome,
+        problems: &mut Vec<Problem>,
+        doubts: &mut Vec<Doubt>,
+    ) -> Result<(), String> {
         let followers = || -> Result<Vec<Follower<'_>>, String> {
             let expected = self.test.expect_search.iter();
             expected.map(|expect| Follower::new(self.setup.plan.definition(), expect)).collect()
         };
         let (mut at_once, mut following) = (followers()?, followers()?);
         if at_once.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         at_once.iter_mut().try_for_each(|index| index.follow(whole))?;
         let mut trial = Trial::begin(self.setup).map_err(|error| error.to_string())?;
@@ -190,16 +206,16 @@ impl Tried<'_> {
             following.iter_mut().try_for_each(|index| index.follow(&outcome))?;
             begin = end;
         }
-        let mut problems = Vec::new();
         for (at_once, following) in at_once.iter().zip(&following) {
             let (found, other) = (at_once.found(whole), following.found(whole));
             if found != other {
                 let what = vec![format!("full-text index `{}`", at_once.expect().index)];
                 problems.push(Problem::Variant { variant: Variant::OneByOne, what });
             }
+            doubts.extend(found.as_ref().ok().and_then(|found| doubt(at_once.expect(), found)));
             problems.extend(unfound(at_once.expect(), found));
         }
-        Ok(problems)
+        Ok(())
     }
 
     /// What the events come to in these batches.
@@ -313,6 +329,14 @@ fn unfound(expected: &ExpectSearch, found: Result<Found, Refused>) -> Option<Pro
             Some(Problem::Found { index, query, span, differences, warnings })
         }
     }
+}
+
+/// Of a query that finds what it is to: any other says it with what is otherwise.
+fn doubt(expected: &ExpectSearch, found: &Found) -> Option<Doubt> {
+    let (index, query) = (expected.index.clone(), expected.query.clone());
+    let warnings = found.warnings.clone();
+    let is_doubt = found.differences.is_empty() && !warnings.is_empty();
+    is_doubt.then_some(Doubt { index, query, warnings })
 }
 
 /// What of two outcomes is not the same, in words.

@@ -91,6 +91,19 @@ fn what_queries_find_is_held_to_what_is_expected() {
         ],
     });
     assert_eq!(*failure, wanted, "{failure:#}");
+    // A query that finds what it is to may be another than was meant, all the same.
+    let said = "`gest:` is no field";
+    let (_, err) = folder.ends(&["test", "--filter", "is found by"], 0);
+    assert!(
+        err.contains("warning: projections/shop.toml:70: full-text index `guests` on `gest:zoe`: ")
+            && err.contains(said),
+        "{err}"
+    );
+    let (out, _) = folder.ends(&["test", "--json", "--filter", "is found by"], 0);
+    let found: Value = serde_json::from_str(&out).unwrap();
+    let warning = &found["data"][0]["warnings"][0];
+    assert_eq!((&warning["index"], &warning["query"]), (&json!("guests"), &json!("gest:zoe")));
+    assert!(warning["message"].as_str().unwrap().contains(said), "{warning}");
 }
 
 #[test]

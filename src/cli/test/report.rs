@@ -7,7 +7,7 @@ use super::Ran;
 use super::diff::{self, Paint};
 use crate::trial::expect::Difference;
 use crate::trial::outcome::Members;
-use crate::trial::test::Problem;
+use crate::trial::test::{Doubt, Problem};
 
 /// `{"data":[...],"passed":N,"failed":N}`, one element a test.
 pub(super) fn json(ran: &[Ran]) -> String {
@@ -56,16 +56,26 @@ struct Row {
 }
 
 #[derive(Serialize)]
-struct Warning<'a> {
-    event: usize,
-    #[serde(rename = "type")]
-    type_name: &'a str,
-    tables: &'a [String],
-    message: String,
+#[serde(untagged)]
+enum Warning<'a> {
+    /// An event that is published twice.
+    Event {
+        event: usize,
+        #[serde(rename = "type")]
+        type_name: &'a str,
+        tables: &'a [String],
+        message: String,
+    },
+    /// A query that may not be meant.
+    Query { index: &'a str, query: &'a str, message: &'a str },
 }
 
 fn test(ran: &Ran) -> Test<'_> {
-    let warnings = ran.report.warnings.iter().map(|repeated| Warning {
+    let doubts = ran.report.doubts.iter().flat_map(|Doubt { index, query, warnings }| {
+        let query = &query.value;
+        warnings.iter().map(move |message| Warning::Query { index, query, message })
+    });
+    let warnings = ran.report.warnings.iter().map(|repeated| Warning::Event {
         event: repeated.index + 1,
         type_name: &repeated.type_name,
         tables: &repeated.tables,
@@ -79,7 +89,7 @@ fn test(ran: &Ran) -> Test<'_> {
         passed: ran.passed(),
         milliseconds: (ran.report.took.as_secs_f64() * 1e6).round() / 1e3,
         failures: ran.report.problems.iter().map(|problem| failure(ran, problem)).collect(),
-        warnings: warnings.collect(),
+        warnings: warnings.chain(doubts).collect(),
     }
 }
 

@@ -39,7 +39,8 @@ const SOCKET_PATH_BYTES_MAX: usize = 103;
 /// Where to listen.
 pub enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    /// With the files that stand for it: the socket, and the link to it if there is one.
+    Unix(UnixListener, Vec<PathBuf>),
 }
 
 /// Why an address cannot be listened on.
@@ -54,7 +55,7 @@ pub enum Error {
 impl Listener {
     /// Whether it is the admin socket.
     pub fn is_admin(&self) -> bool {
-        matches!(self, Self::Unix(_))
+        matches!(self, Self::Unix(..))
     }
 }
 
@@ -78,9 +79,9 @@ pub fn socket(data_dir: &Path) -> Result<Listener, Error> {
         }
         let socket = UnixListener::bind(&place)?;
         std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o600))?;
-        Ok(socket)
+        Ok(Listener::Unix(socket, vec![path.clone(), place]))
     });
-    Ok(Listener::Unix(made.map_err(|source| Error::Socket { path: path.clone(), source })?))
+    made.map_err(|source| Error::Socket { path, source })
 }
 
 /// Where the admin socket of a data directory is to be found.
@@ -120,6 +121,11 @@ pub async fn run(listener: Listener, router: Router, shutdown: CancellationToken
             }
         }
     }
+    if let Listener::Unix(socket, files) = listener {
+        drop(socket);
+        // What is left is removed by the next start.
+        files.iter().for_each(|file| drop(std::fs::remove_file(file)));
+    }
     // Past the timeout the connections end with the runtime.
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, open.shutdown()).await;
 }
@@ -135,7 +141,7 @@ async fn accept(listener: &Listener, slots: &Arc<Semaphore>) -> std::io::Result<
     let slot = Arc::clone(slots).acquire_owned().await.expect("never closed");
     let stream = match listener {
         Listener::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
-        Listener::Unix(listener) => Stream::Unix(listener.accept().await?.0),
+        Listener::Unix(listener, _) => Stream::Unix(listener.accept().await?.0),
     };
     Ok((stream, slot))
 }

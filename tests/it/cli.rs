@@ -245,12 +245,22 @@ async fn a_long_path_has_an_admin_socket_too() {
     crate::nats::create_stream(&client, "SHOP", &["shop.>"], |_| ()).await;
     let site = Site::new(&server, "[sources.shop]\nstream = \"SHOP\"", &[("orders", DEFINITION)]);
     let deep = site.path(&"deep/".repeat(30));
-    let set = format!("data_dir={}", deep.display());
-    let _daemon = site.start(&[&set]);
-    wait::until("a live daemon", DEADLINE, || {
-        let output = site.run(&["status", "--json"], &[&set]);
-        String::from_utf8_lossy(&output.stdout).contains("\"live\"").then_some(())
-    });
+    for (data, is_link) in [(deep, true), (site.path("data"), false)] {
+        let set = format!("data_dir={}", data.display());
+        let daemon = site.start(&[&set]);
+        wait::until("a live daemon", DEADLINE, || {
+            let output = site.run(&["status", "--json"], &[&set]);
+            String::from_utf8_lossy(&output.stdout).contains("\"live\"").then_some(())
+        });
+        let socket = data.join("admin.sock");
+        let place = std::fs::read_link(&socket);
+        assert_eq!(place.is_ok(), is_link, "{place:?}");
+        // A clean end leaves nothing of it.
+        assert!(daemon.terminate().success(), "{}", site.log());
+        for file in [Some(socket), place.ok()].into_iter().flatten() {
+            assert!(std::fs::symlink_metadata(&file).is_err(), "{}", file.display());
+        }
+    }
 }
 
 #[test]

@@ -44,8 +44,12 @@ pub struct Lag {
 const TROUBLE_AFTER: Duration = Duration::from_secs(2);
 
 impl Watch {
-    /// The last reading of the head; None once polls are known to have failed for a while.
+    /// The last reading of the head; None while there is no connection to read it over, and once polls are known to have
+    /// failed for a while.
     pub fn head(&self) -> Option<Head> {
+        if !self.head.is_connected() {
+            return None;
+        }
         if self.head.trouble.standing().is_some_and(|standing| lasts(&standing)) {
             return None;
         }

@@ -41,6 +41,8 @@ pub struct Head {
     pub stream: watch::Receiver<Option<StreamHead>>,
     /// Why polls fail, while they do.
     pub trouble: Arc<Trouble>,
+    /// Over which they go; None where nobody polls.
+    pub connection: Option<Connection>,
 }
 
 /// The task that polls; [`Poll::run`] is to be spawned.
@@ -69,12 +71,23 @@ pub async fn holds(connection: &Connection, stream: &str, filter: &str) -> Resul
     first.map(|message| message.is_some()).map_err(|error| error.to_string())
 }
 
+impl Head {
+    /// Whether it could be polled now, as far as is known.
+    pub fn is_connected(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.link().borrow().connected)
+    }
+}
+
 impl Poll {
     pub fn new(connection: &Connection, stream: &str, every: Duration) -> (Self, Head) {
         let (sender, receiver) = watch::channel(None);
         let trouble = Arc::new(Trouble::default());
-        let head = Head { stream: receiver, trouble: Arc::clone(&trouble) };
         let connection = connection.clone();
+        let head = Head {
+            stream: receiver,
+            trouble: Arc::clone(&trouble),
+            connection: Some(connection.clone()),
+        };
         (
             Self {
                 api: Api::new(&connection),

@@ -98,7 +98,8 @@ impl Worker {
         shared: Arc<Shared>,
         common: Arc<Common>,
     ) -> Self {
-        let head = head::Head { stream: watch::channel(None).1, trouble: Arc::default() };
+        let stream = watch::channel(None).1;
+        let head = head::Head { stream, trouble: Arc::default(), connection: None };
         let fences = Fences::begin(&common, recipe.plan.definition(), &folder, &store);
         shared.search_by(fences.board());
         Self {

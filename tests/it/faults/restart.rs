@@ -21,6 +21,14 @@ async fn a_server_restarts_in_a_catch_up_and_while_idle() {
 
     // Idle, and as a power cut would end it.
     rig.server.kill();
+    // From the first moment on: what was read last is of no connection that stands.
+    let cut = wait::until("no connection", DEADLINE, || {
+        let report = daemon.report();
+        (!report.nats.connected).then_some(report)
+    });
+    for report in &cut.projections {
+        assert_eq!((report.pending_messages, report.lag_seconds), (None, None), "{report:?}");
+    }
     let report = until(&daemon, "degraded", |report| report.state == State::Degraded);
     assert_eq!(report.reason, Some(Reason::SourceUnreachable), "{report:?}");
     assert_eq!((report.pending_messages, report.lag_seconds), (None, None), "{report:?}");

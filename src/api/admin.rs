@@ -51,9 +51,9 @@ async fn verify_search(
     Query(query): Given,
 ) -> Result<Response, Problem> {
     Parameters::new(query, &[])?;
-    let found = daemon.verify_search(&name).await;
-    let found = found.map_err(|refused| Problem::refused(&daemon, refused))?;
-    Ok(Json(json!({ "findings": found })).into_response())
+    let compared = daemon.verify_search(&name).await;
+    let compared = compared.map_err(|refused| Problem::refused(&daemon, refused))?;
+    Ok(Json(json!({ "data": compared })).into_response())
 }
 
 /// What stands in their place on TCP.

@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::failure::{Failure, Kind};
 use super::output::Output;
+use super::socket::Data;
+use super::status::grouped;
 use super::{digest, operation, socket};
 use crate::config::Config;
-use crate::indexer;
+use crate::indexer::verify::{Compared, at_rest};
 use crate::rebuild::operation::{Kind as Work, Progress, Shown};
 use crate::store::difference::Comparison;
 use crate::store::digest::Digest;
@@ -24,21 +26,25 @@ use crate::worker::recipe::Recipe;
 /// What an answer takes: reading the view and its indexes once, however large.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What the daemon says of the indexes.
-#[derive(Deserialize)]
-struct Found {
-    findings: Vec<Finding>,
-}
-
 #[derive(Serialize)]
 struct Report<'a> {
     /// Tables and their hashes; missing where the file is too damaged to be read.
     #[serde(flatten)]
     digest: Option<&'a Digest>,
+    /// Those that were held against their rows.
+    indexes: Vec<Index<'a>>,
     findings: &'a [Finding],
     /// What the comparison with a build came to, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     deep: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct Index<'a> {
+    index: &'a str,
+    /// Null of one that cannot be opened.
+    documents: Option<u64>,
+    equal: bool,
 }
 
 pub(super) fn run(
@@ -54,21 +60,28 @@ pub(super) fn run(
     let damaged = findings.iter().any(Finding::is_damage);
     let of_files = if damaged { None } else { Some(Digest::of(&snapshot)) };
     let of_files = of_files.transpose().map_err(super::store_failure)?;
-    if !damaged {
-        findings.extend(indexes(config, projection, &folder, &snapshot)?);
-    }
+    let compared = match damaged {
+        true => Vec::new(),
+        false => indexes(config, projection, &folder, &snapshot)?,
+    };
+    findings.extend(compared.iter().filter_map(|compared| compared.finding.clone()));
     // While the daemon builds, the log must not grow for this.
     drop(snapshot);
     if !output.json {
-        print(projection, of_files.as_ref(), &findings, deep, output);
+        print(projection, of_files.as_ref(), &compared, &findings, output);
     }
-    let compared = if deep { Some(compare(config, projection, output)?) } else { None };
+    let rebuilt = if deep { Some(compare(config, projection, output)?) } else { None };
     if output.json {
-        let deep = compared.as_ref();
-        let report = Report { digest: of_files.as_ref(), findings: &findings, deep };
+        let indexes = compared.iter().map(Index::of).collect();
+        let (digest, deep) = (of_files.as_ref(), rebuilt.as_ref());
+        let report = Report { digest, indexes, findings: &findings, deep };
         output.line(&serde_json::to_string(&report).expect("a report is plain data"));
+    } else if findings.is_empty() && !deep {
+        output.note(
+            "nothing is wrong in the files; `viewd verify --deep` compares them with the stream",
+        );
     }
-    let differs = compared.is_some_and(|compared| compared["equal"] != true);
+    let differs = rebuilt.is_some_and(|rebuilt| rebuilt["equal"] != true);
     if findings.is_empty() && !differs {
         return Ok(());
     }
@@ -81,10 +94,10 @@ fn indexes(
     projection: &str,
     folder: &Folder,
     snapshot: &Snapshot,
-) -> Result<Vec<Finding>, Failure> {
+) -> Result<Vec<Compared>, Failure> {
     let path = format!("/v1/admin/{}", socket::path(projection, "verify-search"));
     if let Some(answer) = socket::request(&config.data_dir, "POST", &path, ANSWER_TIMEOUT)? {
-        return Ok(socket::read::<Found>(&answer.body()?)?.findings);
+        return Ok(socket::read::<Data<Compared>>(&answer.body()?)?.data);
     }
     let _lock = Lock::read(&config.data_dir).map_err(super::store_failure)?;
     let stored = stored::read(folder.path()).map_err(super::store_failure)?;
@@ -92,27 +105,34 @@ fn indexes(
         Failure::new(Kind::FoundProblems, anyhow::anyhow!("what the view was built by: {error}"))
     })?;
     let generation = folder.generation(snapshot.generation());
-    let found = indexer::verify::at_rest(&generation, recipe.plan.definition(), snapshot);
+    let found = at_rest(&generation, recipe.plan.definition(), snapshot);
     found.map_err(|error| Failure::new(Kind::Io, error))
 }
 
 fn print(
     projection: &str,
     of_files: Option<&Digest>,
+    compared: &[Compared],
     findings: &[Finding],
-    deep: bool,
     output: &Output,
 ) {
     if let Some(digest) = of_files {
         digest::print(projection, digest, output);
     }
-    for finding in findings {
-        output.line(&format!("\n{finding}\n  next: {}", finding.next));
+    for Compared { index, documents, finding } in compared {
+        let verdict = if finding.is_none() { "as the table" } else { "not as the table" };
+        let rows = documents.map(|documents| format!("{} rows, {verdict}", grouped(documents)));
+        output.line(&format!("index {index}: {}", rows.as_deref().unwrap_or("cannot be searched")));
     }
-    if findings.is_empty() && !deep {
-        output.note(
-            "nothing is wrong in the files; `viewd verify --deep` compares them with the stream",
-        );
+    for finding in findings {
+        output.line(&format!("\n{finding}\n  next: {}", output.told(&finding.next)));
+    }
+}
+
+impl<'a> Index<'a> {
+    fn of(compared: &'a Compared) -> Self {
+        let Compared { index, documents, finding } = compared;
+        Self { index, documents: *documents, equal: finding.is_none() }
     }
 }
 

@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::published::{Board, Published};
 use super::{Error, making, shapes};
 use crate::definition::Definition;
@@ -20,58 +22,85 @@ use crate::store::verify::Finding;
 /// How often files are looked at that may go at any moment.
 const TRIES: usize = 3;
 
-/// What is wrong with the indexes in a generation's folder, which nobody has open; `snapshot` is of its rows.
+/// An index, held against the rows of its table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    pub index: String,
+    /// Rows that are in it; None of one that cannot be opened.
+    pub documents: Option<u64>,
+    /// What is wrong with it, if anything is.
+    pub finding: Option<Finding>,
+}
+
+/// The indexes in a generation's folder, which nobody has open; `snapshot` is of its rows.
 pub fn at_rest(
     generation: &Path,
     definition: &Definition,
     snapshot: &Snapshot,
-) -> Result<Vec<Finding>, Error> {
-    let mut findings = Vec::new();
-    for (number, shape) in shapes(definition).into_iter().enumerate() {
-        let opened = opened(generation, &shape);
-        if matches!(opened, Err(Error::Search(search::Error::Missing { .. })))
-            && snapshot.sequence() == Sequence(0)
-        {
+) -> Result<Vec<Compared>, Error> {
+    let again = "`viewd run` makes it again from the rows";
+    let compare = |(number, shape): (usize, Arc<Shape>)| {
+        let path = Folder::new(generation, shape.name()).path();
+        let is_new = snapshot.sequence() == Sequence(0);
+        // All of its files are read by that.
+        let (documents, what, next) = match Index::open(&path, Arc::clone(&shape)) {
             // The process ended before it was made, and it has no rows.
-            continue;
-        }
-        let found = opened.and_then(|index| {
-            if index.payload().generation() != snapshot.generation() {
-                return Ok(Some("is of another generation".to_owned()));
+            Err(search::Error::Missing { .. }) if is_new => (Some(0), None, ""),
+            Err(error) => (None, Some(error.to_string()), again),
+            Ok(index) => {
+                let searcher = index.searcher();
+                let (what, next) = match searcher.payload().unfit_for(snapshot)? {
+                    Some(why) => (Some(why.to_owned()), again),
+                    None => (
+                        compared(searcher, definition, number, snapshot)?,
+                        "`viewd verify` once more while `viewd run` runs: it is made again from the rows then",
+                    ),
+                };
+                (Some(searcher.documents()), what, next)
             }
-            compared(index.searcher(), definition, number, snapshot)
-        });
-        findings.extend(finding(shape.name(), found, at_rest_next)?);
-    }
-    Ok(findings)
+        };
+        let finding = what.map(|what| finding(shape.name(), what, next));
+        Ok(Compared { index: shape.name().to_owned(), documents, finding })
+    };
+    shapes(definition).into_iter().enumerate().map(compare).collect()
 }
 
-/// What is wrong with indexes that are searched; `snapshot` was opened after `published` was. One that is damaged is made
-/// again.
+/// Indexes that are searched; `snapshot` was opened after `published` was. What is not as it should be is made again.
+/// None: they have moved on meanwhile.
 pub fn published(
     board: &Board,
     published: &Published,
     snapshot: &Snapshot,
-) -> Result<Vec<Finding>, Error> {
-    let mut findings = Vec::new();
+) -> Result<Option<Vec<Compared>>, Error> {
+    let mut all = Vec::new();
     for (number, index) in published.indexes.iter().enumerate() {
-        let found = match (&index.searcher, index.trouble()) {
-            (_, Some(trouble)) => Ok(Some(trouble.detail)),
+        let mut next = "`viewd status` shows how far it is".to_owned();
+        let what = match (&index.searcher, index.trouble()) {
+            (_, Some(trouble)) => {
+                next = trouble.next.unwrap_or(next);
+                Some(trouble.detail)
+            }
+            (None, None) => Some("it is being opened".to_owned()),
             (Some(searcher), None) => {
                 let folder = Folder::new(&published.folder, &index.name);
-                match damage(&folder, searcher.shape()) {
-                    Some(detail) => {
-                        board.damaged(number, detail.clone());
-                        Ok(Some(format!("{detail}; it is made again from the rows")))
-                    }
-                    None => compared(searcher, &published.definition, number, snapshot),
-                }
+                let what = match damage(&folder, searcher.shape()) {
+                    None if searcher.payload().unfit_for(snapshot)?.is_some() => return Ok(None),
+                    None => compared(searcher, &published.definition, number, snapshot)?,
+                    damage => damage,
+                };
+                what.map(|what| {
+                    board.damaged(number, what.clone());
+                    format!("{what}; it is made again from the rows")
+                })
             }
-            (None, None) => Ok(Some("is not open yet".to_owned())),
         };
-        findings.extend(finding(&index.name, found, running_next)?);
+        all.push(Compared {
+            index: index.name.clone(),
+            documents: index.searcher.as_ref().map(Searcher::documents),
+            finding: what.map(|what| finding(&index.name, what, &next)),
+        });
     }
-    Ok(findings)
+    Ok(Some(all))
 }
 
 /// What is wrong with the files of an index that is in use, if anything is. Those that are merged into others go
@@ -81,16 +110,12 @@ pub(super) fn damage(folder: &Folder, shape: &Arc<Shape>) -> Option<String> {
     for _ in 0..TRIES {
         match Index::open(&folder.path(), Arc::clone(shape)) {
             Err(search::Error::Damaged { detail, .. }) => last = Some(detail),
+            Err(search::Error::Missing { .. }) => last = Some("its files are gone".to_owned()),
             // What else keeps it from being read is no damage.
             _ => return None,
         }
     }
     last
-}
-
-fn opened(generation: &Path, shape: &Arc<Shape>) -> Result<Index, Error> {
-    // All of its files are read by that.
-    Ok(Index::open(&Folder::new(generation, shape.name()).path(), Arc::clone(shape))?)
 }
 
 fn compared(
@@ -99,20 +124,18 @@ fn compared(
     number: usize,
     snapshot: &Snapshot,
 ) -> Result<Option<String>, Error> {
-    let change = searcher.payload().change;
-    if searcher.payload().sequence() > snapshot.sequence() || change > snapshot.last_change()? {
-        return Ok(Some("is ahead of the rows".to_owned()));
-    }
-    if !snapshot.goes_on_from(change, searcher.payload().sequence())? {
-        return Ok(Some("does not go on in the change log".to_owned()));
-    }
-    let Differences { count, first } = differences(searcher, definition, number, snapshot)?;
+    let differences = differences(searcher, definition, number, snapshot);
+    let Differences { count, first } = match differences {
+        Err(Error::Search(error)) => return Ok(Some(error.to_string())),
+        differences => differences?,
+    };
     if count == 0 {
         return Ok(None);
     }
     let named: Vec<_> =
         first.iter().map(|(difference, key)| format!("{key} {difference}")).collect();
-    Ok(Some(format!("differs from the rows in {count} places: {}", named.join("; "))))
+    let places = if count == 1 { "place" } else { "places" };
+    Ok(Some(format!("it differs from the rows in {count} {places}: {}", named.join("; "))))
 }
 
 fn differences(
@@ -140,27 +163,6 @@ fn differences(
     Ok(comparison.finish()?)
 }
 
-fn finding(
-    name: &str,
-    found: Result<Option<String>, Error>,
-    next: fn(&str) -> String,
-) -> Result<Option<Finding>, Error> {
-    let what = match found {
-        Ok(what) => what,
-        Err(Error::Search(error)) => Some(error.to_string()),
-        Err(error) => return Err(error),
-    };
-    Ok(what.map(|what| Finding { place: format!("search.{name}"), what, next: next(name) }))
-}
-
-fn at_rest_next(name: &str) -> String {
-    format!(
-        "`viewd run` makes it again from the rows; where only values differ, once the folder search/{name} of the generation is removed"
-    )
-}
-
-fn running_next(name: &str) -> String {
-    format!(
-        "stop viewd and remove the folder search/{name} of the generation: it is made again from the rows"
-    )
+fn finding(name: &str, what: String, next: &str) -> Finding {
+    Finding { place: format!("search.{name}"), what, next: next.to_owned() }
 }

@@ -25,16 +25,26 @@ pub struct Index {
     searcher: Searcher,
 }
 
+/// How much of an index is read before it is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    All,
+    /// What its files hold, and not that.
+    Lists,
+}
+
 impl Index {
     /// Opens what is in a folder, and reads all of it: an index is some megabytes to some gigabytes, and what is not as it
     /// was written would end the process once a commit comes upon it, by a panic in a thread of Tantivy's.
     pub fn open(path: &Path, shape: Arc<Shape>) -> Result<Self, Error> {
-        if !fs::exists(path).map_err(|error| Error::io(path, &error))? {
-            return Err(Error::Missing { path: path.to_path_buf() });
-        }
-        let directory =
-            MmapDirectory::open(path).map_err(|error| Error::tantivy(path, error.into()))?;
-        Self::open_in(path, Box::new(directory), shape)
+        exists(path)?;
+        Self::open_in(path, directory(path)?, shape)
+    }
+
+    /// The same without reading all of it: for whoever asks how far it is, and writes nothing.
+    pub fn look(path: &Path, shape: Arc<Shape>) -> Result<Self, Error> {
+        exists(path)?;
+        Self::open_as(path, directory(path)?, shape, Read::Lists)
     }
 
     /// An empty one that lives as long as it, for tests of definitions.
@@ -54,13 +64,27 @@ impl Index {
         directory: Box<dyn Directory>,
         shape: Arc<Shape>,
     ) -> Result<Self, Error> {
+        Self::open_as(path, directory, shape, Read::All)
+    }
+
+    fn open_as(
+        path: &Path,
+        directory: Box<dyn Directory>,
+        shape: Arc<Shape>,
+        read: Read,
+    ) -> Result<Self, Error> {
         let directory = Fenced::new(directory);
         // Tantivy checks little of what it reads, and asserts the rest.
-        let opened = catch_unwind(AssertUnwindSafe(|| Self::opened(path, directory, shape)));
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::opened(path, directory, shape, read)));
         opened.unwrap_or_else(|_| Err(Error::damaged(path, None)))
     }
 
-    fn opened(path: &Path, directory: Fenced, shape: Arc<Shape>) -> Result<Self, Error> {
+    fn opened(
+        path: &Path,
+        directory: Fenced,
+        shape: Arc<Shape>,
+        read: Read,
+    ) -> Result<Self, Error> {
         let failed = |error| Error::tantivy(path, error);
         let fence = directory.fence();
         let mut inner = tantivy::Index::open(directory).map_err(failed)?;
@@ -73,7 +97,9 @@ impl Index {
         if payload.shape() != shape.hash() || inner.schema() != *shape.schema() {
             return Err(Error::OtherShape { path: path.into() });
         }
-        if let Some(file) = damaged_file(&inner, &meta).map_err(failed)? {
+        if read == Read::All
+            && let Some(file) = damaged_file(&inner, &meta).map_err(failed)?
+        {
             return Err(Error::damaged(path, Some(&file)));
         }
         inner.set_tokenizers(shape.tokenizers());
@@ -118,6 +144,19 @@ impl Index {
     pub(super) fn reader(&self) -> &IndexReader {
         &self.reader
     }
+}
+
+fn exists(path: &Path) -> Result<(), Error> {
+    match fs::exists(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::Missing { path: path.to_path_buf() }),
+        Err(error) => Err(Error::io(path, &error)),
+    }
+}
+
+fn directory(path: &Path) -> Result<Box<dyn Directory>, Error> {
+    let directory = MmapDirectory::open(path);
+    Ok(Box::new(directory.map_err(|error| Error::tantivy(path, error.into()))?))
 }
 
 /// A new one, which says nothing yet of how far it has come.

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Shape;
 use crate::event::Sequence;
+use crate::store;
 use crate::store::layout::Generation;
+use crate::store::snapshot::Snapshot;
 
 /// What Tantivy calls the list of an index's files.
 pub(super) const META: &str = "meta.json";
@@ -56,6 +58,25 @@ impl Payload {
     /// What its rows reflect.
     pub fn sequence(&self) -> Sequence {
         Sequence(self.sequence)
+    }
+
+    /// Why what has come to this cannot go on with the rows of a snapshot; None: it can, from `change` on.
+    pub fn unfit_for(&self, snapshot: &Snapshot) -> Result<Option<&'static str>, store::Error> {
+        Ok(if self.generation() != snapshot.generation() {
+            Some("it is of another generation")
+        } else if self.sequence() > snapshot.sequence() || self.change > snapshot.last_change()? {
+            Some("it is ahead of the rows")
+        } else if !snapshot.goes_on_from(self.change, self.sequence())? {
+            Some("the change log does not go on where it ends")
+        } else {
+            None
+        })
+    }
+
+    /// What it reflects beside these rows: where nothing has changed since, as much as they do.
+    pub fn stands_at(&self, snapshot: &Snapshot) -> Result<Sequence, store::Error> {
+        let is_all = snapshot.last_change()? == self.change;
+        Ok(if is_all { snapshot.sequence() } else { self.sequence() })
     }
 
     pub(super) fn shape(&self) -> &str {

@@ -20,16 +20,15 @@ use super::tracked::Tracked;
 use crate::definition::Definition;
 use crate::event::Sequence;
 use crate::indexer::published::{Board, Published, State as Standing};
-use crate::indexer::verify;
+use crate::indexer::verify::{self, Compared};
 use crate::rebuild::operation::{Progress, Shown};
 use crate::search::Searcher;
 use crate::status::{Reason, State};
 use crate::store;
 use crate::store::readers::Readers;
-use crate::store::verify::Finding;
 use crate::worker::numbers::Numbers;
 
-/// How often the link may move while a view and its indexes are compared, before something else must be wrong.
+/// How often either may move on while a view and its indexes are compared, before something else must be wrong.
 const TRIES: usize = 5;
 
 /// An index at one moment, and where its rows are read.
@@ -110,11 +109,11 @@ impl Daemon {
         })
     }
 
-    /// What is wrong with the indexes of a projection: whether they are its rows.
+    /// Whether the indexes of a projection are its rows.
     pub async fn verify_search(
         self: &Arc<Self>,
         projection: &str,
-    ) -> Result<Vec<Finding>, Refused> {
+    ) -> Result<Vec<Compared>, Refused> {
         let tracked = self.tracked(projection).ok_or_else(|| Refused::unknown(projection))?;
         let found = tokio::task::spawn_blocking(move || verified(&tracked)).await;
         found.expect("a comparison does not panic")
@@ -291,20 +290,22 @@ fn late(tracked: &Tracked, index: &str) -> Unsearched {
     }
 }
 
-fn verified(tracked: &Tracked) -> Result<Vec<Finding>, Refused> {
+fn verified(tracked: &Tracked) -> Result<Vec<Compared>, Refused> {
     for _ in 0..TRIES {
         let Some(board) = tracked.shared.board() else { return Ok(Vec::new()) };
         let published = board.published();
         let snapshot = store::snapshot::open(&tracked.folder)?;
-        if snapshot.generation() == published.generation {
-            let found = verify::published(&board, &published, &snapshot);
-            return found.map_err(|error| Refused::Storage {
-                next: error.hint(),
-                detail: error.to_string(),
-            });
+        if snapshot.generation() != published.generation {
+            continue;
+        }
+        let compared = verify::published(&board, &published, &snapshot);
+        let compared = compared
+            .map_err(|error| Refused::Storage { next: error.hint(), detail: error.to_string() });
+        if let Some(compared) = compared? {
+            return Ok(compared);
         }
     }
-    Err(Refused::busy("its generations follow each other too fast"))
+    Err(Refused::busy("its generations or indexes follow each other too fast"))
 }
 
 #[cfg(test)]

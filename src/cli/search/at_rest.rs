@@ -68,15 +68,10 @@ impl AtRest {
         let opened = Index::open(&files.path(), shape);
         let opened = opened.map_err(|error| behind(index, &error.to_string()))?;
         let payload = opened.payload();
-        let change = payload.change;
-        let read =
-            || Ok((snapshot.goes_on_from(change, payload.sequence())?, snapshot.last_change()?));
-        let (goes_on, last) = read().map_err(store_failure)?;
-        if !goes_on || payload.generation() != snapshot.generation() {
-            return Err(behind(index, "its changes and those of the view do not meet"));
+        if let Some(why) = payload.unfit_for(&snapshot).map_err(store_failure)? {
+            return Err(behind(index, why));
         }
-        // All that has changed is in it: it is as far as the rows, whatever else was read since.
-        let sequence = if last == change { snapshot.sequence() } else { payload.sequence() };
+        let sequence = payload.stands_at(&snapshot).map_err(store_failure)?;
         let searcher = opened.searcher().clone();
         Ok(Self { definition, search, searcher, snapshot, sequence })
     }

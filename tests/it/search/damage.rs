@@ -3,8 +3,15 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use viewd::diagnostic::Source;
+use viewd::row::{Cell, Key};
+use viewd::search::{Index, Shape, Writer};
+use viewd::store::step::Steps;
 
 use super::rig::{DEFINITION, QUICK, Rig, follows};
+use crate::daemon::DEADLINE;
 
 const IDS: u64 = 500;
 
@@ -55,7 +62,8 @@ async fn an_index_of_another_shape_or_generation_is_made_again() {
 async fn an_index_behind_the_log_is_made_again() {
     let rig = Rig::new(DEFINITION).await;
     rig.publish(100, IDS).await;
-    let settings = [QUICK, &["limits.changes_keep=0"]].concat();
+    // However much comes at once, it is thousands of changes.
+    let settings = [QUICK, &["limits.changes_keep=0", "limits.batch_events_max=50"]].concat();
     rig.site.catch_up(&settings);
     let (index, kept) = (rig.index("items"), rig.site.path("kept"));
     copy(&index, &kept);
@@ -63,7 +71,7 @@ async fn an_index_behind_the_log_is_made_again() {
     let daemon = rig.site.start(&settings);
     follows(&daemon, "items", 3_100);
     // More than a thousand changes that nobody needs any more are removed.
-    crate::wait::until("a short log", crate::daemon::DEADLINE, || {
+    crate::wait::until("a short log", DEADLINE, || {
         let sql = "SELECT count(*) FROM _viewd_changes";
         let left: i64 = rig.site.view("items").query_row(sql, (), |row| row.get(0)).unwrap();
         (left < 1_000).then_some(())
@@ -95,7 +103,7 @@ async fn what_rots_while_it_is_searched_is_made_again() {
     {
         flip_in_place(file, usize::MAX);
     }
-    crate::wait::until("made again", crate::daemon::DEADLINE, || {
+    crate::wait::until("made again", DEADLINE, || {
         let (code, body) =
             daemon.get("/v1/projections/items/search/items?_q=red%20or%20title:green*");
         assert!(code == 200 || code == 503, "{body}");
@@ -104,6 +112,54 @@ async fn what_rots_while_it_is_searched_is_made_again() {
     follows(&daemon, "items", last);
     rig.verified();
     assert!(daemon.terminate().success(), "{}", rig.site.log());
+}
+
+/// Values that are not those of the rows, in files that are whole: who verifies beside a daemon has it made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_differs_from_its_rows_is_made_again() {
+    let rig = Rig::new(DEFINITION).await;
+    let last = rig.publish(1_500, IDS).await;
+    rig.site.catch_up(QUICK);
+    let rows = rig.rows("items");
+    let compared = |documents: u64, equal: bool| serde_json::json!([{ "index": "items", "documents": documents, "equal": equal }]);
+    assert_eq!(rig.json(&["verify", "items"])["indexes"], compared(rows, true));
+    let said = rig.ends(0, &["verify", "items"]);
+    assert!(said.contains(&format!("\nindex items: {rows} rows, as the table\n")), "{said}");
+
+    let id = rig.site.view("items").query_row("SELECT min(id) FROM items", (), |row| row.get(0));
+    forget(&rig.index("items"), id.unwrap());
+    let differs = |rig: &Rig| {
+        let said = rig.ends(3, &["verify", "items"]);
+        let count = format!("\nindex items: {} rows, not as the table\n", rows - 1);
+        assert!(said.contains(&count), "{said}");
+        assert!(said.contains("search.items: it differs from the rows in 1 place: ["), "{said}");
+        said
+    };
+    let said = differs(&rig);
+    assert!(said.contains("verify` once more while `viewd"), "{said}");
+    let daemon = rig.site.start(QUICK);
+    follows(&daemon, "items", last);
+    let said = differs(&rig);
+    assert!(
+        said.contains("is not in the index; it is made again from the rows\n  next: `viewd"),
+        "{said}"
+    );
+    wait_until_made(&rig, 1);
+    follows(&daemon, "items", last);
+    assert_eq!(rig.json(&["verify", "items"])["indexes"], compared(rows, true));
+}
+
+/// Takes a row's document out of an index, as if its row had gone.
+fn forget(folder: &Path, id: i64) {
+    let source = Source::new("items.toml", DEFINITION);
+    let definition = viewd::definition::parse(&source, "items", &["s"]).0.unwrap();
+    let search = &definition.searches[0];
+    let shape = Arc::new(Shape::new(search, &definition.tables[search.table]));
+    let index = Index::open(folder, shape).unwrap();
+    let mut writer = Writer::open(&index, 0, &Steps::default()).unwrap();
+    writer.remove(&Key([Cell::Integer(id)].into_iter().collect())).unwrap();
+    writer.commit(index.payload().clone()).unwrap();
+    writer.close(DEADLINE);
 }
 
 /// Whoever waits until all is there waits for what is searched.
@@ -116,7 +172,8 @@ async fn a_run_that_catches_up_makes_what_is_damaged() {
     let out = rig.ends(69, &["search", "items", "items"]);
     assert!(out.contains(".term is not as it was written"), "{out}");
     let out = rig.ends(3, &["verify", "items"]);
-    assert!(out.contains("next: `viewd run` makes it again"), "{out}");
+    assert!(out.contains("\nindex items: cannot be searched\n"), "{out}");
+    assert!(out.contains("run` makes it again from the rows\n"), "{out}");
     rig.site.catch_up(QUICK);
     let status = rig.json(&["status"]);
     assert_eq!(status["projections"][0]["search"][0]["sequence"], 1_500, "{status}");
@@ -164,7 +221,7 @@ fn mends(rig: &Rig, what: &str) {
     let last = rig.site.checkpoint("items").unwrap().sequence;
     let daemon = rig.site.start(QUICK);
     // What is found by reading all files is found a moment after the start.
-    crate::wait::until(what, crate::daemon::DEADLINE, || (made_again(rig) > before).then_some(()));
+    crate::wait::until(what, DEADLINE, || (made_again(rig) > before).then_some(()));
     follows(&daemon, "items", last);
     assert!(daemon.terminate().success(), "{what}: {}", rig.site.log());
     rig.verified();
@@ -192,9 +249,7 @@ fn flip_in_place(file: &Path, bytes: usize) {
 }
 
 fn wait_until_made(rig: &Rig, times: usize) {
-    crate::wait::until("made again", crate::daemon::DEADLINE, || {
-        (made_again(rig) == times).then_some(())
-    });
+    crate::wait::until("made again", DEADLINE, || (made_again(rig) == times).then_some(()));
 }
 
 fn removed(file: &Path) {

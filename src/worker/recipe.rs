@@ -59,7 +59,7 @@ impl Recipe {
     pub fn stored(stored: &Stored, limits: &Limits) -> Result<Self, String> {
         let kept = Kept::read(&stored.source)
             .map_err(|error| format!("the settings of its source: {error}"))?;
-        let definition = parsed(&stored.projection, &stored.definition)?;
+        let definition = defined(stored)?;
         let settings = kept.reading();
         let compiled = |text: Option<&str>, scope| {
             let compile = |text| Expression::compile(text, scope).map(Arc::new);
@@ -103,9 +103,10 @@ impl Recipe {
     }
 }
 
-/// The definition that a generation was built by.
-fn parsed(projection: &str, text: &str) -> Result<Definition, String> {
-    let source = Source::new(format!("{projection}.toml (as built)"), text);
+/// The definition that a generation was built by; else why this version cannot read it.
+pub fn defined(stored: &Stored) -> Result<Definition, String> {
+    let projection = &stored.projection;
+    let source = Source::new(format!("{projection}.toml (as built)"), &stored.definition);
     let first = |diagnostics: Vec<Diagnostic>| {
         let error = diagnostics.into_iter().find(Diagnostic::is_error);
         error.map_or_else(String::new, |error| error.message)

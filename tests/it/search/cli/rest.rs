@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use serde_json::Value;
 use viewd::store::lock::Lock;
 
 use super::super::damage::copy;
@@ -80,6 +81,34 @@ async fn many_search_at_once_and_a_daemon_waits_for_them() {
     assert_eq!(daemon.get("/livez").0, 200);
 }
 
+/// What is wrong with an index is said without reading all of it, and `viewd run` mends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_says_which_index_has_to_be_made() {
+    let (rig, daemon) = filled().await;
+    assert!(daemon.terminate().success());
+    let status = || rig.json(&["status"])["projections"][0].clone();
+    let sound = status();
+    assert_eq!((&sound["detail"], &sound["next"]), (&Value::Null, &Value::Null), "{sound}");
+    assert_eq!(sound["search"][0]["sequence"], 6, "{sound}");
+    let index = rig.index("orders");
+    let file = fs::read_dir(&index).unwrap().map(|file| file.unwrap().path());
+    let mut term = file.filter(|file| file.extension().is_some_and(|kind| kind == "term"));
+    fs::remove_file(term.next().unwrap()).unwrap();
+    fs::remove_dir_all(rig.index("notes")).unwrap();
+    let broken = status();
+    for (number, said) in [(0, ".term is missing"), (1, "search/notes: no index")] {
+        let index = &broken["search"][number];
+        let detail = index["detail"].as_str().unwrap();
+        assert!(detail.contains("has to be made from the rows: "), "{broken}");
+        assert!(detail.ends_with(said), "{broken}");
+        assert!(broken["detail"].as_str().unwrap().contains(detail), "{broken}");
+        assert_eq!((&index["sequence"], &index["documents"]), (&Value::Null, &Value::Null));
+    }
+    assert_eq!(broken["next"], "viewd run");
+    rig.site.catch_up(QUICK);
+    assert_eq!(status(), sound);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_nobody_moves_on_says_so() {
     let (rig, daemon) = filled().await;
@@ -89,9 +118,12 @@ async fn an_index_that_nobody_moves_on_says_so() {
     copy(&index, &kept);
     publish(&rig.client, [placed(6, &ORDERS[0])]).await;
     rig.site.catch_up(QUICK);
-    assert_eq!(search(&rig, &["notes", "blue"])["warnings"], serde_json::Value::Null);
+    assert_eq!(search(&rig, &["notes", "blue"])["warnings"], Value::Null);
     fs::remove_dir_all(&index).unwrap();
     copy(&kept, &index);
+    let status = rig.ends(0, &["status"]);
+    let behind = "items: index `notes` is at sequence 6, the view at 7\n  next: viewd --config";
+    assert!(status.contains(behind), "{status}");
     let answer = search(&rig, &["notes", "blue"]);
     let said = "the index is at sequence 6, the view at 7: `viewd run` moves it on";
     assert_eq!(answer["warnings"], serde_json::json!([said]), "{answer}");

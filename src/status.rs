@@ -2,6 +2,8 @@
 //!
 //! The JSON form is a contract with those who read it; a test holds its shape.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Where a projection is in its life.
@@ -148,9 +150,21 @@ pub struct Rebuild {
     pub messages_per_second: f64,
     /// Null before there is a pace.
     pub seconds_left: Option<f64>,
-    /// Rows that are in the full-text indexes that it makes, while it does.
+    /// The full-text index that it makes, while it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub documents: Option<u64>,
+    pub index: Option<Making>,
+}
+
+/// A full-text index that is made from the rows of its table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Making {
+    pub index: String,
+    /// Rows that are in it, of those that the table has.
+    pub rows: u64,
+    pub total: u64,
+    pub rows_per_second: f64,
+    /// Null before there is a pace, and once all rows are in it: its files are merged then.
+    pub seconds_left: Option<f64>,
 }
 
 /// What a build is at, in this order.
@@ -195,7 +209,34 @@ impl Rebuild {
             total: 0,
             messages_per_second: 0.0,
             seconds_left: None,
-            documents: None,
+            index: None,
+        }
+    }
+}
+
+impl Making {
+    /// So far after so long.
+    pub fn new(index: &str, rows: u64, total: u64, elapsed: Duration) -> Self {
+        let rate = rows as f64 / elapsed.as_secs_f64().max(0.001);
+        let left = (rows > 0 && rows < total).then(|| (total - rows) as f64 / rate);
+        Self {
+            index: index.to_owned(),
+            rows,
+            total,
+            rows_per_second: rate.round(),
+            seconds_left: left.map(|left| (left * 10.0).round() / 10.0),
+        }
+    }
+
+    /// In a sentence on it.
+    pub fn words(&self) -> String {
+        let Self { rows, total, rows_per_second, .. } = self;
+        match self.seconds_left {
+            Some(left) => format!(
+                "{rows} of {total} rows are in it, {rows_per_second} rows/s, {left:.0} s left"
+            ),
+            None if rows == total => format!("all {total} rows are in it, its files are merged"),
+            None => format!("{rows} of {total} rows are in it"),
         }
     }
 }

@@ -21,6 +21,7 @@ pub fn run(task: &Task) -> Result<Done> {
     let snapshots = (0..scans()).map(|_| snapshot::open(&view));
     let snapshots = snapshots.collect::<Result<Vec<Snapshot>, _>>()?;
     let order = Order {
+        projection: definition.name.clone(),
         folder: Folder::new(&task.folder, shape.name()),
         payload: Payload::new(&shape, snapshots[0].generation(), 0, snapshots[0].sequence()),
         shape,

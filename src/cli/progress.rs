@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::failure::Failure;
 use super::output::Output;
 use super::status::{grouped, seconds};
-use crate::status::{Projection, Rebuild, State};
+use crate::status::{Making, Phase, Projection, Rebuild, State};
 use crate::telemetry::Writer;
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -19,9 +19,11 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Step {
     name: String,
     /// What it is at; empty where there is only one thing to be at.
-    phase: &'static str,
+    phase: String,
     done: u64,
     total: Option<u64>,
+    /// Of what.
+    counted: &'static str,
     /// A second.
     rate: Option<u64>,
     unit: &'static str,
@@ -47,7 +49,7 @@ enum Shown {
 /// What was last said of one projection, and when.
 struct Line {
     name: String,
-    phase: &'static str,
+    phase: String,
     said: Instant,
 }
 
@@ -62,9 +64,10 @@ impl Step {
         let troubled = matches!(projection.state, State::Failed | State::Degraded);
         Self {
             name: projection.name.clone(),
-            phase: "",
+            phase: String::new(),
             done: projection.checkpoint_sequence,
             total: projection.stream_last_sequence,
+            counted: "messages",
             rate: Some(rate.round() as u64),
             unit: "events",
             seconds_left: left.map(|pending| pending as f64 / rate),
@@ -74,17 +77,39 @@ impl Step {
     }
 
     pub(super) fn of_build(name: &str, rebuild: &Rebuild) -> Self {
+        if let Some(making) = &rebuild.index {
+            return Self::of_index(name, rebuild.phase, making);
+        }
         let Rebuild { phase, applied, total, messages_per_second, seconds_left, .. } = rebuild;
         // Where there is nothing more to read, a rate says nothing and no time is left.
         let reads = applied < total;
         Self {
             name: name.to_owned(),
-            phase: phase.word(),
+            phase: phase.word().to_owned(),
             done: *applied,
             total: (*total > 0).then_some(*total),
+            counted: "messages",
             rate: reads.then_some(messages_per_second.round() as u64),
             unit: "messages",
             seconds_left: seconds_left.filter(|_| reads),
+            trouble: None,
+            over: false,
+        }
+    }
+
+    /// The full-text index that a build makes.
+    fn of_index(name: &str, phase: Phase, making: &Making) -> Self {
+        let Making { index, rows, total, rows_per_second, seconds_left } = making;
+        Self {
+            name: name.to_owned(),
+            phase: format!("{}, index `{index}`", phase.word()),
+            done: *rows,
+            total: Some(*total),
+            counted: "rows",
+            // With all rows in it, its files are merged.
+            rate: (rows < total).then_some(rows_per_second.round() as u64),
+            unit: "rows",
+            seconds_left: *seconds_left,
             trouble: None,
             over: false,
         }
@@ -96,8 +121,8 @@ impl Step {
     }
 
     /// The same when nothing more will come.
-    pub(super) fn ended(self, word: &'static str) -> Self {
-        Self { phase: word, rate: None, seconds_left: None, over: true, ..self }
+    pub(super) fn ended(self, word: &str) -> Self {
+        Self { phase: word.to_owned(), rate: None, seconds_left: None, over: true, ..self }
     }
 
     /// As a line says it.
@@ -105,7 +130,7 @@ impl Step {
         let total = self.total.map_or("an unknown number".to_owned(), grouped);
         let words = [
             self.phase(),
-            self.is_known().then(|| format!("{} of {total} messages", grouped(self.done))),
+            self.is_known().then(|| format!("{} of {total} {}", grouped(self.done), self.counted)),
             self.rate.map(|rate| format!("{} {}/s", grouped(rate), self.unit)),
             self.left(),
             self.trouble.clone(),
@@ -127,7 +152,7 @@ impl Step {
     }
 
     fn phase(&self) -> Option<String> {
-        (!self.phase.is_empty()).then(|| self.phase.to_owned())
+        (!self.phase.is_empty()).then(|| self.phase.clone())
     }
 
     /// Before a build has begun to read nothing is known of it.
@@ -222,13 +247,13 @@ impl Write for Above {
 /// Whether there is something to say of a step by now; it is taken as said.
 fn is_due(lines: &mut Vec<Line>, step: &Step, now: Instant) -> bool {
     let Some(line) = lines.iter_mut().find(|line| line.name == step.name) else {
-        lines.push(Line { name: step.name.clone(), phase: step.phase, said: now });
+        lines.push(Line { name: step.name.clone(), phase: step.phase.clone(), said: now });
         // A catch-up has just begun; a build says first what it is at.
         return !step.phase.is_empty();
     };
     let due = line.phase != step.phase || now.duration_since(line.said) >= LINE_EVERY;
     if due {
-        (line.phase, line.said) = (step.phase, now);
+        (line.phase, line.said) = (step.phase.clone(), now);
     }
     due
 }
@@ -259,7 +284,6 @@ fn joined(words: [Option<String>; 5]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Phase;
 
     fn step(phase: Phase, applied: u64, seconds_left: Option<f64>) -> Step {
         let rebuild = Rebuild {
@@ -269,7 +293,7 @@ mod tests {
             total: 20_000,
             messages_per_second: 1_234.4,
             seconds_left,
-            documents: None,
+            index: None,
         };
         Step::of_build("orders", &rebuild)
     }
@@ -296,6 +320,40 @@ mod tests {
     }
 
     #[test]
+    fn an_index_of_a_build_in_a_line() {
+        let at = |rows: u64, seconds: u64| {
+            let making = Making::new("items", rows, 30_000, Duration::from_secs(seconds));
+            let rebuild = Rebuild {
+                phase: Phase::Sealing,
+                applied: 20_000,
+                total: 20_000,
+                index: Some(making),
+                ..Rebuild::preparing(2)
+            };
+            Step::of_build("orders", &rebuild)
+        };
+        for (rows, seconds, line) in [
+            (0, 0, "orders: sealing, index `items`, 0 of 30,000 rows, 0 rows/s"),
+            (
+                12_000,
+                6,
+                "orders: sealing, index `items`, 12,000 of 30,000 rows, 2,000 rows/s, 9.0 s left",
+            ),
+            // Its files are merged.
+            (30_000, 20, "orders: sealing, index `items`, 30,000 of 30,000 rows"),
+        ] {
+            assert_eq!(at(rows, seconds).line(), line);
+        }
+        let beside = at(12_000, 6).beside();
+        assert_eq!(beside, "sealing, index `items`, 9.0 s left, 12,000/30,000, 2,000/s");
+        // It is said when it begins, as a phase is.
+        let (mut lines, now) = (Vec::new(), Instant::now());
+        let steps = [step(Phase::Sealing, 20_000, None), at(1_000, 1), at(2_000, 2)];
+        let said = steps.iter().map(|step| is_due(&mut lines, step, now));
+        assert_eq!(said.collect::<Vec<_>>(), [true, true, false]);
+    }
+
+    #[test]
     fn the_time_left_is_not_cut_off_beside_a_bar() {
         let rebuild = Rebuild {
             generation: 2,
@@ -304,7 +362,7 @@ mod tests {
             total: 1_006_869,
             messages_per_second: 123_456.0,
             seconds_left: Some(3_725.0),
-            documents: None,
+            index: None,
         };
         let words = Step::of_build("flight_board", &rebuild).beside();
         assert_eq!(words, "catching_up, 62 min left, 1,006,868/1,006,869, 123,456/s");

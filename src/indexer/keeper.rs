@@ -256,18 +256,7 @@ impl Keeper {
             opened => opened?,
         };
         let payload = index.payload();
-        let why = if payload.generation() != self.generation {
-            Some("it is of another generation")
-        } else if payload.sequence() > snapshot.sequence()
-            || payload.change > snapshot.last_change()?
-        {
-            Some("it is ahead of the rows")
-        } else if !snapshot.goes_on_from(payload.change, payload.sequence())? {
-            Some("the change log does not go on where it ends")
-        } else {
-            None
-        };
-        if let Some(why) = why {
+        if let Some(why) = payload.unfit_for(snapshot)? {
             self.want(why.to_owned());
             return Ok(None);
         }
@@ -328,6 +317,7 @@ impl Keeper {
     /// How it is made, of snapshots of one state.
     fn order(&self, payload: Payload, snapshots: Vec<Snapshot>) -> Order {
         Order {
+            projection: self.projection.clone(),
             folder: self.folder.clone(),
             shape: Arc::clone(&self.shape),
             table: self.table.clone(),
@@ -357,8 +347,8 @@ impl Keeper {
         let (board, number, events) = (Arc::clone(&self.board), self.number, events.clone());
         let (why, index) = (why.to_owned(), self.shape.name().to_owned());
         let projection = self.projection.clone();
-        let shows = move |documents| {
-            board.set(number, State::Rebuilding { documents, why: why.clone() });
+        let shows = move |making| {
+            board.set(number, State::Rebuilding { making: Some(making), why: why.clone() });
         };
         Ok(Making::begin(order, shows, move |made| {
             let made = made.map(|rows| tracing::info!(projection, index, rows, "index made again"));

@@ -1,14 +1,15 @@
 //! An index made of all rows of its table, as they are in a snapshot: for the seal of a build, and where one is of no use.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::{Error, guarded};
 use crate::budget::{Budget, WRITER_BYTES_MIN};
 use crate::definition::{Definition, Table};
 use crate::search::{self, Build, Folder, Part, Payload, Shape};
+use crate::status;
 use crate::store::found::{ROOM_LEFT_BYTES, free_bytes};
 use crate::store::scan::Parts;
 use crate::store::snapshot::Snapshot;
@@ -17,10 +18,13 @@ use crate::store::step::Steps;
 /// Reading rows takes a fraction of what indexing them does.
 const SCANS_MAX: usize = 2;
 /// As often as anybody looks.
-const SHOWN_EVERY: Duration = Duration::from_millis(100);
+pub const SHOWN_EVERY: Duration = Duration::from_millis(100);
+/// Most are made in less: the log of one that takes long says that it goes on.
+const LOGGED_EVERY: Duration = Duration::from_secs(10);
 
 /// How one index is made.
 pub struct Order {
+    pub projection: String,
     pub folder: Folder,
     pub shape: Arc<Shape>,
     pub table: Table,
@@ -56,10 +60,35 @@ pub fn columns(definition: &Definition, search: usize) -> Vec<usize> {
     columns
 }
 
-/// Makes it: durable, and by its own name, when this returns. `progress` is told how many documents are done, now and
-/// then; false ends it.
-pub fn make(order: Order, progress: &(dyn Fn(u64) -> bool + Sync)) -> Result<u64, Error> {
-    let Order { folder, shape, table, columns, payload, snapshots, budget, steps } = order;
+/// Makes it: durable, and by its own name, when this returns. `progress` is told how far it is, now and then; false ends
+/// it.
+pub fn make(
+    order: Order,
+    progress: &(dyn Fn(status::Making) -> bool + Sync),
+) -> Result<u64, Error> {
+    let Order { projection, folder, shape, table, columns, payload, snapshots, budget, steps } =
+        order;
+    let begun = Instant::now();
+    let total = snapshots.first().map_or(Ok(0), |snapshot| snapshot.count(&table))?;
+    let logged = Mutex::new(begun);
+    let told = |rows| {
+        let making = status::Making::new(shape.name(), rows, total, begun.elapsed());
+        if let Ok(mut logged) = logged.try_lock()
+            && logged.elapsed() >= LOGGED_EVERY
+        {
+            *logged = Instant::now();
+            let (index, left) = (shape.name(), making.seconds_left);
+            tracing::info!(
+                projection,
+                index,
+                rows,
+                of = total,
+                seconds_left = left,
+                "index is made"
+            );
+        }
+        progress(making)
+    };
     // It takes a large fold's part as well: no fold is at work on what is whole.
     let (_writer, _fold) = (budget.writer(), budget.fold());
     let memory_bytes = budget.writer_bytes() + budget.fold_bytes_max();
@@ -76,7 +105,7 @@ pub fn make(order: Order, progress: &(dyn Fn(u64) -> bool + Sync)) -> Result<u64
         payload: &payload,
         workers: processors().min(memory_bytes / WRITER_BYTES_MIN).max(1),
         memory_bytes,
-        progress,
+        progress: &told,
         steps: &steps,
     };
     Ok(build.run(&folder, scans)?.documents)
@@ -86,22 +115,22 @@ impl Making {
     /// Begins; `shows` is told how far it is, `ended` of how many rows it has been made, or why it has not.
     pub(super) fn begin(
         order: Order,
-        shows: impl Fn(u64) + Send + Sync + 'static,
+        shows: impl Fn(status::Making) + Send + Sync + 'static,
         ended: impl FnOnce(Result<u64, Error>) + Send + 'static,
     ) -> Self {
         let (change, stop) = (order.payload.change, Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
         let run = move || {
             // Looked at when it begins, too.
-            let shown = std::sync::Mutex::new(None::<Instant>);
+            let shown = Mutex::new(None::<Instant>);
             let place = order.folder.path();
             let is_full = AtomicBool::new(false);
-            let progress = |documents| {
+            let progress = |making| {
                 if let Ok(mut shown) = shown.try_lock()
                     && shown.is_none_or(|shown| shown.elapsed() > SHOWN_EVERY)
                 {
                     *shown = Some(Instant::now());
-                    shows(documents);
+                    shows(making);
                     is_full.store(!leaves_room(&place), Ordering::Relaxed);
                 }
                 !stopped.load(Ordering::Relaxed) && !is_full.load(Ordering::Relaxed)

@@ -57,13 +57,13 @@ pub struct Indexed {
 }
 
 /// What an index is at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum State {
     Opening,
     Following,
-    /// It is made again from the rows, of which so many are done, since it could not be used.
+    /// It is made again from the rows, since it could not be used; None: not begun yet.
     Rebuilding {
-        documents: u64,
+        making: Option<status::Making>,
         why: String,
     },
     /// It is tried again by itself.
@@ -105,12 +105,13 @@ impl Indexed {
     pub fn trouble(&self) -> Option<Trouble> {
         let name = &self.name;
         match &self.state {
-            State::Rebuilding { documents, why } => Some(Trouble {
-                detail: format!(
-                    "index `{name}` is made again from the rows, {documents} of them are in it: {why}"
-                ),
-                next: None,
-            }),
+            State::Rebuilding { making, why } => {
+                let far = making.as_ref().map_or(String::new(), |making| making.words() + ": ");
+                Some(Trouble {
+                    detail: format!("index `{name}` is made again from the rows: {far}{why}"),
+                    next: None,
+                })
+            }
             State::Troubled(Trouble { detail, next }) => Some(Trouble {
                 detail: format!("index `{name}` does not follow: {detail}"),
                 next: next.clone(),
@@ -277,7 +278,7 @@ impl Board {
     pub(crate) fn rebuilds(&self, number: usize, why: String) {
         self.change(|published| {
             let index = &mut published.indexes[number];
-            (index.state, index.searcher) = (State::Rebuilding { documents: 0, why }, None);
+            (index.state, index.searcher) = (State::Rebuilding { making: None, why }, None);
         });
     }
 

@@ -52,8 +52,8 @@ enum Meeting {
     Snapshots(Box<Successor>, Box<(Snapshot, Snapshot)>),
     /// It lacks what may be forgotten.
     NotComparable(Box<Successor>),
-    /// To be tried again.
-    Again(Box<Successor>),
+    /// To be tried again, once what it waits for is there, if that is known.
+    Again(Box<Successor>, Option<String>),
 }
 
 impl Build {
@@ -109,10 +109,8 @@ impl Build {
             if !is_there(&successor, limit) {
                 continue;
             }
-            let waits = successor.fences.waits_for(&successor.store);
-            let is_kept = waits.is_some();
-            self.operation.waits(waits);
-            if is_kept {
+            if let Some(waits) = successor.fences.waits_for(&successor.store) {
+                self.operation.waits(Some(waits));
                 continue;
             }
             self.folder.end_attempt();
@@ -126,11 +124,13 @@ impl Build {
                     compares = false;
                     successor
                 }
-                Meeting::Again(successor) => {
+                Meeting::Again(successor, waits) => {
+                    self.operation.waits(waits);
                     std::thread::sleep(PAUSE);
                     successor
                 }
                 Meeting::Snapshots(successor, snapshots) => {
+                    self.operation.waits(None);
                     self.meter.turns(Phase::Comparing);
                     comparing = Some(Comparing::begin(*snapshots, &self.operation.cancel));
                     successor
@@ -271,13 +271,16 @@ impl Build {
                 && let Some(successor) = place.take()
             {
                 self.check()?;
-                return Ok(Meeting::Again(successor));
+                return Ok(Meeting::Again(successor, None));
             }
             std::thread::sleep(LOOKED_AT_EVERY);
         };
         match met {
             Ok(Met::CutOver) => Ok(Meeting::CutOver),
-            Ok(Met::Apart(successor)) => Ok(Meeting::Again(successor)),
+            Ok(Met::Apart(successor)) => Ok(Meeting::Again(successor, None)),
+            Ok(Met::Unsearched { successor, detail }) => {
+                Ok(Meeting::Again(successor, Some(detail)))
+            }
             Ok(Met::Snapshots(successor, snapshots)) => {
                 Ok(Meeting::Snapshots(successor, snapshots))
             }
@@ -321,7 +324,7 @@ impl Build {
             self.check()?;
             successor = match self.meet(&serving, successor, self.cut_over_purpose())? {
                 Meeting::CutOver => return Ok(Reached::Served),
-                Meeting::Again(successor)
+                Meeting::Again(successor, _)
                 | Meeting::NotComparable(successor)
                 | Meeting::Snapshots(successor, _) => successor,
             };

@@ -25,7 +25,7 @@ use crate::worker::common::Reading;
 const IDLE: Duration = Duration::from_millis(50);
 /// With so many messages still to come the bulk phase goes on: they are read faster than in the next one.
 const NEAR: u64 = 20_000;
-pub(super) const ROOM_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+const ROOM_LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 /// Another program holds the file for a moment.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 

@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use super::Build;
 use super::end::End;
-use super::fill::ROOM_LOOKED_AT_EVERY;
 use super::operation::Kind;
-use crate::indexer::making::{self, Order};
+use crate::indexer::making::{self, Order, SHOWN_EVERY};
 use crate::indexer::{Error, shapes};
 use crate::search::{self, Folder, Payload};
 use crate::store::bulk::Whole;
@@ -36,6 +35,7 @@ impl Build {
             let snapshots = snapshots.collect::<Result<Vec<_>, _>>()?;
             let (change, sequence) = (snapshots[0].last_change()?, snapshots[0].sequence());
             let order = Order {
+                projection: definition.name.clone(),
                 folder: Folder::new(&self.folder.generation(generation), &search.name),
                 payload: Payload::new(&shape, generation, change, sequence),
                 shape,
@@ -51,15 +51,16 @@ impl Build {
     }
 
     fn make_index(&mut self, order: Order) -> Result<(), End> {
-        let looked = Mutex::new((Instant::now(), None));
-        let progress = |documents| {
+        let (begun, index) = (Instant::now(), order.shape.name().to_owned());
+        let looked = Mutex::new((None::<Instant>, None));
+        let progress = |making| {
             if self.check().is_err() {
                 return false;
             }
             let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
-            if looked.0.elapsed() > ROOM_LOOKED_AT_EVERY {
-                *looked = (Instant::now(), self.leaves_room().err());
-                self.meter.indexes(documents);
+            if looked.0.is_none_or(|before| before.elapsed() > SHOWN_EVERY) {
+                *looked = (Some(Instant::now()), self.leaves_room().err());
+                self.meter.indexes(making);
             }
             looked.1.is_none()
         };
@@ -68,8 +69,10 @@ impl Build {
             return Err(end);
         }
         match made {
-            Ok(documents) => {
-                self.meter.indexes(documents);
+            Ok(rows) => {
+                let (projection, seconds) = (&self.operation.projection, begun.elapsed());
+                let seconds = seconds.as_secs_f64();
+                tracing::info!(projection, index, rows, seconds, "index made");
                 Ok(())
             }
             Err(Error::Search(search::Error::Stopped { .. })) => {

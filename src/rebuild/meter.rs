@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::operation::{Operation, Progress};
 use crate::event::Sequence;
-use crate::status::{Phase, Rebuild};
+use crate::status::{Making, Phase, Rebuild};
 use crate::worker::shared::Shared;
 
 /// As often as anybody looks.
@@ -102,9 +102,9 @@ impl Meter {
         self.show();
     }
 
-    /// So many rows are in the full-text index that it makes.
-    pub(super) fn indexes(&self, documents: u64) {
-        self.show_as(Rebuild { documents: Some(documents), ..self.rebuild.clone() });
+    /// How far the full-text index is that it makes.
+    pub(super) fn indexes(&self, making: Making) {
+        self.show_as(Rebuild { index: Some(making), ..self.rebuild.clone() });
     }
 
     /// It is over: nothing is built any more.

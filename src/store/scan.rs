@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rusqlite::{CachedStatement, OptionalExtension as _};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use super::Error;
 use super::schema::quoted;
@@ -42,6 +42,13 @@ impl Snapshot {
         let mut rows = self.by_key(table, columns)?;
         let row = rows.get(key).map_err(|error| self.error(error))?;
         Ok(row.map(Row::from))
+    }
+
+    /// How many rows a table has.
+    pub fn count(&self, table: &Table) -> Result<u64, Error> {
+        let sql = format!("SELECT count(*) FROM {}", quoted(&table.name));
+        let count = |connection: &Connection| connection.query_row(&sql, (), |row| row.get(0));
+        self.read(count).map(i64::unsigned_abs)
     }
 
     /// Hands over rows of a table until none is left to be given out, to this thread or to any other.

@@ -147,16 +147,25 @@ impl Fences {
         fenced
     }
 
-    /// Whether its indexes can take the place of others: each can be searched, and none shows less than the one of its
-    /// name.
-    fn can_follow(&self, served: Option<&Published>) -> bool {
-        let Some(board) = self.board() else { return true };
-        let published = board.published();
-        published.indexes.iter().all(|index| {
+    /// Which of its indexes cannot take the place of another, and why: one that cannot be searched, or shows less than
+    /// the one of its name. None: they all can.
+    fn lacks(&self, served: Option<&Published>) -> Option<String> {
+        let published = self.board()?.published();
+        published.indexes.iter().find_map(|index| {
+            let sequence = index.sequence(&published);
             let before = served.and_then(|served| served.index(&index.name)?.sequence(served));
-            index
-                .sequence(&published)
-                .is_some_and(|sequence| before.is_none_or(|before| sequence >= before))
+            if sequence.is_some() && sequence >= before {
+                return None;
+            }
+            let (name, trouble) = (&index.name, index.trouble().or_else(|| published.trouble()));
+            let why = trouble.map(|trouble| trouble.detail);
+            let why = why.or_else(|| {
+                let (sequence, before) = (sequence?, before?);
+                Some(format!(
+                    "its full-text index `{name}` is at sequence {sequence}, and the one that is searched at {before}"
+                ))
+            });
+            Some(why.unwrap_or_else(|| format!("its full-text index `{name}` is being opened")))
         })
     }
 
@@ -170,8 +179,10 @@ impl Fences {
             .find(|index| index.taken().is_none_or(|taken| store.last_change() - taken >= NEAR))?;
         let name = &behind.name;
         let trouble = behind.trouble().or_else(|| published.trouble());
+        let is_open = behind.taken().is_some();
+        let what = if is_open { "is behind its rows" } else { "is being opened" };
         Some(trouble.map_or_else(
-            || format!("its full-text index `{name}` is behind its rows"),
+            || format!("its full-text index `{name}` {what}"),
             |trouble| trouble.detail,
         ))
     }
@@ -181,20 +192,18 @@ impl Fences {
         self.next = Some(Instant::now() + HOLD);
     }
 
-    /// Waits until its indexes can take the place of others; false if not until a deadline.
+    /// Waits until its indexes can take the place of others; what is missing still at a deadline.
     pub fn come_to(
         &mut self,
         store: &mut Store,
         served: Option<&Published>,
         deadline: Instant,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<String>, Error> {
         loop {
             self.committed(store);
-            if self.can_follow(served) {
-                return Ok(true);
-            }
-            if Instant::now() >= deadline {
-                return Ok(false);
+            let lacks = self.lacks(served);
+            if lacks.is_none() || Instant::now() >= deadline {
+                return Ok(lacks);
             }
             let is_busy = self.indexer.as_ref().is_some_and(|indexer| indexer.wants().busy);
             if !is_busy && store.last_change() > self.given {

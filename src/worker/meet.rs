@@ -54,11 +54,11 @@ impl Loop {
             Ok(Advanced::There) if cancel.is_cancelled() => {
                 (Met::Apart(successor), Batched::Committed)
             }
-            Ok(Advanced::There) => match self.is_searchable(&mut successor, &purpose, until) {
-                Ok(true) => self.met(successor, &purpose),
-                Ok(false) => {
+            Ok(Advanced::There) => match self.unsearched(&mut successor, &purpose, until) {
+                Ok(None) => self.met(successor, &purpose),
+                Ok(Some(detail)) => {
                     self.worker.fences.hold();
-                    (Met::Apart(successor), Batched::Committed)
+                    (Met::Unsearched { successor, detail }, Batched::Committed)
                 }
                 Err(error) => failed(successor, error),
             },
@@ -73,15 +73,15 @@ impl Loop {
         batched
     }
 
-    /// Whether the successor's indexes show no less than those that are searched, once they have had a moment.
-    fn is_searchable(
+    /// What the successor's indexes lack of those that are searched, once they have had a moment; None: nothing.
+    fn unsearched(
         &self,
         successor: &mut Successor,
         purpose: &Purpose,
         until: Instant,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<String>, StoreError> {
         if !matches!(purpose, Purpose::CutOver { now: false, .. }) {
-            return Ok(true);
+            return Ok(None);
         }
         let served = self.worker.shared.board().filter(|_| self.is_of_one_stream(successor));
         let served = served.map(|board| board.published());

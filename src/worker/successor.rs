@@ -112,6 +112,8 @@ pub enum Met {
     CutOver,
     /// They did not come to one sequence in time: the successor has to catch up first.
     Apart(Box<Successor>),
+    /// Its full-text indexes show less than those that are searched.
+    Unsearched { successor: Box<Successor>, detail: String },
     /// It has read less than what is served, which would be forgotten (I11).
     Less { successor: Box<Successor>, detail: String },
     /// The checks say no.

@@ -14,6 +14,8 @@ mod damage;
 mod disk;
 // Indexes follow the rows: live, over restarts, definitions and builds.
 mod follow;
+// How far an index is that is made from the rows.
+mod making;
 // Generated queries beside a scan of the rows.
 mod oracle;
 // A daemon with a table that is searched, and what is published to it.

@@ -11,7 +11,7 @@ use crate::daemon::{DEADLINE, Daemon, Site};
 use crate::nats::{Server, create_stream, publish};
 use crate::wait;
 
-const SOURCES: &str = "[sources.s]\nstream = \"S\"";
+pub(super) const SOURCES: &str = "[sources.s]\nstream = \"S\"";
 pub(super) const NAME: &str = "items";
 /// Quick to be searched, so that tests do not wait for the beat.
 pub(super) const QUICK: &[&str] = &["limits.search_commit_ms=50"];

@@ -18,6 +18,8 @@ mod follow;
 mod making;
 // Generated queries beside a scan of the rows.
 mod oracle;
+// Many projections, each with an index.
+mod many;
 // A daemon with a table that is searched, and what is published to it.
 mod rig;
 // Random histories of view and indexes, with crashes.

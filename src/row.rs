@@ -4,10 +4,13 @@
 //! UTC with six digits. Conversion happens once, when a handler's expression has given its value; everything later,
 //! from the fold to the file, compares and adds stored values.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use compact_str::CompactString;
 use smallvec::SmallVec;
+
+use crate::event::time::Timestamp;
 
 /// The declared type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,15 +57,18 @@ impl fmt::Display for ColumnType {
 
 /// One value of a row, as SQLite stores it.
 ///
-/// Within one column the variants never mix but for `Null`, so the derived order is the order of SQLite's BINARY
+/// Within one column the variants never mix but for `Null` and the two of text, so the order is that of SQLite's BINARY
 /// collation: NULL first, numbers by value, text and blobs by bytes.
-#[derive(Clone, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Debug)]
 pub enum Cell {
     Null,
     Integer(i64),
     /// Finite, and never -0.0.
     Real(f64),
     Text(CompactString),
+    /// The text of an instant, written out only when it is asked for: it is the same cell as that text, and in the same
+    /// order. Most rows hold some, which as texts are too long to lie within the row.
+    Time(Timestamp),
     Bytes(Box<[u8]>),
 }
 
@@ -83,6 +89,48 @@ impl Cell {
     }
 }
 
+impl PartialEq for Cell {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Integer(a), Self::Integer(b)) => a == b,
+            (Self::Real(a), Self::Real(b)) => a == b,
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::Time(a), Self::Time(b)) => a == b,
+            (Self::Text(text), Self::Time(time)) | (Self::Time(time), Self::Text(text)) => {
+                **text == *time.text()
+            }
+            (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl PartialOrd for Cell {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        let rank = |cell: &Self| match cell {
+            Self::Null => 0,
+            Self::Integer(_) => 1,
+            Self::Real(_) => 2,
+            Self::Text(_) | Self::Time(_) => 3,
+            Self::Bytes(_) => 4,
+        };
+        match (self, other) {
+            (Self::Integer(a), Self::Integer(b)) => a.partial_cmp(b),
+            (Self::Real(a), Self::Real(b)) => a.partial_cmp(b),
+            (Self::Text(a), Self::Text(b)) => a.partial_cmp(b),
+            // All their texts are of one length and have the year first.
+            (Self::Time(a), Self::Time(b)) => a.partial_cmp(b),
+            (Self::Text(text), Self::Time(time)) => (**text).partial_cmp(&*time.text()),
+            (Self::Time(time), Self::Text(text)) => (*time.text()).partial_cmp(&**text),
+            (Self::Bytes(a), Self::Bytes(b)) => a.partial_cmp(b),
+            (a, b) => rank(a).partial_cmp(&rank(b)),
+        }
+    }
+}
+
 /// The cells of a row in the order of the table's columns.
 pub type Row = Box<[Cell]>;
 
@@ -99,6 +147,7 @@ impl std::hash::Hash for Key {
             match cell {
                 Cell::Integer(value) => state.write_i64(*value),
                 Cell::Text(text) => text.hash(state),
+                Cell::Time(time) => time.text().hash(state),
                 Cell::Bytes(bytes) => bytes.hash(state),
                 // No key column has these; equal keys still hash equally.
                 Cell::Null | Cell::Real(_) => {}
@@ -108,17 +157,51 @@ impl std::hash::Hash for Key {
 }
 
 impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Key {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+    fn cmp(&self, other: &Self) -> Ordering {
         let pairs = self.0.iter().zip(&other.0);
         pairs
-            .map(|(a, b)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))
+            .map(|(a, b)| a.partial_cmp(b).unwrap_or(Ordering::Equal))
             .find(|order| order.is_ne())
             .unwrap_or_else(|| self.0.len().cmp(&other.0.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher as _, RandomState};
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_cell_that_its_text_is() {
+        let times =
+            [-62_135_596_800_000_000, -1, 0, 1, 999_999, 1_000_000, 253_402_300_799_999_999];
+        let time = |micros: i64| Cell::Time(Timestamp(micros));
+        let text = |micros: i64| Cell::Text((&*Timestamp(micros).text()).into());
+        let key = |cell: Cell| Key([cell].into_iter().collect());
+        let hasher = RandomState::new();
+        for a in times {
+            assert_eq!(hasher.hash_one(key(time(a))), hasher.hash_one(key(text(a))));
+            for b in times {
+                let order = Some(a.cmp(&b));
+                for (one, other) in
+                    [(time(a), time(b)), (time(a), text(b)), (text(a), time(b)), (text(a), text(b))]
+                {
+                    assert_eq!(one.partial_cmp(&other), order, "{one:?}, {other:?}");
+                    assert_eq!(one == other, a == b, "{one:?}, {other:?}");
+                }
+            }
+            let others = [Cell::Null, Cell::Integer(a), Cell::Real(0.0), Cell::Bytes([0].into())];
+            for other in others {
+                assert_ne!(time(a), other);
+                assert_eq!(time(a).partial_cmp(&other), text(a).partial_cmp(&other), "{other:?}");
+            }
+        }
     }
 }

@@ -381,6 +381,10 @@ impl Hash {
                 self.number(4);
                 self.text(text);
             }
+            Some(Cell::Time(time)) => {
+                self.number(4);
+                self.text(&time.text());
+            }
             Some(Cell::Bytes(bytes)) => {
                 self.number(5);
                 self.bytes(bytes);

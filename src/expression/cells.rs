@@ -22,6 +22,7 @@ impl Value {
             (Cell::Real(value), _) => Number::float(*value).map_or(Self::Null, Self::Number),
             (Cell::Text(text), ColumnType::Json) => parsed(text),
             (Cell::Text(text), _) => Self::from(text.as_str()),
+            (Cell::Time(time), _) => Self::from(&*time.text()),
             (Cell::Bytes(bytes), _) => Self::from(base64(bytes)),
         }
     }

@@ -54,9 +54,7 @@ pub fn convert(output: Output<'_>, column_type: ColumnType) -> Result<Cell, Mism
             Output::Bool(value) => Some(Cell::Integer(i64::from(*value))),
             _ => None,
         },
-        ColumnType::Timestamp => {
-            time(&output).map(|time| Cell::Text(CompactString::new(&*time.text())))
-        }
+        ColumnType::Timestamp => time(&output).map(Cell::Time),
         ColumnType::Date => match &output {
             Output::Text(text) if is_date(text) => Some(Cell::Text(CompactString::new(text))),
             _ => time(&output).map(|time| Cell::Text(CompactString::new(&*time.date()))),
@@ -176,6 +174,7 @@ mod tests {
             Ok(Cell::Integer(value)) => value.to_string(),
             Ok(Cell::Real(value)) => format!("{value:?}"),
             Ok(Cell::Text(text)) => text.to_string(),
+            Ok(Cell::Time(time)) => time.to_string(),
             Ok(Cell::Bytes(bytes)) => format!("{bytes:?}"),
             Err(mismatch) => mismatch.to_string(),
         }

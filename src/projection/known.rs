@@ -371,15 +371,18 @@ impl Known {
         let to_write = |(state, _): &(&State, Slot)| state.changed && (state.there || state.stored);
         let slots = || self.states.iter().zip(0..).filter(to_write).map(|(_, slot)| slot);
         let column = self.key[0];
-        let mut shared: Option<&[u8]> = None;
+        let mut shared: Option<Vec<u8>> = None;
         for slot in slots() {
-            let Cell::Text(text) = &self.cells(slot)[column] else { break };
-            let text = text.as_bytes();
-            let before = shared.unwrap_or(text);
-            let same = before.iter().zip(text).take_while(|(a, b)| a == b).count();
-            shared = Some(&before[..same]);
+            let shorten = |text: &[u8]| {
+                let shared = shared.get_or_insert_with(|| text.to_vec());
+                let same = shared.iter().zip(text).take_while(|(a, b)| a == b).count();
+                shared.truncate(same);
+            };
+            if with_text(&self.cells(slot)[column], shorten).is_none() {
+                break;
+            }
         }
-        let shared = shared.map_or(0, <[u8]>::len);
+        let shared = shared.map_or(0, |shared| shared.len());
         let mut sorted: Vec<_> =
             slots().map(|slot| (beginning(&self.cells(slot)[column], shared), slot)).collect();
         sorted.sort_unstable_by(|(a, one), (b, other)| {
@@ -455,16 +458,26 @@ impl Known {
 
 /// The first bytes of a key's text past what all begin with, or its number: in the order of keys as far as it goes.
 fn beginning(cell: &Cell, shared: usize) -> u64 {
+    if let Cell::Integer(value) = cell {
+        return value.cast_unsigned() ^ (1 << 63);
+    }
+    let beginning = |text: &[u8]| {
+        let mut bytes = [0; 8];
+        let rest = &text[shared..];
+        let length = rest.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&rest[..length]);
+        u64::from_be_bytes(bytes)
+    };
+    with_text(cell, beginning).unwrap_or(0)
+}
+
+/// Shows the text of a cell that has one.
+#[inline]
+fn with_text<T>(cell: &Cell, show: impl FnOnce(&[u8]) -> T) -> Option<T> {
     match cell {
-        Cell::Text(text) => {
-            let mut bytes = [0; 8];
-            let rest = &text.as_bytes()[shared..];
-            let length = rest.len().min(bytes.len());
-            bytes[..length].copy_from_slice(&rest[..length]);
-            u64::from_be_bytes(bytes)
-        }
-        Cell::Integer(value) => value.cast_unsigned() ^ (1 << 63),
-        _ => 0,
+        Cell::Text(text) => Some(show(text.as_bytes())),
+        Cell::Time(time) => Some(show(time.text().as_bytes())),
+        _ => None,
     }
 }
 
@@ -478,6 +491,7 @@ fn hash<'a>(hasher: &DefaultHashBuilder, cells: impl Iterator<Item = &'a Cell>) 
             // Finite and never -0.0: equal values have equal bits.
             Cell::Real(value) => state.write_u64(value.to_bits()),
             Cell::Text(text) => text.as_str().hash(&mut state),
+            Cell::Time(time) => time.text().hash(&mut state),
             Cell::Bytes(bytes) => bytes.hash(&mut state),
         }
     }

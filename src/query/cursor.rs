@@ -118,7 +118,7 @@ fn fits(value: &Cell, column_type: ColumnType) -> bool {
         Cell::Null => true,
         Cell::Integer(_) => column_type.sql() == "INTEGER",
         Cell::Real(_) => column_type == ColumnType::Real,
-        Cell::Text(_) => column_type.sql() == "TEXT",
+        Cell::Text(_) | Cell::Time(_) => column_type.sql() == "TEXT",
         Cell::Bytes(_) => column_type == ColumnType::Bytes,
     }
 }
@@ -130,6 +130,7 @@ impl WrittenCell {
             Cell::Integer(value) => Self::I(*value),
             Cell::Real(value) => Self::R(value.to_bits()),
             Cell::Text(text) => Self::T(text.to_string()),
+            Cell::Time(time) => Self::T(time.to_string()),
             Cell::Bytes(bytes) => Self::B(bytes.to_vec()),
         }
     }

@@ -122,7 +122,7 @@ impl Shape {
             Cell::Integer(_) => "an integer",
             Cell::Real(_) => "a real",
             Cell::Text(text) if text.len() <= 40 => &format!("`{text}`"),
-            Cell::Text(_) => "a text",
+            Cell::Text(_) | Cell::Time(_) => "a text",
             Cell::Bytes(_) => "bytes",
         };
         let expected = column.column_type.to_string();
@@ -134,6 +134,7 @@ impl Shape {
 pub(super) fn number(kind: FilterKind, cell: &Cell) -> Option<i64> {
     match (kind, cell) {
         (FilterKind::Integer, Cell::Integer(value)) => Some(*value),
+        (FilterKind::Timestamp, Cell::Time(time)) => Some(time.0),
         (FilterKind::Timestamp, Cell::Text(text)) => Timestamp::parse(text).map(|time| time.0),
         (FilterKind::Date, Cell::Text(text)) => day(text),
         _ => None,
@@ -151,6 +152,7 @@ impl Content {
             Cell::Integer(value) => self.tagged(1, &value.to_le_bytes()),
             Cell::Real(value) => self.tagged(2, &value.to_le_bytes()),
             Cell::Text(text) => self.tagged(3, text.as_bytes()),
+            Cell::Time(time) => self.tagged(3, time.text().as_bytes()),
             Cell::Bytes(bytes) => self.tagged(4, bytes),
         }
     }

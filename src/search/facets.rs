@@ -140,6 +140,7 @@ impl Value {
             Cell::Integer(value) => Self::Integer(value),
             Cell::Real(value) => Self::Real(value.to_bits()),
             Cell::Text(text) => Self::Text(text),
+            Cell::Time(time) => Self::Text(compact_str::CompactString::new(&*time.text())),
             // No filter has bytes.
             Cell::Null | Cell::Bytes(_) => Self::Null,
         }

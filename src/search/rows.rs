@@ -139,7 +139,7 @@ fn cell_bytes(cell: &Cell) -> usize {
     match cell {
         Cell::Text(text) => text.len(),
         Cell::Bytes(bytes) => bytes.len(),
-        Cell::Null | Cell::Integer(_) | Cell::Real(_) => 0,
+        Cell::Null | Cell::Integer(_) | Cell::Real(_) | Cell::Time(_) => 0,
     }
 }
 

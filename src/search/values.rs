@@ -134,7 +134,7 @@ fn cell(kind: FilterKind, number: u64) -> Cell {
     let integer = u64_to_i64(number);
     match kind {
         FilterKind::Real => Cell::Real(u64_to_f64(number)),
-        FilterKind::Timestamp => Cell::Text(CompactString::new(&*Timestamp(integer).text())),
+        FilterKind::Timestamp => Cell::Time(Timestamp(integer)),
         FilterKind::Date => {
             let day = Timestamp(integer.saturating_mul(DAY_MICROSECONDS));
             Cell::Text(CompactString::new(&*day.date()))

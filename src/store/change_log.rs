@@ -59,6 +59,7 @@ pub fn write_key_text<'a>(text: &mut Vec<u8>, key: impl IntoIterator<Item = &'a 
         let written = match cell {
             Cell::Integer(value) => serde_json::to_writer(&mut *text, value),
             Cell::Text(value) => serde_json::to_writer(&mut *text, value.as_str()),
+            Cell::Time(value) => serde_json::to_writer(&mut *text, &*value.text()),
             Cell::Bytes(value) => serde_json::to_writer(&mut *text, &BASE64.encode(value)),
             Cell::Null | Cell::Real(_) => unreachable!("no cell of a key is NULL or REAL"),
         };

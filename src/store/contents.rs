@@ -8,7 +8,7 @@ use super::Error;
 use super::query::{LIMITS, RESULT_BYTES_MAX};
 use super::schema::{quoted, quoted_list};
 use super::shown::Shown;
-use super::statement::{Bound, cell_of};
+use super::statement::{cell_of, with_value};
 use super::writer::Store;
 use crate::row::{Cell, ColumnType, Row};
 
@@ -48,7 +48,7 @@ impl Store {
 
 /// A cell as people and the HTTP API see it.
 pub fn shown(cell: &Cell, column_type: Option<ColumnType>) -> Shown {
-    Shown::new(Bound(cell).value(), column_type)
+    with_value(cell, |value| Shown::new(value, column_type))
 }
 
 fn is_view(connection: &Connection, relation: &str) -> rusqlite::Result<bool> {

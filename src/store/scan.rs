@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 use super::Error;
 use super::schema::quoted;
 use super::snapshot::Snapshot;
-use super::statement::{Bound, put_cell};
+use super::statement::{bind_cell, put_cell};
 use crate::definition::{Column, Table};
 use crate::row::{Cell, Key, Row};
 
@@ -92,7 +92,7 @@ impl Snapshot {
 impl ByKey<'_> {
     pub(super) fn get(&mut self, key: &Key) -> rusqlite::Result<Option<&[Cell]>> {
         for (index, cell) in key.0.iter().enumerate() {
-            self.statement.raw_bind_parameter(index + 1, Bound(cell))?;
+            bind_cell(&mut self.statement, index + 1, cell)?;
         }
         let mut rows = self.statement.raw_query();
         let Some(found) = rows.next()? else { return Ok(None) };

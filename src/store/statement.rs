@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hashbrown::HashMap;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, ToSql};
+use rusqlite::{CachedStatement, Connection, Statement, ToSql};
 use smallvec::SmallVec;
 
 use super::append::{Append, Op};
@@ -282,7 +282,7 @@ pub(super) fn get(
 ) -> rusqlite::Result<Option<Row>> {
     let mut statement = connection.prepare_cached(select)?;
     for (index, cell) in key.0.iter().enumerate() {
-        statement.raw_bind_parameter(index + 1, Bound(cell))?;
+        bind_cell(&mut statement, index + 1, cell)?;
     }
     let columns = statement.column_count();
     let mut rows = statement.raw_query();
@@ -302,7 +302,7 @@ pub(super) fn matching(
 ) -> rusqlite::Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(search)?;
     for (index, cell) in cells.iter().enumerate() {
-        statement.raw_bind_parameter(index + 1, Bound(cell))?;
+        bind_cell(&mut statement, index + 1, cell)?;
     }
     let columns = statement.column_count();
     let mut rows = statement.raw_query();
@@ -344,8 +344,10 @@ struct Binding<'s, 'c> {
 }
 
 impl Binding<'_, '_> {
+    #[inline]
     fn cell(&mut self, cell: &Cell) -> rusqlite::Result<()> {
-        self.bind(Bound(cell))
+        self.next += 1;
+        bind_cell(self.statement, self.next - 1, cell)
     }
 
     fn change(&mut self, change: &Change, code: u8) -> rusqlite::Result<()> {
@@ -373,22 +375,25 @@ impl Binding<'_, '_> {
     }
 }
 
-pub(super) struct Bound<'a>(pub(super) &'a Cell);
-
-impl<'a> Bound<'a> {
-    pub(super) fn value(&self) -> ValueRef<'a> {
-        match self.0 {
-            Cell::Null => ValueRef::Null,
-            Cell::Integer(value) => ValueRef::Integer(*value),
-            Cell::Real(value) => ValueRef::Real(*value),
-            Cell::Text(text) => ValueRef::Text(text.as_bytes()),
-            Cell::Bytes(bytes) => ValueRef::Blob(bytes),
-        }
-    }
+/// Binds a parameter, counted from 1.
+#[inline]
+pub(super) fn bind_cell(
+    statement: &mut Statement<'_>,
+    parameter: usize,
+    cell: &Cell,
+) -> rusqlite::Result<()> {
+    with_value(cell, |value| statement.raw_bind_parameter(parameter, ToSqlOutput::Borrowed(value)))
 }
 
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(self.value()))
+/// Shows a cell as SQLite has it.
+#[inline]
+pub(super) fn with_value<T>(cell: &Cell, show: impl FnOnce(ValueRef<'_>) -> T) -> T {
+    match cell {
+        Cell::Null => show(ValueRef::Null),
+        Cell::Integer(value) => show(ValueRef::Integer(*value)),
+        Cell::Real(value) => show(ValueRef::Real(*value)),
+        Cell::Text(text) => show(ValueRef::Text(text.as_bytes())),
+        Cell::Time(time) => show(ValueRef::Text(time.text().as_bytes())),
+        Cell::Bytes(bytes) => show(ValueRef::Blob(bytes)),
     }
 }

@@ -429,6 +429,7 @@ fn cell_of(cell: &row::Cell) -> Cell {
         row::Cell::Integer(integer) => Cell::Integer(*integer),
         row::Cell::Real(real) => Cell::Real(real.to_bits()),
         row::Cell::Text(text) => Cell::text(text),
+        row::Cell::Time(time) => Cell::text(&time.text()),
         row::Cell::Bytes(bytes) => Cell::Bytes(bytes.to_vec()),
     }
 }

@@ -1,4 +1,4 @@
-//! From what is searched for to the query that Tantivy runs.
+//! From the words of a search to the terms that they ask for.
 //!
 //! A text is looked for in each field as the field's language has it, and counts by the field's weight. Where one of
 //! the fields leaves all of it out (stop words), it asks for nothing: what is not in the index of that field may be in
@@ -7,14 +7,10 @@
 use std::time::Instant;
 
 use tantivy::Term;
-use tantivy::query::{
-    AllQuery, BooleanQuery, BoostQuery, EmptyQuery, Occur, PhraseQuery, Query, TermQuery,
-};
-use tantivy::schema::IndexRecordOption;
 
 use super::Text as Field;
 use super::analysis::Analyzer;
-use super::excluded::Excluded;
+use super::clause::{Clause, Terms};
 use super::expand::Expand;
 use super::sought::{FUZZY_CHARS_MIN, Sought};
 use super::words::{Form, Node, Text, Words, shown};
@@ -24,12 +20,12 @@ use crate::query::Refused;
 const TERMS_MAX: usize = 256;
 
 pub struct Compiled {
-    pub query: Box<dyn Query>,
+    pub(super) clause: Clause,
     /// Those of the words, and what became of them in these fields.
     pub warnings: Vec<String>,
 }
 
-/// Makes the query; its walks through the dictionary end at `deadline`.
+/// Makes the clause; its walks through the dictionary end at `deadline`.
 pub fn compile(words: &Words, fields: &[Field], deadline: Instant) -> Result<Compiled, Refused> {
     let analyzers = fields.iter().map(|field| Analyzer::new(field.language)).collect();
     let warnings = words.warnings.clone();
@@ -39,18 +35,22 @@ pub fn compile(words: &Words, fields: &[Field], deadline: Instant) -> Result<Com
         return Err(Refused::new(format!("phrases of more than {TERMS_MAX} words together"))
             .hint("search for a part of the phrase"));
     }
-    let query = match clause {
-        Some(clause) => positive(clause),
+    let clause = match clause {
+        Some(clause) => clause.positive(),
         None => {
             let nothing = compiler.nothing();
             compiler.warnings.push(nothing);
-            Box::new(EmptyQuery)
+            Clause::nothing()
         }
     };
-    Ok(Compiled { query, warnings: compiler.warnings })
+    Ok(Compiled { clause, warnings: compiler.warnings })
 }
 
-type Clause = (Occur, Box<dyn Query>);
+/// What is asked for, or what is not to be there.
+enum Asked {
+    With(Clause),
+    Without(Clause),
+}
 
 struct Compiler<'a> {
     fields: &'a [Field],
@@ -63,36 +63,39 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// The clause of a node, `Must` or `MustNot`; None: it asks for nothing.
-    fn node(&mut self, node: &Node) -> Option<Clause> {
+    /// None: the node asks for nothing.
+    fn node(&mut self, node: &Node) -> Option<Asked> {
         match node {
             Node::All(nodes) => {
-                let mut clauses = self.nodes(nodes);
-                match clauses.len() {
-                    0 | 1 => clauses.pop(),
-                    _ => Some((Occur::Must, all(clauses))),
+                let mut asked = self.nodes(nodes);
+                match asked.len() {
+                    0 | 1 => asked.pop(),
+                    _ => Some(Asked::With(all(asked))),
                 }
             }
             Node::Any(nodes) => {
-                let mut clauses = self.nodes(nodes);
-                match clauses.len() {
-                    0 | 1 => clauses.pop(),
-                    _ => Some((Occur::Must, any(clauses.into_iter().map(positive).collect()))),
+                let mut asked = self.nodes(nodes);
+                match asked.len() {
+                    0 | 1 => asked.pop(),
+                    _ => {
+                        let clauses = asked.into_iter().map(Asked::positive);
+                        Some(Asked::With(Clause::Any(clauses.collect())))
+                    }
                 }
             }
-            Node::Not(node) => match self.node(node)? {
-                (Occur::MustNot, query) => Some((Occur::Must, query)),
-                (_, query) => Some((Occur::MustNot, query)),
-            },
-            Node::Text(text) => self.text(text).map(|query| (Occur::Must, query)),
+            Node::Not(node) => Some(match self.node(node)? {
+                Asked::Without(clause) => Asked::With(clause),
+                Asked::With(clause) => Asked::Without(clause),
+            }),
+            Node::Text(text) => self.text(text).map(Asked::With),
         }
     }
 
-    fn nodes(&mut self, nodes: &[Node]) -> Vec<Clause> {
+    fn nodes(&mut self, nodes: &[Node]) -> Vec<Asked> {
         nodes.iter().filter_map(|node| self.node(node)).collect()
     }
 
-    fn text(&mut self, text: &Text) -> Option<Box<dyn Query>> {
+    fn text(&mut self, text: &Text) -> Option<Clause> {
         let fields = match text.field {
             Some(field) => field..field + 1,
             None => 0..self.fields.len(),
@@ -113,8 +116,8 @@ impl Compiler<'_> {
             self.left_out.get_or_insert_with(|| (text.clone(), fields.start + at));
             return None;
         }
-        let queries = fields.zip(sought).map(|(field, sought)| self.sought(field, sought));
-        Some(any(queries.collect()))
+        let clauses = fields.zip(sought).map(|(field, sought)| self.sought(field, sought));
+        Some(Clause::Any(clauses.collect()))
     }
 
     /// Why nothing is left to search for, and where there would be.
@@ -133,53 +136,45 @@ impl Compiler<'_> {
         format!("{nothing}: `{field}` leaves out `{word}`{}", other.unwrap_or_default())
     }
 
-    fn sought(&self, field: usize, sought: Sought) -> Box<dyn Query> {
+    fn sought(&self, field: usize, sought: Sought) -> Clause {
         let Field { field, weight, .. } = self.fields[field];
-        let mut terms: Vec<(usize, Term)> = sought
-            .terms
-            .into_iter()
-            .map(|(place, term)| (place, Term::from_field_text(field, &term)))
-            .collect();
-        let query: Box<dyn Query> = match sought.open {
-            Some((place, open)) => {
-                Box::new(Expand { field, before: terms, place, open, deadline: self.deadline })
-            }
-            None if terms.len() > 1 => Box::new(PhraseQuery::new_with_offset(terms)),
-            None => {
-                let (_, term) = terms.pop().expect("something is sought");
-                Box::new(TermQuery::new(term, IndexRecordOption::WithFreqs))
-            }
-        };
+        let terms = sought.terms.into_iter();
+        let terms = terms.map(|(place, term)| (place, Term::from_field_text(field, &term)));
+        let terms: Vec<(usize, Term)> = terms.collect();
         #[expect(clippy::cast_possible_truncation, reason = "scores are of this size")]
         let weight = weight as f32;
-        if weight == 1.0 { query } else { Box::new(BoostQuery::new(query, weight)) }
+        match sought.open {
+            Some((place, open)) => {
+                let expand = Expand { field, before: terms, place, open, deadline: self.deadline };
+                Clause::Open(expand, weight)
+            }
+            None => Clause::Terms(Terms::new(terms, weight)),
+        }
     }
 }
 
-fn all(mut clauses: Vec<Clause>) -> Box<dyn Query> {
+impl Asked {
+    fn positive(self) -> Clause {
+        match self {
+            Self::With(clause) => clause,
+            Self::Without(_) => all(vec![self]),
+        }
+    }
+}
+
+fn all(asked: Vec<Asked>) -> Clause {
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for one in asked {
+        match one {
+            Asked::With(clause) => with.push(clause),
+            Asked::Without(clause) => without.push(clause),
+        }
+    }
     // What is only taken away has to be taken away from something.
-    if clauses.iter().all(|(occur, _)| *occur == Occur::MustNot) {
-        clauses.push((Occur::Must, Box::new(AllQuery)));
+    if with.is_empty() {
+        with.push(Clause::Every);
     }
-    let clauses = clauses.into_iter().map(|(occur, query)| match occur {
-        Occur::MustNot => (occur, Box::new(Excluded(query)) as Box<dyn Query>),
-        _ => (occur, query),
-    });
-    Box::new(BooleanQuery::new(clauses.collect()))
-}
-
-fn any(mut queries: Vec<Box<dyn Query>>) -> Box<dyn Query> {
-    if queries.len() == 1 {
-        return queries.pop().expect("there is one");
-    }
-    Box::new(BooleanQuery::union(queries))
-}
-
-fn positive(clause: Clause) -> Box<dyn Query> {
-    match clause {
-        (Occur::MustNot, _) => all(vec![clause]),
-        (_, query) => query,
-    }
+    Clause::All { with, without }
 }
 
 #[cfg(test)]

@@ -11,13 +11,12 @@ use std::time::Instant;
 
 use tantivy::index::{InvertedIndexReader, SegmentReader};
 use tantivy::postings::{Postings, SegmentPostings, TermInfo};
-use tantivy::query::{
-    BitSetDocSet, ConstScorer, EnableScoring, Explanation, FuzzyTermQuery, Query, Scorer, Weight,
-};
+use tantivy::query::FuzzyTermQuery;
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{BitSet, DocId, DocSet, Score, TERMINATED, TantivyError, Term};
+use tantivy::{BitSet, DocId, DocSet, TERMINATED, TantivyError, Term};
 
 use super::analysis::MARK;
+use super::phrase::Places;
 use super::sought::Open;
 
 /// Places of a phrase's first words that are held at a time: 8 MiB. More are taken in turns.
@@ -46,38 +45,34 @@ pub(super) fn is_timed_out(error: &TantivyError) -> bool {
     matches!(error, TantivyError::IoError(error) if error.kind() == io::ErrorKind::TimedOut)
 }
 
-impl Query for Expand {
-    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        Ok(Box::new(self.clone()))
-    }
-}
-
-impl Weight for Expand {
-    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        let mut rows = BitSet::with_max_value(reader.max_doc());
-        let index = reader.inverted_index(self.field)?;
+impl Expand {
+    /// Those of a segment.
+    pub(super) fn rows(&self, segment: &SegmentReader) -> tantivy::Result<BitSet> {
+        let mut rows = BitSet::with_max_value(segment.max_doc());
+        let index = segment.inverted_index(self.field)?;
         let mut clock = Clock { deadline: self.deadline, steps: 0 };
         if self.before.is_empty() {
             self.walk(&index, &mut clock, |term, clock| union(&index, term, &mut rows, clock))?;
-        } else if let Some(mut lists) = Lists::open(&index, &self.before, self.place)? {
-            while lists.fill(&mut clock)? {
-                let places = &lists.places;
-                self.walk(&index, &mut clock, |term, clock| {
-                    let option = IndexRecordOption::WithFreqsAndPositions;
-                    let list = index.read_postings_from_terminfo(term, option)?;
-                    join(list, places, &mut rows, clock)
-                })?;
-            }
+            return Ok(rows);
         }
-        Ok(Box::new(ConstScorer::new(BitSetDocSet::from(rows), boost)))
+        let mut before = Vec::with_capacity(self.before.len());
+        for (place, term) in &self.before {
+            let Some(term) = index.get_term_info(term)? else { return Ok(rows) };
+            before.push((*place, term));
+        }
+        let before = Places::open(&index, &mut before, self.place)?;
+        let mut lists = Lists { before, places: Vec::new() };
+        while lists.fill(&mut clock)? {
+            let places = &lists.places;
+            self.walk(&index, &mut clock, |term, clock| {
+                let option = IndexRecordOption::WithFreqsAndPositions;
+                let list = index.read_postings_from_terminfo(term, option)?;
+                join(list, places, &mut rows, clock)
+            })?;
+        }
+        Ok(rows)
     }
 
-    fn explain(&self, _: &SegmentReader, _: DocId) -> tantivy::Result<Explanation> {
-        Ok(Explanation::new("a beginning, or a word with faults", 1.0))
-    }
-}
-
-impl Expand {
     /// Gives every term of the dictionary that is meant.
     fn walk(
         &self,
@@ -150,54 +145,25 @@ fn union(
     Ok(())
 }
 
-/// The lists of the terms before the open one, read side by side.
+/// The terms before the open one.
 struct Lists {
-    /// The rarest first; each with how far before the open term it stands.
-    lists: Vec<(u32, SegmentPostings)>,
+    before: Places,
     /// Where the open term has to stand: (row, place), ascending.
     places: Vec<(DocId, u32)>,
 }
 
 impl Lists {
-    /// None: a term is not in this segment.
-    fn open(
-        index: &InvertedIndexReader,
-        terms: &[(usize, Term)],
-        place: usize,
-    ) -> tantivy::Result<Option<Self>> {
-        let mut lists = Vec::with_capacity(terms.len());
-        for (at, term) in terms {
-            let before = u32::try_from(place - at).expect("a text of some thousand bytes");
-            let option = IndexRecordOption::WithFreqsAndPositions;
-            let Some(list) = index.read_postings(term, option)? else { return Ok(None) };
-            lists.push((before, list));
-        }
-        lists.sort_by_key(|(_, list)| list.size_hint());
-        Ok(Some(Self { lists, places: Vec::new() }))
-    }
-
     /// The next places, `PLACES_MAX` and those of one row at most; false: there are no more.
     fn fill(&mut self, clock: &mut Clock) -> tantivy::Result<bool> {
+        let mut row = self.places.last().map_or(0, |(row, _)| row + 1);
         self.places.clear();
-        let (mut here, mut there) = (Vec::new(), Vec::new());
-        let [(first_before, first), others @ ..] = &mut self.lists[..] else { return Ok(false) };
-        'rows: while first.doc() != TERMINATED && self.places.len() < PLACES_MAX {
+        while row != TERMINATED && self.places.len() < PLACES_MAX {
             clock.step()?;
-            let row = first.doc();
-            for (_, other) in &mut *others {
-                let found = reach(other, row);
-                if found > row {
-                    first.seek(found);
-                    continue 'rows;
-                }
+            let found = self.before.meet(row);
+            if found == row {
+                self.places.extend(self.before.read().iter().map(|place| (row, *place)));
             }
-            first.positions_with_offset(*first_before, &mut here);
-            for (before, other) in &mut *others {
-                other.positions_with_offset(*before, &mut there);
-                here.retain(|place| there.binary_search(place).is_ok());
-            }
-            self.places.extend(here.iter().map(|place| (row, *place)));
-            first.advance();
+            row = found.max(row + 1);
         }
         Ok(!self.places.is_empty())
     }

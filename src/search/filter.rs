@@ -6,10 +6,9 @@
 
 use std::ops::RangeInclusive;
 
-use tantivy::query::{ConstScoreQuery, Query, TermQuery, TermSetQuery};
-use tantivy::schema::IndexRecordOption;
 use tantivy::{DocId, SegmentReader, Term};
 
+use super::clause::Clause;
 use super::collect::{Deadline, Failure};
 use super::shape::{self, FilterKind, Shape};
 use super::values::{Standing, Values};
@@ -123,13 +122,13 @@ pub(super) fn predicate(
     Ok(Predicate::Test { values, accepted, negated, null })
 }
 
-/// Queries of which every document fulfils one, for those conditions that hold of few documents: the search goes
+/// Clauses of which every document fulfils one, for those conditions that hold of few documents: the search goes
 /// through their lists. They decide nothing: the filter is asked of each document all the same.
 pub(super) fn leads(
     filter: &Filter,
     shape: &Shape,
     searcher: &tantivy::Searcher,
-) -> tantivy::Result<Vec<Box<dyn Query>>> {
+) -> tantivy::Result<Vec<Clause>> {
     let (column, listed) = match filter {
         Filter::All(filters) => {
             let leads = filters.iter().map(|filter| leads(filter, shape, searcher));
@@ -154,7 +153,7 @@ pub(super) fn leads(
             Cell::Text(text) if filter.kind == FilterKind::Text => {
                 let term = Term::from_field_text(filter.field, text);
                 documents += searcher.doc_freq(&term)?;
-                terms.push(term);
+                terms.push(Clause::term(term));
             }
             _ => return Ok(Vec::new()),
         }
@@ -162,12 +161,8 @@ pub(super) fn leads(
     if documents > searcher.num_docs() / LEADS_ONE_IN {
         return Ok(Vec::new());
     }
-    let query: Box<dyn Query> = match &terms[..] {
-        [term] => Box::new(TermQuery::new(term.clone(), IndexRecordOption::Basic)),
-        _ => Box::new(TermSetQuery::new(terms)),
-    };
-    // What is filtered by says nothing of how well the words are answered.
-    Ok(vec![Box::new(ConstScoreQuery::new(query, 0.0))])
+    // What is filtered by says nothing of how well the words are answered: they are not weighed.
+    Ok(vec![Clause::Any(terms)])
 }
 
 pub(super) fn of_column(shape: &Shape, column: usize) -> Result<&shape::Filter, Failure> {

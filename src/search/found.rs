@@ -2,24 +2,21 @@
 
 use std::time::Instant;
 
-use tantivy::query::{BooleanQuery, EnableScoring, Occur, Query};
 use tantivy::{DocAddress, Score};
 
+use super::clause::Clause;
 use super::collect::{Collected, Failure, Wanted};
 use super::compile::compile;
 use super::document::HASHED;
 use super::expand::is_timed_out;
 use super::facets::Facet;
-use super::words::{Node, Words};
+use super::words::Words;
 use super::{Searcher, filter, words};
 use crate::query::Refused;
 use crate::query::cursor::Cursor;
 use crate::query::filter::Filter;
-use crate::query::order::{By, Order};
+use crate::query::order::Order;
 use crate::store;
-
-/// Words that are added up in two parts at most have one sum, in whatever order documents are looked at.
-const PRUNED_PARTS_MAX: usize = 2;
 
 /// What is asked of an index.
 #[derive(Clone, Debug)]
@@ -102,31 +99,25 @@ impl Searcher {
             let detail = "rows have a score only where words are searched for";
             return Err(Error::Refused(Refused::new(detail)));
         }
-        let (query, warnings, parts) = match self.words(request)? {
+        let (clause, warnings) = match self.words(request)? {
             Some(words) => {
                 let compiled = compile(&words, self.shape.texts(), request.deadline)
                     .map_err(Error::Refused)?;
-                let parts = words.root.as_ref().map_or(0, |root| self.parts(root));
-                (Some(compiled.query), compiled.warnings, parts)
+                (Some(compiled.clause), compiled.warnings)
             }
-            None => (None, Vec::new(), 0),
+            None => (None, Vec::new()),
         };
-        let by_score_alone =
-            matches!(&order.0[..], [part] if part.by == By::Score && part.descending);
         let wanted = Wanted {
             shape: &self.shape,
             filter: request.filter.as_ref(),
             order: &order,
             after: request.after.as_ref(),
             limit: request.limit,
-            every: request.total
-                || !request.facets.is_empty()
-                || !by_score_alone
-                || parts > PRUNED_PARTS_MAX,
-            scored: query.is_some(),
+            counted: request.total || !request.facets.is_empty(),
+            scored: clause.is_some(),
         };
         let collected =
-            self.collect(query, &wanted, request).map_err(|failure| self.failed(failure))?;
+            self.collect(clause, &wanted, request).map_err(|failure| self.failed(failure))?;
         let hits = collected.best.into_iter().map(|best| Hit {
             place: best.place,
             address: best.address,
@@ -149,42 +140,25 @@ impl Searcher {
         words.transpose().map_err(Error::Refused)
     }
 
-    /// How many scores are added up for one document, at most.
-    fn parts(&self, node: &Node) -> usize {
-        match node {
-            Node::All(nodes) | Node::Any(nodes) => nodes.iter().map(|node| self.parts(node)).sum(),
-            Node::Not(_) => 0,
-            Node::Text(text) if text.field.is_some() => 1,
-            Node::Text(_) => self.shape.texts().len(),
-        }
-    }
-
     fn collect(
         &self,
-        words: Option<Box<dyn Query>>,
+        words: Option<Clause>,
         wanted: &Wanted<'_>,
         request: &Request,
     ) -> Result<Collected, Failure> {
-        let mut queries: Vec<Box<dyn Query>> = words.into_iter().collect();
+        let mut with: Vec<Clause> = words.into_iter().collect();
+        with.iter_mut().try_for_each(|words| words.weigh(&self.inner))?;
         if let Some(filter) = wanted.filter {
-            queries.extend(filter::leads(filter, wanted.shape, &self.inner)?);
+            with.extend(filter::leads(filter, wanted.shape, &self.inner)?);
         }
-        let query: Option<Box<dyn Query>> = match queries.len() {
-            0 | 1 => queries.pop(),
-            _ => {
-                let must = queries.into_iter().map(|query| (Occur::Must, query));
-                Some(Box::new(BooleanQuery::new(must.collect())))
-            }
+        let clause = match with.len() {
+            0 => Clause::Every,
+            1 => with.remove(0),
+            _ => Clause::All { with, without: Vec::new() },
         };
-        let scoring = if wanted.scored {
-            EnableScoring::enabled_from_searcher(&self.inner)
-        } else {
-            EnableScoring::disabled_from_searcher(&self.inner)
-        };
-        let weight = query.map(|query| query.weight(scoring)).transpose()?;
         let mut collected = Collected::new(&request.facets, request.deadline);
         for (ordinal, segment) in (0..).zip(self.inner.segment_readers()) {
-            collected.segment(wanted, weight.as_deref(), ordinal, segment)?;
+            collected.segment(wanted, &clause, ordinal, segment)?;
         }
         Ok(collected)
     }

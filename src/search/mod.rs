@@ -9,9 +9,13 @@
 //! | `analysis` | from a text to what it is found by |
 //! | `words` | what somebody searches for, read |
 //! | `sought` | what is looked up for it in a field |
-//! | `compile` | the query for it |
-//! | `excluded` | what is taken away from what is found |
+//! | `clause` | what is searched for, in fields and terms |
+//! | `compile` | from words to it |
 //! | `expand` | beginnings of words and words with faults |
+//! | `matches` | the documents of a segment in which it is found, with their scores |
+//! | `window` | some documents side by side |
+//! | `list` | the documents of a term |
+//! | `phrase` | terms that stand together |
 //! | `highlight` | where it is in a row's text |
 //! | `document` | from a row to a document, which cannot be wrongly typed |
 //! | `payload` | how far an index has come: in each of its commits |
@@ -24,7 +28,8 @@
 //! | `folder` | the names of an index's folders, and how one replaces another |
 //! | `found` | a search: what is asked, and the hits |
 //! | `filter` | a filter, asked of documents |
-//! | `collect` | the best hits of an order behind a cursor |
+//! | `collect` | the best hits of an order behind a cursor, and how many there are |
+//! | `top` | those of one segment |
 //! | `facets` | how many hits have which value |
 //! | `values` | the values of a filter, as numbers that order as they do |
 //! | `rows` | from hits to rows |
@@ -36,12 +41,12 @@
 
 mod analysis;
 mod build;
+mod clause;
 mod collect;
 pub mod compile;
 mod directory;
 mod document;
 mod error;
-mod excluded;
 mod expand;
 mod facets;
 mod filter;
@@ -49,7 +54,10 @@ mod folder;
 pub mod found;
 pub mod highlight;
 mod index;
+mod list;
+mod matches;
 mod payload;
+mod phrase;
 mod queue;
 pub mod rows;
 mod searcher;
@@ -57,8 +65,10 @@ mod shape;
 mod sought;
 #[cfg(test)]
 mod tests;
+mod top;
 mod values;
 mod verify;
+mod window;
 pub mod words;
 mod writer;
 

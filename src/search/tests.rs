@@ -9,6 +9,7 @@ mod files;
 mod foreign;
 mod mapping;
 mod merges;
+mod pages;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

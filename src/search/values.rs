@@ -6,7 +6,7 @@
 use std::io;
 
 use compact_str::CompactString;
-use tantivy::columnar::{Column, StrColumn, TermOrdHit};
+use tantivy::columnar::{Column, ColumnIndex, StrColumn, TermOrdHit};
 use tantivy::{DocId, SegmentReader, f64_to_u64, i64_to_u64, u64_to_f64, u64_to_i64};
 
 use super::document;
@@ -57,10 +57,15 @@ impl Values {
     /// None: NULL.
     #[inline]
     pub(super) fn of(&self, doc: DocId) -> Option<u64> {
-        match self {
-            Self::Absent => None,
-            Self::Texts(column) => column.ords().first(doc),
-            Self::Numbers(column, _) => column.first(doc),
+        let column = match self {
+            Self::Absent => return None,
+            Self::Texts(column) => column.ords(),
+            Self::Numbers(column, _) => column,
+        };
+        match column.index {
+            // Every document has one: nothing is to be looked up but the value.
+            ColumnIndex::Full => Some(column.values.get_val(doc)),
+            _ => column.first(doc),
         }
     }
 

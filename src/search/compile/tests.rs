@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use proptest::prelude::any as anything;
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
-use tantivy::collector::{Collector, DocSetCollector, TopDocs};
 use tantivy::schema::{
     FAST, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::{Index, TantivyDocument};
+use tantivy::{DocAddress, Index, Score, TantivyDocument};
 
 use super::*;
 use crate::definition::Language;
+use crate::search::matches::tests::found;
 use crate::search::{analysis, expand, words};
 
 const ROWS: [(&str, &str); 8] = [
@@ -71,23 +71,24 @@ impl Fixture {
         words::parse(text, &["title", "body"], &[]).unwrap()
     }
 
-    fn collect<C: Collector>(&self, text: &str, collector: &C) -> (C::Fruit, Vec<String>) {
+    /// Rows by number, with their scores.
+    fn scored(&self, text: &str) -> (Vec<(u64, Score)>, Vec<String>) {
         let deadline = Instant::now() + Duration::from_secs(60);
         let compiled = compile(&self.words(text), &self.texts, deadline).unwrap();
         let searcher = self.index.reader().unwrap().searcher();
-        (searcher.search(&compiled.query, collector).unwrap(), compiled.warnings)
+        let id = |(at, score): (DocAddress, Score)| {
+            let column = searcher.segment_reader(at.segment_ord).fast_fields().u64("id").unwrap();
+            (column.first(at.doc_id).unwrap(), score)
+        };
+        let found = found(&compiled.clause, &searcher).unwrap();
+        let mut found: Vec<_> = found.into_iter().map(id).collect();
+        found.sort_by_key(|(id, _)| *id);
+        (found, compiled.warnings)
     }
 
     fn find(&self, text: &str) -> (Vec<u64>, Vec<String>) {
-        let (found, warnings) = self.collect(text, &DocSetCollector);
-        let searcher = self.index.reader().unwrap().searcher();
-        let id = |at: tantivy::DocAddress| {
-            let column = searcher.segment_reader(at.segment_ord).fast_fields().u64("id").unwrap();
-            column.first(at.doc_id).unwrap()
-        };
-        let mut found: Vec<u64> = found.into_iter().map(id).collect();
-        found.sort_unstable();
-        (found, warnings)
+        let (found, warnings) = self.scored(text);
+        (found.into_iter().map(|(id, _)| id).collect(), warnings)
     }
 }
 
@@ -236,16 +237,16 @@ fn weights_count() {
     let rows = [("cat", "dog"), ("dog", "cat"), ("fish cat", "cat"), ("a", "b")];
     let fixture = fixture(&rows);
     for text in ["cat", "ca*", "catt~ OR caat~"] {
-        let (found, _) = fixture.collect(text, &TopDocs::with_limit(9).order_by_score());
-        let rows: Vec<u32> = found.iter().map(|(_, at)| at.doc_id).collect();
+        let (mut found, _) = fixture.scored(text);
+        found.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        let rows: Vec<u64> = found.iter().map(|(row, _)| *row).collect();
         assert!(found.len() == 3 || text.contains('~'), "{text}: {found:?}");
         if found.len() == 3 {
             // In both fields, in the one that counts twice, in the other.
             assert_eq!(rows, [2, 0, 1], "{text}: {found:?}");
         }
     }
-    let (found, _) = fixture.collect("ca*", &TopDocs::with_limit(9).order_by_score());
-    assert_eq!(found.iter().map(|(score, _)| *score).collect::<Vec<_>>(), [3.0, 2.0, 1.0]);
+    assert_eq!(fixture.scored("ca*").0, [(0, 2.0), (1, 1.0), (2, 3.0)]);
 }
 
 #[test]
@@ -262,7 +263,7 @@ fn a_walk_ends_at_the_deadline() {
     let searcher = fixture.index.reader().unwrap().searcher();
     for text in ["word*", "\"x word\" OR body:wo*", "body:word1~ OR wor*"] {
         let compiled = compile(&fixture.words(text), &fixture.texts, past).unwrap();
-        let error = searcher.search(&compiled.query, &DocSetCollector).unwrap_err();
+        let error = found(&compiled.clause, &searcher).unwrap_err();
         assert!(expand::is_timed_out(&error), "{text}: {error}");
     }
     assert_eq!(fixture.find("word*").0.len(), 1_000);
@@ -311,7 +312,7 @@ proptest! {
         let searcher = fixture.index.reader().unwrap().searcher();
         let deadline = Instant::now() + Duration::from_secs(60);
         if let Ok(compiled) = compile(&words, &fixture.texts, deadline) {
-            searcher.search(&compiled.query, &DocSetCollector).unwrap();
+            found(&compiled.clause, &searcher).unwrap();
         }
     }
 }

@@ -1,0 +1,230 @@
+//! Random words over rows in several segments: what is found is what Tantivy's own queries find, with their scores; and
+//! the pages of a search are parts of one list, whatever else is asked with them.
+
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use proptest::prelude::*;
+use tantivy::collector::{Count, TopDocs};
+use tantivy::query::{
+    AllQuery, BooleanQuery, BoostQuery, FuzzyTermQuery, Occur, PhraseQuery, Query, RegexQuery,
+    TermQuery,
+};
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocAddress, Score};
+
+use super::*;
+use crate::query::order::{By, Order, Part};
+use crate::search::clause::Clause;
+use crate::search::compile::compile;
+use crate::search::found::Request;
+use crate::search::sought::Open;
+use crate::search::{matches, words};
+
+/// Two windows of the first segment and parts of others.
+const ROWS: usize = 5_000;
+const WORDS: [&str; 12] = [
+    "wing", "fixed", "multi", "engine", "intl", "jet", "blue", "northern", "winged", "engines",
+    "kennedy", "rare",
+];
+
+struct Fixture {
+    searcher: Searcher,
+    /// Its files.
+    _index: (Index, Writer),
+}
+
+/// Some words are in nearly all rows, others in few; some rows were changed or removed.
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+    let files = created();
+    let (index, mut writer) = open(&files).unwrap();
+    let mut random = random_numbers(7);
+    let mut text = |words_max: usize| {
+        let count = random(words_max) + 1;
+        let words = (0..count).map(|_| WORDS[random(WORDS.len()).min(random(WORDS.len()))]);
+        Cell::Text(words.collect::<Vec<_>>().join(" ").into())
+    };
+    let mut made = |number: usize| {
+        let mut row = row(&format!("{:05}", number * 7_919 % 100_003), number as i64 % 5);
+        (row[NAME], row[NAME + 1]) = (text(3), text(8));
+        row
+    };
+    let mut commits = 0;
+    let mut commit = |writer: &mut Writer| {
+        commits += 1;
+        writer.commit(payload(commits)).unwrap();
+    };
+    (0..ROWS * 9 / 10).for_each(|number| writer.put(&made(number)).unwrap());
+    commit(&mut writer);
+    for number in ROWS * 9 / 10..ROWS {
+        writer.put(&made(number)).unwrap();
+        writer.put(&made(number / 2)).unwrap();
+        if number % 7 == 0 {
+            writer.remove(&key(&format!("{:05}", number / 3 * 7_919 % 100_003))).unwrap();
+        }
+        if number % 200 == 0 {
+            commit(&mut writer);
+        }
+    }
+    let searcher = {
+        commits += 1;
+        writer.commit(payload(commits)).unwrap().searcher
+    };
+    assert!(searcher.segments() > 2);
+    Fixture { searcher, _index: (index, writer) }
+});
+
+/// Splitmix64.
+fn random_numbers(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |end| {
+        seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = seed;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) % end as u64) as usize
+    }
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop::sample::select(&WORDS[..]).prop_map(str::to_owned)
+}
+
+fn clause() -> impl Strategy<Value = String> {
+    let phrase =
+        || prop::collection::vec(word(), 2..4).prop_map(|it| format!("\"{}\"", it.join(" ")));
+    prop_oneof![
+        3 => word(),
+        3 => phrase(),
+        1 => word().prop_map(|word| format!("{}*", &word[..3])),
+        1 => word().prop_map(|word| format!("x{}~", &word[1..])),
+        1 => word().prop_map(|word| format!("name:{word}")),
+        1 => phrase().prop_map(|phrase| format!("note:{phrase}")),
+    ]
+}
+
+/// No phrase is taken away: Tantivy's own query for that ends a debug build.
+fn words() -> impl Strategy<Value = String> {
+    let group = || prop::collection::vec(clause(), 1..4).prop_map(|it| it.join(" OR "));
+    let all = prop::collection::vec(group().prop_map(|group| format!("({group})")), 1..4);
+    let without =
+        prop_oneof![3 => Just(String::new()), 1 => word().prop_map(|it| format!(" -{it}"))];
+    (all, without).prop_map(|(all, without)| all.join(" ") + &without)
+}
+
+/// Tantivy's own, which is right as a set, and in scores but for rounding.
+fn query(clause: &Clause) -> Box<dyn Query> {
+    match clause {
+        Clause::Every => Box::new(AllQuery),
+        Clause::Terms(terms) => {
+            let query: Box<dyn Query> = match &terms.places[..] {
+                [(_, term)] => Box::new(TermQuery::new(term.clone(), IndexRecordOption::WithFreqs)),
+                terms => Box::new(PhraseQuery::new_with_offset(terms.to_vec())),
+            };
+            Box::new(BoostQuery::new(query, terms.boost))
+        }
+        Clause::Open(expand, boost) => {
+            let query: Box<dyn Query> = match &expand.open {
+                Open::Prefix(begin) => {
+                    Box::new(RegexQuery::from_pattern(&format!("{begin}.*"), expand.field).unwrap())
+                }
+                Open::Fuzzy(word) => {
+                    let term = tantivy::Term::from_field_text(expand.field, word);
+                    Box::new(FuzzyTermQuery::new(term, 1, true))
+                }
+            };
+            Box::new(BoostQuery::new(query, *boost))
+        }
+        Clause::All { with, without } => {
+            let with = with.iter().map(|clause| (Occur::Must, query(clause)));
+            let without = without.iter().map(|clause| (Occur::MustNot, query(clause)));
+            Box::new(BooleanQuery::new(with.chain(without).collect()))
+        }
+        Clause::Any(any) => Box::new(BooleanQuery::union(any.iter().map(query).collect())),
+    }
+}
+
+fn request(words: &str, order: Order) -> Request {
+    Request {
+        words: Some(words.to_owned()),
+        filter: None,
+        order,
+        after: None,
+        limit: 2 * ROWS,
+        highlight: false,
+        facets: Vec::new(),
+        total: false,
+        deadline: Instant::now() + DEADLINE,
+    }
+}
+
+type Hits = Vec<(String, Option<Score>)>;
+
+fn hits(request: &Request) -> (Hits, Option<crate::query::cursor::Cursor>, Option<u64>) {
+    let found = FIXTURE.searcher.search(request).unwrap();
+    let next = found.hits.last().map(|hit| hit.place.clone());
+    let hits = found.hits.into_iter().map(|hit| (hit.place.key, hit.score));
+    (hits.collect(), next, found.total)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_found_is_what_tantivy_finds(text in words()) {
+        let Fixture { searcher, .. } = &*FIXTURE;
+        let words = words::parse(&text, &["name", "note"], &[]).unwrap();
+        let compiled = compile(&words, searcher.shape.texts(), Instant::now() + DEADLINE).unwrap();
+        let mut found = matches::tests::found(&compiled.clause, &searcher.inner).unwrap();
+        let query = query(&compiled.clause);
+        let all = (TopDocs::with_limit(2 * ROWS).order_by_score(), Count);
+        let (mut expected, _): (Vec<(Score, DocAddress)>, usize) =
+            searcher.inner.search(&query, &all).unwrap();
+        expected.sort_by_key(|(_, at)| *at);
+        found.sort_by_key(|(at, _)| *at);
+        prop_assert_eq!(found.len(), expected.len(), "{}", text);
+        for ((at, score), (expected, other)) in found.into_iter().zip(expected) {
+            prop_assert_eq!(at, other);
+            prop_assert!((score - expected).abs() <= 1e-4 * expected, "{}: {} {}", text, score, expected);
+        }
+    }
+
+    #[test]
+    fn pages_are_parts_of_one_list(
+        text in words(), limit in 1_usize..40, at in 0_usize..5_000, by_count in 0..4, descending: bool,
+    ) {
+        let order = match by_count {
+            0 => Order(vec![Part { by: By::Column(3), descending }]),
+            1 => Order(vec![Part { by: By::Column(3), descending }, Part { by: By::Score, descending: true }]),
+            2 => Order(vec![Part { by: By::Score, descending }]),
+            _ => Order(Vec::new()),
+        };
+        let whole = Request { total: true, ..request(&text, order.clone()) };
+        let (all, _, total) = hits(&whole);
+        prop_assert_eq!(total, Some(all.len() as u64));
+        if by_count == 3 {
+            let key = |(key, score): &(String, Option<Score>)| (-score.unwrap(), key.clone());
+            prop_assert!(all.is_sorted_by(|a, b| key(a) < key(b)), "{}: {:?}", text, all);
+        }
+        // From the beginning, and from anywhere.
+        let mut starts = vec![(0, None)];
+        if !all.is_empty() {
+            let at = at % all.len() + 1;
+            let (_, next, _) = hits(&Request { limit: at, ..whole.clone() });
+            starts.push((at, next));
+        }
+        for (start, mut after) in starts {
+            let mut begin = start;
+            for total in [false, true, false] {
+                let page = Request { limit, after, total, ..request(&text, order.clone()) };
+                let (page, next, counted) = hits(&page);
+                prop_assert_eq!(counted, total.then_some(all.len() as u64));
+                let end = all.len().min(begin + limit);
+                prop_assert_eq!(&page[..], &all[begin..end], "{} from {}", text, begin);
+                if next.is_none() {
+                    break;
+                }
+                (begin, after) = (end, next);
+            }
+        }
+    }
+}

@@ -2,8 +2,8 @@
 //!
 //! What a plain event does ([`Handler::plainly`](super::handler::Handler::plainly)) depends on the event alone. In a large
 //! fold the row that it is about is mostly in no cache, and waiting for memory costs more than everything else. So some
-//! events ahead are made ready together and their rows sought one right after the other: the processor then waits for
-//! all of them at once.
+//! events ahead are made ready together and their rows sought side by side ([`Fold::seek_all`]): the processor then
+//! waits for all of them at once.
 
 use std::ops::Range;
 
@@ -61,7 +61,6 @@ impl Ahead {
         self.at = 0;
         self.ready.clear();
         self.operations.clear();
-        self.sought.clear();
         let mut event = event.clone();
         loop {
             let begin = self.operations.list.len();
@@ -72,6 +71,6 @@ impl Ahead {
                 break;
             }
         }
-        self.sought.extend(self.operations.list.iter().map(|operation| fold.seek(operation)));
+        fold.seek_all(&self.operations.list, &mut self.sought);
     }
 }

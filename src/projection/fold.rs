@@ -11,6 +11,8 @@
 //! Rows that were read are remembered until the batch has been written. In a table that some handler searches by
 //! columns every touched row is known.
 
+use std::hint::black_box;
+
 use hashbrown::{HashMap, HashSet};
 
 use super::known::{Kept, Known, Slot};
@@ -65,7 +67,7 @@ pub struct Fold {
 #[derive(Clone, Copy, Debug)]
 pub struct Sought {
     hash: u64,
-    /// None: the row was not known, and may be by now.
+    /// It may be another's, of one hash. None: the row was not known, and may be by now.
     slot: Option<Slot>,
     /// Slots are what they were as long as this is.
     epoch: u32,
@@ -181,7 +183,25 @@ impl Fold {
     pub fn seek(&self, operation: &Operation) -> Sought {
         let known = &self.known[operation.table];
         let hash = known.hash(&operation.key);
-        Sought { hash, slot: known.find(hash, &operation.key), epoch: self.epoch }
+        Sought { hash, slot: known.guess(hash), epoch: self.epoch }
+    }
+
+    /// The same for many: step by step for all of them, so that no step of one waits for the memory of another.
+    pub fn seek_all(&self, operations: &[Operation], sought: &mut Vec<Sought>) {
+        let known = |operation: &Operation| &self.known[operation.table];
+        let hashed = |operation: &Operation| {
+            let hash = known(operation).hash(&operation.key);
+            Sought { hash, slot: None, epoch: self.epoch }
+        };
+        sought.clear();
+        sought.extend(operations.iter().map(hashed));
+        for (sought, operation) in sought.iter_mut().zip(operations) {
+            sought.slot = known(operation).guess(sought.hash);
+        }
+        let touch = |(sought, operation): (&Sought, &Operation)| {
+            sought.slot.map_or(0, |slot| known(operation).touch(slot, operation))
+        };
+        black_box(sought.iter().zip(operations).map(touch).sum::<usize>());
     }
 
     /// Takes one operation of an event that was begun.
@@ -197,7 +217,7 @@ impl Fold {
         let table = &tables[number];
         let known = &self.known[number];
         let Sought { hash, slot, epoch } = sought;
-        let slot = slot.filter(|_| epoch == self.epoch);
+        let slot = slot.filter(|&slot| epoch == self.epoch && known.is_at(slot, &operation.key));
         let slot = match slot.or_else(|| known.find(hash, &operation.key)) {
             Some(slot) => slot,
             None if self.exact

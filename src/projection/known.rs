@@ -147,13 +147,34 @@ impl Known {
     /// The slot of a row that is known, whether it is there or not.
     #[inline]
     pub fn find(&self, hash: u64, key: &Key) -> Option<Slot> {
-        let same = |entry: &Entry| {
-            entry.hash == short(hash) && {
-                let cells = self.cells(entry.slot);
-                self.key.iter().zip(&key.0).all(|(&column, cell)| cells[column] == *cell)
-            }
-        };
+        let same = |entry: &Entry| entry.hash == short(hash) && self.is_at(entry.slot, key);
         self.by_key.find(spread(short(hash)), same).map(|entry| entry.slot)
+    }
+
+    /// The slot of a row whose key has this hash: nearly always the one that [`Known::find`] finds, and the row itself is
+    /// not looked at.
+    #[inline]
+    pub fn guess(&self, hash: u64) -> Option<Slot> {
+        let same = |entry: &Entry| entry.hash == short(hash);
+        self.by_key.find(spread(short(hash)), same).map(|entry| entry.slot)
+    }
+
+    /// Whether a slot is that of a key.
+    #[inline]
+    pub fn is_at(&self, slot: Slot, key: &Key) -> bool {
+        let cells = self.cells(slot);
+        self.key.iter().zip(&key.0).all(|(&column, cell)| cells[column] == *cell)
+    }
+
+    /// Reads of a row what an operation will, and makes nothing of it: a number that means nothing. What is read so is on
+    /// its way from memory, and nobody waits for it.
+    #[inline]
+    pub fn touch(&self, slot: Slot, operation: &Operation) -> usize {
+        let cells = self.cells(slot);
+        let key = self.key.iter().map(|&column| usize::from(cells[column].is_null()));
+        let assigned = operation.assignments.iter();
+        let assigned = assigned.map(|assigned| usize::from(cells[assigned.column].is_null()));
+        key.sum::<usize>() + assigned.sum::<usize>() + usize::from(self.states[slot as usize].there)
     }
 
     /// Whether the store may hold the row of a key that is not known.

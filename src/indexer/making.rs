@@ -90,8 +90,10 @@ pub fn make(
         progress(making)
     };
     // It takes a large fold's part as well: no fold is at work on what is whole.
-    let (_writer, _fold) = (budget.writer(), budget.fold());
-    let memory_bytes = budget.writer_bytes() + budget.fold_bytes_max();
+    let (_writer, mut fold) = (budget.writer(), budget.fold());
+    let fold_bytes = fold.share();
+    fold.bytes_max(fold_bytes);
+    let memory_bytes = budget.writer_bytes() + fold_bytes;
     let parts = Parts::default();
     let scan = |snapshot: Snapshot| -> Part<'_, Error> {
         let (parts, table, columns) = (&parts, &table, &columns);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Build;
 use super::end::End;
 use crate::beat::Stage;
+use crate::budget;
 use crate::clock;
 use crate::event::Sequence;
 use crate::source::convoy::Member;
@@ -48,7 +49,6 @@ impl Build {
         let mut store = self.open_bulk(generation)?;
         self.meter.turns(Phase::Bulk);
         if target > Sequence(0) {
-            let fold = self.common.budget.fold();
             let mut bulk = Bulk::new(
                 Arc::clone(&self.recipe.plan),
                 self.recipe.order_key.clone(),
@@ -56,9 +56,7 @@ impl Build {
             )
             .watched(Arc::clone(&self.operation.beat));
             bulk.begin(&store)?;
-            let replayed = self.replay(&mut store, &mut bulk, together, target);
-            drop(fold);
-            replayed?;
+            self.replay(&mut store, &mut bulk, together, target)?;
         }
         self.seal(store)
     }
@@ -106,6 +104,7 @@ impl Build {
             Some(Member { feed, current }) => Messages { feed, current, together: true },
             None => self.messages(Position::default()),
         };
+        let mut fold = self.common.budget.fold();
         let mut looked = Instant::now();
         let mut counted = false;
         while bulk.sequence() < target {
@@ -133,7 +132,7 @@ impl Build {
                             chunk.origin().map_or(Sequence(1), |origin| origin.first_sequence);
                         self.meter.reads(first, target);
                     }
-                    self.take(store, bulk, |bulk, store, fold_bytes_max| {
+                    self.take(store, bulk, &mut fold, |bulk, store, fold_bytes_max| {
                         bulk.take(store, &chunk, fold_bytes_max, clock::now())
                     })?;
                     self.meter.is_at(bulk.sequence());
@@ -157,7 +156,7 @@ impl Build {
                 }
             }
         }
-        self.take(store, bulk, |bulk, store, _| {
+        self.take(store, bulk, &mut fold, |bulk, store, _| {
             bulk.flush(store, clock::now()).map(|()| Taken::Written)
         })
     }
@@ -167,11 +166,15 @@ impl Build {
         &self,
         store: &mut Store,
         bulk: &mut Bulk,
+        fold: &mut budget::Fold,
         mut take: impl FnMut(&mut Bulk, &mut Store, usize) -> Result<Taken, StoreError>,
     ) -> Result<(), End> {
         loop {
-            match take(bulk, store, self.common.budget.fold_bytes_max()) {
-                Ok(Taken::Folded | Taken::Written) => return Ok(()),
+            match take(bulk, store, fold.bytes_max(bulk.bytes())) {
+                Ok(Taken::Folded | Taken::Written) => {
+                    fold.bytes_max(bulk.bytes());
+                    return Ok(());
+                }
                 Ok(Taken::Stopped(stop)) => {
                     return Err(self.stopped(bulk.sequence().next(), stop));
                 }

@@ -26,8 +26,8 @@ pub(super) struct Handler {
     pub(super) assignments: Vec<(usize, Action, Value)>,
     /// It asks for rows: what it does depends on them.
     pub(super) reads: bool,
-    /// It does one thing, whatever the event holds: see [`Handler::plainly`].
-    plain: bool,
+    /// It does one thing, whatever the event holds, and needs nothing else: see [`Handler::plainly`].
+    pub(super) plain: bool,
 }
 
 pub(super) struct When {
@@ -117,11 +117,12 @@ impl Handler {
         compiled.plain = compiled.when.is_none()
             && compiled.for_each.is_none()
             && compiled.object.is_none()
-            && !compiled.reads;
+            && !compiled.reads
+            && compiled.expressions().all(|expression| expression.variables().is_empty());
         compiled
     }
 
-    /// Gathers what it does for an event, where all that it evaluates is at hand and breaks no rule; false says nothing.
+    /// Gathers what it does for an event, where nothing of that breaks a rule; false says nothing. Of a plain one.
     ///
     /// Nearly all events are that plain, and [`Run`](super::run::Run) is for those that are not.
     #[inline]
@@ -131,7 +132,7 @@ impl Handler {
         table: &Table,
         operations: &mut Operations,
     ) -> bool {
-        let (true, Target::Key(values)) = (self.plain, &self.target) else { return false };
+        let Target::Key(values) = &self.target else { return false };
         let mut key = Key(Default::default());
         for (&column, value) in table.key.iter().zip(values) {
             match value.cell(event, table.columns[column].column_type) {
@@ -216,7 +217,7 @@ impl Value {
     fn cell(&self, event: &Event, column_type: ColumnType) -> Option<Cell> {
         match self {
             Self::Constant(cell) => Some(cell.clone()),
-            Self::Expression(expression) => expression.cell(event, column_type),
+            Self::Expression(expression) => expression.cell_alone(event, column_type),
         }
     }
 

@@ -33,12 +33,16 @@ struct Routes {
     exact: HashMap<String, Route>,
     /// The handlers with a `*` in one of their types: all that a type named nowhere can reach.
     patterns: Vec<usize>,
+    /// Of a type named nowhere, where that is one for all of them.
+    others: Option<Route>,
 }
 
 /// The handlers that take an event, in file order.
 #[derive(Clone)]
 struct Route {
     handlers: Vec<usize>,
+    /// Each of them is plain.
+    plain: bool,
     /// One of them asks for rows.
     reads: bool,
     /// One of them may do the same many times.
@@ -122,7 +126,7 @@ impl Plan {
             return false;
         }
         let route = self.routes.of(event.type_name(), &self.definition, &self.handlers);
-        !route.reads
+        route.plain
             && route.handlers.iter().all(|&handler| {
                 let handler = &self.handlers[handler];
                 handler.plainly(event, &self.definition.tables[handler.table], operations)
@@ -208,11 +212,16 @@ impl Routes {
         let pattern = |index: &usize| {
             definition.handlers[*index].events.iter().any(|event| event.text.contains('*'))
         };
-        Self { exact, patterns: (0..handlers.len()).filter(pattern).collect() }
+        let patterns: Vec<usize> = (0..handlers.len()).filter(pattern).collect();
+        // A pattern that takes the empty name takes every name.
+        let candidates = || patterns.iter().copied();
+        let others = Route::new(candidates(), "", definition, handlers);
+        let others = (others.handlers == patterns).then_some(others);
+        Self { exact, patterns, others }
     }
 
     fn of(&self, name: &str, definition: &Definition, handlers: &[Handler]) -> Cow<'_, Route> {
-        match self.exact.get(name) {
+        match self.exact.get(name).or(self.others.as_ref()) {
             Some(route) => Cow::Borrowed(route),
             None => {
                 let patterns = self.patterns.iter().copied();
@@ -234,9 +243,10 @@ impl Route {
             definition.handlers[*index].events.iter().any(|event| event.matches(type_name))
         };
         let taking: Vec<usize> = candidates.filter(takes).collect();
+        let plain = taking.iter().all(|&index| handlers[index].plain);
         let reads = taking.iter().any(|&index| handlers[index].reads);
         let repeats = taking.iter().any(|&index| handlers[index].repeats());
-        Self { handlers: taking, reads, repeats }
+        Self { handlers: taking, plain, reads, repeats }
     }
 }
 

@@ -251,7 +251,7 @@ Examples:
   viewd search shop orders 'customer:ada ship*' --where status=eq.paid --order placed_at.desc
   viewd search shop orders --where total=gte.100 --facets status --total --limit 0
   viewd search shop orders ada --min-sequence 1234 --json
-  viewd search shop orders shirt --order placed_at --limit 500 --cursor eyJ... --json
+  viewd search shop orders shirt --order placed_at --limit 500 --cursor bSlX... --json
   viewd search shop orders --limit 5 -- -red shirt
 
 Words must all be found, in any field; a phrase in quotes; pre* for a beginning; word~1 for a slip of one letter; \

@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::failure::Failure;
 use super::output::Output;
 use super::status::{grouped, seconds};
-use crate::status::{Making, Phase, Projection, Rebuild, State};
+use crate::status::{Index, Making, Phase, Projection, Rebuild, State};
 use crate::telemetry::Writer;
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -62,6 +62,7 @@ impl Step {
         let rate = projection.events_per_second;
         let left = projection.pending_messages.filter(|_| rate > 0.0);
         let troubled = matches!(projection.state, State::Failed | State::Degraded);
+        let trouble = projection.detail.clone().filter(|_| troubled);
         Self {
             name: projection.name.clone(),
             phase: String::new(),
@@ -71,7 +72,7 @@ impl Step {
             rate: Some(rate.round() as u64),
             unit: "events",
             seconds_left: left.map(|pending| pending as f64 / rate),
-            trouble: projection.detail.clone().filter(|_| troubled),
+            trouble: trouble.or_else(|| behind(projection)),
             over: false,
         }
     }
@@ -244,6 +245,17 @@ impl Write for Above {
     }
 }
 
+/// The full-text index that is still to come to where all rows are.
+fn behind(projection: &Projection) -> Option<String> {
+    let at = projection.checkpoint_sequence;
+    let is_there = projection.pending_messages == Some(0);
+    let behind = projection.search.iter().find(|index| index.sequence < Some(at));
+    behind.filter(|_| is_there).map(|Index { index, sequence, .. }| match sequence {
+        Some(sequence) => format!("index `{index}` at {} of {}", grouped(*sequence), grouped(at)),
+        None => format!("index `{index}` is being opened"),
+    })
+}
+
 /// Whether there is something to say of a step by now; it is taken as said.
 fn is_due(lines: &mut Vec<Line>, step: &Step, now: Instant) -> bool {
     let Some(line) = lines.iter_mut().find(|line| line.name == step.name) else {
@@ -317,6 +329,33 @@ mod tests {
         ] {
             assert_eq!(step.line(), line);
         }
+    }
+
+    #[test]
+    fn an_index_that_is_behind_in_a_line() {
+        let at = |checkpoint: u64, sequence: Option<u64>| {
+            let report = serde_json::json!({
+                "name": "orders", "state": "catching_up", "reason": null, "detail": null, "next": null,
+                "pinned": false, "generation": 1, "stream": "S", "position": checkpoint,
+                "checkpoint_sequence": checkpoint, "stream_first_sequence": 1,
+                "stream_last_sequence": 6_000, "pending_messages": 6_000 - checkpoint,
+                "lag_seconds": 0.0, "lag_target_seconds": 5.0, "events_per_second": 0.0,
+                "counts": crate::status::Counts::default(), "missed_sequences": 0,
+                "dead_letters": 0, "parked_events": 0, "rebuild": null,
+                "search": [{
+                    "index": "names", "sequence": sequence, "documents": null, "state": "following",
+                    "detail": null,
+                }],
+            });
+            let report = serde_json::from_value(report).expect("a report");
+            Step::of_projection(&report).line()
+        };
+        let rows = "orders: 6,000 of 6,000 messages, 0 events/s";
+        assert_eq!(at(6_000, Some(1_500)), format!("{rows}, index `names` at 1,500 of 6,000"));
+        assert_eq!(at(6_000, None), format!("{rows}, index `names` is being opened"));
+        assert_eq!(at(6_000, Some(6_000)), rows);
+        // As long as rows come, they are what is waited for.
+        assert_eq!(at(5_999, Some(1_500)), "orders: 5,999 of 6,000 messages, 0 events/s");
     }
 
     #[test]

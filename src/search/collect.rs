@@ -19,7 +19,7 @@ use crate::query::cursor::Cursor;
 use crate::query::filter::Filter;
 use crate::query::order::Order;
 
-/// Documents between two looks at the clock: well below a millisecond of work.
+/// Texts of a dictionary between two looks at the clock: well below a millisecond of work.
 const STEPS: u32 = 1_024;
 
 /// What is wanted of the documents that a query gives.
@@ -166,7 +166,8 @@ impl Pass<'_> {
                     continue;
                 }
                 if !is_sure {
-                    collected.deadline.step()?;
+                    // A long phrase takes a long text some milliseconds.
+                    collected.deadline.look()?;
                     let mut sum = 0.0;
                     if !matches.score(doc, &mut sum) {
                         continue;

@@ -120,10 +120,11 @@ struct Clock {
 impl Clock {
     fn step(&mut self) -> tantivy::Result<()> {
         self.steps += 1;
-        if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) && Instant::now() >= self.deadline {
-            return Err(timed_out());
-        }
-        Ok(())
+        if self.steps.is_multiple_of(STEPS_BETWEEN_LOOKS) { self.look() } else { Ok(()) }
+    }
+
+    fn look(&self) -> tantivy::Result<()> {
+        if Instant::now() < self.deadline { Ok(()) } else { Err(timed_out()) }
     }
 }
 
@@ -161,6 +162,8 @@ impl Lists {
             clock.step()?;
             let found = self.before.meet(row);
             if found == row {
+                // A long phrase takes a long text some milliseconds.
+                clock.look()?;
                 self.places.extend(self.before.read().iter().map(|place| (row, *place)));
             }
             row = found.max(row + 1);

@@ -5,6 +5,7 @@
 //! from elsewhere is refused and never guessed at. It is no secret and no proof: whoever forges one names a place.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,6 +25,8 @@ pub struct Cursor {
     pub values: Vec<Cell>,
     /// The key's text.
     pub key: String,
+    /// Where the order has a score: the numbers that scores rest on, as they were for the first page.
+    pub statistics: Arc<[u64]>,
 }
 
 /// Bytes of the check: damage is found, and a cursor stays short.
@@ -31,7 +34,7 @@ const CHECK_BYTES: usize = 8;
 
 /// A cursor as it is written. Floats by their bits, since JSON's are read inexactly.
 #[derive(Serialize, Deserialize)]
-struct Written(Vec<WrittenCell>, String);
+struct Written(Vec<WrittenCell>, String, Vec<u64>);
 
 #[derive(Serialize, Deserialize)]
 enum WrittenCell {
@@ -46,8 +49,9 @@ impl Cursor {
     /// As text for the client. `scope` names what is asked, as in `search orders/by_text`.
     pub fn text(&self, scope: &str, table: &Table, order: &Order) -> String {
         let values = self.values.iter().map(WrittenCell::of).collect();
-        let written = serde_json::to_vec(&Written(values, self.key.clone()))
-            .expect("numbers and texts are JSON");
+        let written =
+            serde_json::to_vec(&Written(values, self.key.clone(), self.statistics.to_vec()))
+                .expect("numbers and texts are JSON");
         let mut bytes = check(scope, table, order, &written).to_vec();
         bytes.extend(written);
         URL_SAFE_NO_PAD.encode(bytes)
@@ -66,10 +70,14 @@ impl Cursor {
 
 /// Reads a cursor that [`Cursor::text`] made for the same scope, table and order.
 pub fn read(text: &str, scope: &str, table: &Table, order: &Order) -> Result<Cursor, Refused> {
-    decoded(text, scope, table, order).ok_or_else(|| {
-        Refused::new("the cursor is damaged, or belongs to another request")
-            .hint("a cursor goes with the same `_order` as the answer that gave it; begin again without one")
-    })
+    decoded(text, scope, table, order).ok_or_else(foreign)
+}
+
+/// What a cursor is answered that is of no use here.
+pub fn foreign() -> Refused {
+    Refused::new("the cursor is damaged, or belongs to another request").hint(
+        "a cursor goes with the same words and `_order` as the answer that gave it; begin again without one",
+    )
 }
 
 fn decoded(text: &str, scope: &str, table: &Table, order: &Order) -> Option<Cursor> {
@@ -78,7 +86,7 @@ fn decoded(text: &str, scope: &str, table: &Table, order: &Order) -> Option<Curs
     if found != check(scope, table, order, written) {
         return None;
     }
-    let Written(values, key) = serde_json::from_slice(written).ok()?;
+    let Written(values, key, statistics) = serde_json::from_slice(written).ok()?;
     let values: Vec<Cell> = values.into_iter().map(WrittenCell::cell).collect::<Option<_>>()?;
     // The check can be computed by anybody: that the values fit the order is looked at all the same.
     let fit = values.len() == order.0.len()
@@ -86,7 +94,7 @@ fn decoded(text: &str, scope: &str, table: &Table, order: &Order) -> Option<Curs
             By::Column(column) => fits(value, table.columns[column].column_type),
             By::Score => matches!(value, Cell::Real(_)),
         });
-    fit.then_some(Cursor { values, key })
+    fit.then(|| Cursor { values, key, statistics: statistics.into() })
 }
 
 /// By the names of columns, not by their places: cursors outlive a new generation with other columns before them.
@@ -193,7 +201,7 @@ mod tests {
             Cell::Bytes([0, 255].into()),
             Cell::Real(f64::from(1.1_f32)),
         ];
-        Cursor { values, key: "[\"o-1\"]".to_owned() }
+        Cursor { values, key: "[\"o-1\"]".to_owned(), statistics: [7, u64::MAX].into() }
     }
 
     #[test]
@@ -254,7 +262,8 @@ mod tests {
             (vec![Cell::Integer(1)], false),
             (vec![Cell::Integer(1), score.clone(), score], false),
         ] {
-            let text = Cursor { values, key: String::new() }.text("a", &table, &order);
+            let text = Cursor { values, key: String::new(), statistics: [].into() }
+                .text("a", &table, &order);
             assert_eq!(read(&text, "a", &table, &order).is_ok(), fits);
         }
     }

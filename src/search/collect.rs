@@ -28,6 +28,8 @@ pub(super) struct Wanted<'a> {
     pub(super) filter: Option<&'a Filter>,
     pub(super) order: &'a Order,
     pub(super) after: Option<&'a Cursor>,
+    /// That the scores of all pages rest on, for cursors.
+    pub(super) statistics: Arc<[u64]>,
     pub(super) limit: usize,
     /// How many there are in all, or of each value: none may be left out for being worse than what is there.
     pub(super) counted: bool,
@@ -124,7 +126,7 @@ impl Collected {
         for (counts, segment) in self.facets.iter_mut().zip(facets) {
             counts.add(segment)?;
         }
-        self.best.extend(top.best(wanted.order, ordinal)?);
+        self.best.extend(top.best(wanted, ordinal)?);
         self.best.sort_by(|a, b| a.place.compare(&b.place, wanted.order));
         self.best.truncate(wanted.limit);
         Ok(())

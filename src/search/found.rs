@@ -1,5 +1,6 @@
 //! A search: words and a filter over one commit of an index, in an order, from a place on.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tantivy::{DocAddress, Score};
@@ -10,10 +11,11 @@ use super::compile::compile;
 use super::document::HASHED;
 use super::expand::is_timed_out;
 use super::facets::Facet;
+use super::statistics::Statistics;
 use super::words::Words;
 use super::{Searcher, filter, words};
 use crate::query::Refused;
-use crate::query::cursor::Cursor;
+use crate::query::cursor::{self, Cursor};
 use crate::query::filter::Filter;
 use crate::query::order::Order;
 use crate::store;
@@ -99,7 +101,7 @@ impl Searcher {
             let detail = "rows have a score only where words are searched for";
             return Err(Error::Refused(Refused::new(detail)));
         }
-        let (clause, warnings) = match self.words(request)? {
+        let (mut clause, warnings) = match self.words(request)? {
             Some(words) => {
                 let compiled = compile(&words, self.shape.texts(), request.deadline)
                     .map_err(Error::Refused)?;
@@ -107,11 +109,21 @@ impl Searcher {
             }
             None => (None, Vec::new()),
         };
+        let after = request.after.as_ref();
+        let kept = after.filter(|_| order.has_score()).map(|after| &after.statistics[..]);
+        let statistics = Statistics::new(&self.inner, kept);
+        if let Some(clause) = &mut clause {
+            clause.weigh(&statistics).map_err(|error| self.failed(error.into()))?;
+        }
+        let Some(asked) = statistics.asked() else {
+            return Err(Error::Refused(cursor::foreign()));
+        };
         let wanted = Wanted {
             shape: &self.shape,
             filter: request.filter.as_ref(),
             order: &order,
-            after: request.after.as_ref(),
+            after,
+            statistics: if order.has_score() { asked } else { Arc::default() },
             limit: request.limit,
             counted: request.total || !request.facets.is_empty(),
             scored: clause.is_some(),
@@ -147,7 +159,6 @@ impl Searcher {
         request: &Request,
     ) -> Result<Collected, Failure> {
         let mut with: Vec<Clause> = words.into_iter().collect();
-        with.iter_mut().try_for_each(|words| words.weigh(&self.inner))?;
         if let Some(filter) = wanted.filter {
             with.extend(filter::leads(filter, wanted.shape, &self.inner)?);
         }

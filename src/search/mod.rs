@@ -63,6 +63,7 @@ pub mod rows;
 mod searcher;
 mod shape;
 mod sought;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod top;

@@ -13,7 +13,7 @@ use super::collect::{Failure, Wanted};
 use super::filter::of_column;
 use super::values::{Standing, Values};
 use crate::query::cursor::Cursor;
-use crate::query::order::{By, Order};
+use crate::query::order::By;
 use crate::row::Cell;
 
 /// A document among the best.
@@ -231,7 +231,11 @@ impl Top {
     }
 
     /// In order, with their values and keys.
-    pub(super) fn best(self, order: &Order, ordinal: SegmentOrdinal) -> Result<Vec<Best>, Failure> {
+    pub(super) fn best(
+        self,
+        wanted: &Wanted<'_>,
+        ordinal: SegmentOrdinal,
+    ) -> Result<Vec<Best>, Failure> {
         let entries = self.heap.into_sorted_vec();
         let numbers =
             |values: &Values| entries.iter().map(|entry| values.of(entry.doc)).collect::<Vec<_>>();
@@ -245,13 +249,14 @@ impl Top {
                 }
             });
         }
-        debug_assert_eq!(columns.len(), order.0.len());
+        debug_assert_eq!(columns.len(), wanted.order.0.len());
         let keys = self.keys.cells(&numbers(&self.keys))?;
         let best = entries.iter().zip(keys).enumerate().map(|(at, (entry, key))| {
             let key = if let Cell::Text(text) = key { text.into_string() } else { String::new() };
             let values = columns.iter().map(|column| column[at].clone()).collect();
             let address = DocAddress::new(ordinal, entry.doc);
-            Best { place: Cursor { values, key }, address, score: entry.score }
+            let place = Cursor { values, key, statistics: wanted.statistics.clone() };
+            Best { place, address, score: entry.score }
         });
         Ok(best.collect())
     }

@@ -12,6 +12,7 @@ use tantivy::schema::IndexRecordOption;
 use tantivy::{DocAddress, Score};
 
 use super::*;
+use crate::query::cursor::Cursor;
 use crate::query::order::{By, Order, Part};
 use crate::search::clause::Clause;
 use crate::search::compile::compile;
@@ -172,11 +173,77 @@ fn request(words: &str, order: Order) -> Request {
 type Expected = BTreeMap<DocAddress, Score>;
 type Hits = Vec<(String, Option<Score>)>;
 
-fn hits(request: &Request) -> (Hits, Option<crate::query::cursor::Cursor>, Option<u64>) {
-    let found = FIXTURE.searcher.search(request).unwrap();
+fn hits(request: &Request) -> (Hits, Option<Cursor>, Option<u64>) {
+    hits_of(&FIXTURE.searcher, request)
+}
+
+fn hits_of(searcher: &Searcher, request: &Request) -> (Hits, Option<Cursor>, Option<u64>) {
+    let found = searcher.search(request).unwrap();
     let next = found.hits.last().map(|hit| hit.place.clone());
     let hits = found.hits.into_iter().map(|hit| (hit.place.key, hit.score));
     (hits.collect(), next, found.total)
+}
+
+/// Rows that come and go move how rare each word is, and with it every score.
+#[test]
+fn pages_are_of_one_list_whatever_is_committed_between_them() {
+    let files = created();
+    let (_index, mut writer) = open(&files).unwrap();
+    let item = |id: usize, name: &str, words: usize| {
+        let mut row = row(&format!("{id:04}"), 1);
+        (row[NAME], row[NAME + 1]) =
+            (Cell::Text(name.into()), Cell::Text("jet ".repeat(words).into()));
+        row
+    };
+    (0..300).for_each(|id| writer.put(&item(id, "wing engine", id % 7)).unwrap());
+    (300..330).for_each(|id| writer.put(&item(id, "wing", 1)).unwrap());
+    let mut searcher = writer.commit(payload(1)).unwrap().searcher;
+    let whole = request("wing (engine OR jet)", Order::default());
+    let (all, _, _) = hits_of(&searcher, &whole);
+    let (mut listed, mut after) = (Hits::new(), None);
+    for change in 2.. {
+        let page = Request { limit: 40, after, ..whole.clone() };
+        let (page, next, _) = hits_of(&searcher, &page);
+        listed.extend(page);
+        after = next;
+        if after.is_none() {
+            break;
+        }
+        let fill =
+            |number: usize| item(1_000 * change + number, ["engine", "wing jet"][number % 2], 9);
+        (0..25 * change).for_each(|number| writer.put(&fill(number)).unwrap());
+        searcher = writer.commit(payload(change as i64)).unwrap().searcher;
+    }
+    let (moved, _, _) = hits_of(&searcher, &whole);
+    assert!(!all.iter().any(|hit| moved.contains(hit)), "all scores are others by now");
+    listed.retain(|(key, _)| key.len() == r#"["0000"]"#.len() && key < &r#"["1000"]"#.to_owned());
+    assert_eq!(listed, all);
+}
+
+/// Anybody can make a cursor: numbers that no index has end nothing, and those of other words are told.
+#[test]
+fn forged_statistics_are_borne() {
+    let searcher = &FIXTURE.searcher;
+    let first = request("wing \"fixed wing\"", Order::default());
+    let (_, after, _) = hits_of(searcher, &Request { limit: 1, ..first.clone() });
+    let genuine = after.unwrap();
+    let count = genuine.statistics.len();
+    // Two fields, their documents and two words in each.
+    assert_eq!(count, 7);
+    for numbers in [
+        vec![0; count],
+        vec![u64::MAX; count],
+        (0..count as u64).collect(),
+        (0..count as u64).rev().collect(),
+    ] {
+        let after = Some(Cursor { statistics: numbers.into(), ..genuine.clone() });
+        let (_, _, _) = hits_of(searcher, &Request { after, total: true, ..first.clone() });
+    }
+    for numbers in [vec![], vec![1; count - 1], vec![1; count + 1]] {
+        let after = Some(Cursor { statistics: numbers.into(), ..genuine.clone() });
+        let refused = searcher.search(&Request { after, ..first.clone() }).unwrap_err();
+        assert!(matches!(refused, found::Error::Refused(_)), "{refused}");
+    }
 }
 
 proptest! {

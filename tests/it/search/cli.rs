@@ -360,7 +360,7 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
         (2, &[NAME, "orders", "--facets", "x,"], "Error: `--facets`: `x`"),
         (2, &[NAME, "orders", "--where", "_limit=5"], "such as status=eq.paid"),
         (2, &[NAME, "orders", "--facets", "x"], "`x` is no filter"),
-        (2, &[NAME, "orders", "--cursor", "abc"], "goes with the same `--order` as"),
+        (2, &[NAME, "orders", "--cursor", "abc"], "goes with the same words and `--order` as"),
         (2, &[NAME, "orders", "--timeout", "1s"], "--min-sequence"),
         (4, &[NAME, "orders", "--min-sequence", "1000"], "ends at sequence 6, before 1000"),
     ] {

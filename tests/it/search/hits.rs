@@ -517,7 +517,11 @@ fn what_cannot_be_answered_is_refused() {
     assert!(refused(Request { facets: vec![NAME], ..request() }).contains("no filter"));
     assert!(refused(Request { words: Some("_hash:1".into()), ..request() }).len() > 10);
     // A cursor that names a place of another order says nothing wrong: it is a place all the same.
-    let odd = Cursor { values: vec![Cell::Text("no number".into())], key: "~".into() };
+    let odd = Cursor {
+        values: vec![Cell::Text("no number".into())],
+        key: "~".into(),
+        statistics: [].into(),
+    };
     let order = Order(vec![Part { by: By::Column(3), descending: false }]);
     assert!(
         fixture.page(&Request { order, after: Some(odd), ..request() }, &fixture.indexed).is_ok()

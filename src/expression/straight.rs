@@ -14,15 +14,6 @@ use crate::event::json::{Json, Kind};
 use crate::row::{Cell, ColumnType};
 
 impl Expression {
-    /// What a column is set to by an expression that names no variable and looks up no row; None says nothing.
-    #[inline]
-    pub fn cell_alone(&self, event: &Event, column_type: ColumnType) -> Option<Cell> {
-        match &self.route {
-            Route::Path(_) => self.cell(event, column_type),
-            _ => convert(self.evaluate(event).ok()?, column_type).ok(),
-        }
-    }
-
     /// What a column is set to by a plain path; None says nothing.
     #[inline]
     pub fn cell(&self, event: &Event, column_type: ColumnType) -> Option<Cell> {

@@ -135,7 +135,7 @@ impl Handler {
         let Target::Key(values) = &self.target else { return false };
         let mut key = Key(Default::default());
         for (&column, value) in table.key.iter().zip(values) {
-            match value.cell(event, table.columns[column].column_type) {
+            match value.cell(event, Action::Set, table.columns[column].column_type) {
                 None | Some(Cell::Null) => return false,
                 Some(cell) => key.0.push(cell),
             }
@@ -145,7 +145,7 @@ impl Handler {
             let (column, action) = (*column, *action);
             let declared = &table.columns[column];
             let set = matches!(action, Action::Set | Action::SetOnce);
-            match value.cell(event, declared.column_type) {
+            match value.cell(event, action, declared.column_type) {
                 Some(Cell::Null) if !set => {}
                 Some(cell) if !cell.is_null() || !declared.required => {
                     assignments.push(Assigned { column, action, cell });
@@ -214,11 +214,13 @@ impl Value {
 
     /// What a column is given; None says nothing.
     #[inline]
-    fn cell(&self, event: &Event, column_type: ColumnType) -> Option<Cell> {
-        match self {
-            Self::Constant(cell) => Some(cell.clone()),
-            Self::Expression(expression) => expression.cell_alone(event, column_type),
-        }
+    fn cell(&self, event: &Event, action: Action, column_type: ColumnType) -> Option<Cell> {
+        let expression = match self {
+            Self::Constant(cell) => return Some(cell.clone()),
+            Self::Expression(expression) => expression,
+        };
+        let cell = expression.cell(event, column_type);
+        cell.or_else(|| action.convert(expression.evaluate(event).ok()?, column_type).ok())
     }
 
     pub(super) fn expression(&self) -> Option<&Arc<Expression>> {

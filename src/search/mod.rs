@@ -11,6 +11,7 @@
 //! | `sought` | what is looked up for it in a field |
 //! | `clause` | what is searched for, in fields and terms |
 //! | `compile` | from words to it |
+//! | `statistics` | what its scores rest on, the same for all pages |
 //! | `expand` | beginnings of words and words with faults |
 //! | `matches` | the documents of a segment in which it is found, with their scores |
 //! | `window` | some documents side by side |

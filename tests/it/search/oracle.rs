@@ -26,6 +26,8 @@ const QUERIES: usize = 200;
 /// Of one query: more are not followed to their end.
 const PAGES_MAX: usize = 8;
 const UPDATES: usize = 300;
+/// Nobody would read more: a facet that has more is refused. The whole corpora have such.
+const FACET_VALUES_MAX: usize = 100_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_found_of_flights_is_what_a_scan_finds() {
@@ -183,6 +185,10 @@ fn answers(
             parameters.extend((!facets.is_empty()).then(|| param("_facets", facets)));
         }
         let (code, body) = ask(daemon, rows.corpus, &parameters);
+        if page == 0 && expected.facets.iter().any(|values| values.len() > FACET_VALUES_MAX) {
+            let is_told = code == 400 && body.contains("has more than 100000 values to count");
+            return if is_told { Ok(()) } else { Err(format!("{code} {body}")) };
+        }
         if code != 200 {
             return Err(format!("page {page}: {code} {body}"));
         }

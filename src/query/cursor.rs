@@ -76,7 +76,7 @@ pub fn read(text: &str, scope: &str, table: &Table, order: &Order) -> Result<Cur
 /// What a cursor is answered that is of no use here.
 pub fn foreign() -> Refused {
     Refused::new("the cursor is damaged, or belongs to another request").hint(
-        "a cursor goes with the same words and `_order` as the answer that gave it; begin again without one",
+        "a cursor goes with the same words, conditions and `_order` as the answer that gave it; begin again without one",
     )
 }
 

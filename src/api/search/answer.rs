@@ -52,12 +52,12 @@ pub(crate) fn answer(
 ) -> Result<Answer, Problem> {
     let Found { definition, search, searcher, generation, sequence, deadline, .. } = *found;
     let table = &definition.tables[search.table];
-    let scope = scope(definition, search);
+    let scope = asked.scope(&definition.name, &search.name);
     let request = asked.request(search, table, &scope, deadline)?;
     // Tantivy asserts what it does not check of its files, and they are mapped: bits may rot below it at any time.
     let page = catch_unwind(AssertUnwindSafe(|| rows::page(searcher, table, rows, &request)));
     let page = page.map_err(|_| damaged(definition, search))?.map_err(problem)?;
-    let body = body(found, table, &page, request.highlight);
+    let body = body(found, table, &page, request.highlight, &scope);
     Ok(Answer { sequence, generation, body })
 }
 
@@ -76,11 +76,6 @@ impl Answer {
 pub(crate) fn unreadable(error: &store::Error) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "view-unreadable", error.to_string())
         .hints(error.hint())
-}
-
-/// What cursors are bound to.
-fn scope(definition: &Definition, search: &Search) -> String {
-    format!("search {}/{}", definition.name, search.name)
 }
 
 /// It would take longer than a query may.
@@ -114,10 +109,9 @@ fn problem(error: Error) -> Problem {
 }
 
 /// `{"data":[...],"next":...,"sequence":...,...}`; what was not asked for is not there.
-fn body(found: &Found<'_>, table: &Table, page: &Page, highlight: bool) -> String {
-    let Found { definition, search, .. } = found;
+fn body(found: &Found<'_>, table: &Table, page: &Page, highlight: bool, scope: &str) -> String {
     let next = page.next.as_ref();
-    let next = next.map(|next| next.text(&scope(definition, search), table, &page.order));
+    let next = next.map(|next| next.text(scope, table, &page.order));
     let data: Vec<String> = page.hits.iter().map(|hit| object(table, hit, highlight)).collect();
     let mut body = format!(
         "{{\"data\":[{}],\"next\":{},\"sequence\":{},\"view_sequence\":{},\"generation\":{}",

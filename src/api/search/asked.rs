@@ -86,6 +86,13 @@ impl Asked {
         })
     }
 
+    /// What cursors are bound to: a place among the rows of another request says nothing.
+    pub(super) fn scope(&self, projection: &str, index: &str) -> String {
+        let mut filters: Vec<_> = self.filters.iter().collect();
+        filters.sort();
+        format!("search {projection}/{index} {:?} {filters:?}", self.words)
+    }
+
     /// The same, of this index over this table. `scope` is what its cursors are bound to.
     pub(crate) fn request(
         &self,

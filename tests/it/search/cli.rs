@@ -339,11 +339,13 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
     check(&ahead, 504, "beyond-head", "ends at sequence 6, before 1000", "of one stream");
     check(&format!("/v1/projections/{NAME}/search/%ff"), 400, "bad-path", "UTF-8", "");
 
-    // A cursor belongs to its index and its order.
+    // A cursor belongs to its index, words, conditions and order.
     let (_, body) = daemon.get(&format!("{}?_limit=1", path("orders")));
     let body: Value = serde_json::from_str(&body).unwrap();
     let cursor = body["next"].as_str().unwrap();
     bad(&format!("_cursor={cursor}&_order=total"), "bad-cursor", "another request", "`_order`");
+    bad(&format!("_cursor={cursor}&_q=ada"), "bad-cursor", "another request", "words");
+    bad(&format!("_cursor={cursor}&status=eq.paid"), "bad-cursor", "another request", "conditions");
     let other = format!("{}?_cursor={cursor}", path("notes"));
     check(&other, 400, "bad-cursor", "another request", "");
 
@@ -360,7 +362,11 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
         (2, &[NAME, "orders", "--facets", "x,"], "Error: `--facets`: `x`"),
         (2, &[NAME, "orders", "--where", "_limit=5"], "such as status=eq.paid"),
         (2, &[NAME, "orders", "--facets", "x"], "`x` is no filter"),
-        (2, &[NAME, "orders", "--cursor", "abc"], "goes with the same words and `--order` as"),
+        (
+            2,
+            &[NAME, "orders", "--cursor", "abc"],
+            "goes with the same words, conditions and `--order` as",
+        ),
         (2, &[NAME, "orders", "--timeout", "1s"], "--min-sequence"),
         (4, &[NAME, "orders", "--min-sequence", "1000"], "ends at sequence 6, before 1000"),
     ] {

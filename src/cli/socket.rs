@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +197,7 @@ fn exchange(mut stream: UnixStream, method: &str, path: &str, timeout: Duration)
     let mut answer = BufReader::new(stream);
     let mut line = String::new();
     answer.read_line(&mut line)?;
+    ensure!(!line.is_empty(), "it closed the connection without an answer: it may have ended");
     let code = line.split(' ').nth(1).and_then(|code| code.parse().ok());
     let code = code.with_context(|| format!("it answered `{}`", line.trim()))?;
     while !line.trim().is_empty() {

@@ -11,6 +11,7 @@
 //!
 //! The thread of the indexes wakes who waits, and so does the worker.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -211,7 +212,9 @@ impl Daemon {
             let served = published.map_or(&[][..], |published| &published.indexes[..]);
             let served = served.iter().map(|index| &index.name);
             let known = declared.iter().map(|search| &search.name).chain(served);
-            return Unsearched::UnknownIndex { known: known.cloned().collect() };
+            // What is declared is served, as a rule.
+            let known: BTreeSet<_> = known.cloned().collect();
+            return Unsearched::UnknownIndex { known: known.into_iter().collect() };
         }
         let running = self.operations.running(tracked.name()).filter(|entry| {
             let is_build = entry.operation.order.kind.is_build();

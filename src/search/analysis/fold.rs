@@ -63,7 +63,8 @@ pub(super) fn fold(text: &str, into: &mut String) {
 pub(super) fn lower(text: &str, turkish: bool, into: &mut String) {
     let letters = text.chars().filter(|c| !is_joiner(*c));
     if turkish {
-        let dotted = letters.nfc().map(|c| match c {
+        // Wide letters and other forms first: they have a point or none as well.
+        let dotted = letters.nfkc().map(|c| match c {
             'I' => 'ı',
             'İ' => 'i',
             other => other,

@@ -42,6 +42,7 @@ fn a_language_has_stems_and_stop_words() {
     check(english, "The Running Shoes", "[0:=the] 1:run/=running 2:shoe/=shoes");
     check(Some(Language::German), "Die Häuser", "[0:=die] 1:haus/=hauser");
     check(Some(Language::German), "STRASSE Straße", "0:strass/=strasse 1:strass/=strasse");
+    check(Some(Language::Turkish), "İßI İßＩ", "0:issi/=issi 1:issi/=issi");
     check(Some(Language::Turkish), "ISPARTA ısparta", "0:ispar/=isparta 1:ispar/=isparta");
     check(Some(Language::Greek), "ΛΌΓΟΣ λόγος", "0:λογ/=λογοσ 1:λογ/=λογοσ");
     // One that has none.
